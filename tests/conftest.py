@@ -1,0 +1,16 @@
+"""Test set-up: shapes in signatures are checked at run time, programs come from a persistent compilation cache."""
+
+import os
+import pathlib
+
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parent.parent / ".cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+from hypothesis import settings  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
+
+install_import_hook("toymodels", "beartype.beartype")
+
+settings.register_profile("toymodels", deadline=None, derandomize=True, max_examples=50, print_blob=True)
+settings.load_profile("toymodels")

@@ -1,0 +1,1 @@
+"""Toy models of superposition and interference: compiled sweeps, geometry and theory."""

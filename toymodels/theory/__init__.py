@@ -1,0 +1,1 @@
+"""Closed forms and bounds, each citing its equation; one module a problem."""
