@@ -1,0 +1,225 @@
+"""A config is a value and a pytree: its leaves sweep, its treedef compiles.
+
+`@config` turns an annotated class into a frozen dataclass that is also a pytree. A plain field is a leaf (or a nested
+config): it can be swept inside one compiled program. A field declared with `static(...)` changes shapes or code and lives
+in the treedef, so `jax.tree.structure(run)` tells which cells share a program. Values are coerced to their annotated
+type and checked when a config is built by hand, never when JAX rebuilds one around tracers.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import importlib
+import json
+import numbers
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+import numpy as np
+
+C = TypeVar("C")
+
+
+def static(default: Any = dataclasses.MISSING) -> Any:
+    """A field that changes shapes or code: part of the treedef, not a leaf."""
+    return dataclasses.field(default=default, metadata={"static": True})
+
+
+def is_config(value: object) -> bool:
+    return hasattr(type(value), "__config__")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, dataclasses.field))
+def config(cls: type[C]) -> type[C]:
+    """Make `cls` a frozen dataclass and a pytree. Its method `check`, if any, raises ValueError for bad values."""
+
+    def __post_init__(self: Any) -> None:
+        hints = typing.get_type_hints(cls)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            object.__setattr__(self, field.name, _coerce(value, hints[field.name], f"{cls.__name__}.{field.name}"))
+        if hasattr(self, "check"):
+            self.check()
+
+    cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
+    cls.__config__ = True  # type: ignore[attr-defined]
+    made = dataclasses.dataclass(frozen=True)(cls)
+    fields = dataclasses.fields(made)  # type: ignore[arg-type]
+    leaves = [field.name for field in fields if not field.metadata.get("static")]
+    statics = [field.name for field in fields if field.metadata.get("static")]
+
+    def flatten_with_keys(value: Any) -> tuple[Any, Any]:
+        keyed = [(jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in leaves]
+        return keyed, tuple(getattr(value, name) for name in statics)
+
+    def flatten(value: Any) -> tuple[Any, Any]:
+        return [getattr(value, name) for name in leaves], tuple(getattr(value, name) for name in statics)
+
+    def unflatten(aux: Any, children: Any) -> Any:
+        # Not `made(...)`: JAX also rebuilds configs around tracers and placeholders, which no check can read.
+        value = object.__new__(made)
+        for name, child in zip(statics + leaves, [*aux, *children], strict=True):
+            object.__setattr__(value, name, child)
+        return value
+
+    jax.tree_util.register_pytree_with_keys(made, flatten_with_keys, unflatten, flatten)
+    return made
+
+
+def _coerce(value: Any, hint: Any, where: str) -> Any:
+    """`value` as the annotated type, or a ValueError in one sentence."""
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    for option in options:
+        try:
+            return _as_type(value, option, where)
+        except TypeError:
+            continue
+    wanted = " or ".join(_hint_name(option) for option in options)
+    raise ValueError(f"{where}={_short(value)}: expected {wanted}")
+
+
+def _as_type(value: Any, hint: Any, where: str) -> Any:
+    if hint is Any:
+        return value
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        if not isinstance(value, (Sequence, np.ndarray, range)) or isinstance(value, str):
+            raise TypeError
+        inner = typing.get_args(hint)[0]
+        return tuple(_as_type(item, inner, where) for item in value)
+    if hint is float and isinstance(value, (numbers.Real, np.floating, np.integer, np.ndarray, jax.Array)):
+        if isinstance(value, bool) or np.ndim(value) or not np.isfinite(float(value)):
+            raise TypeError
+        return float(value)
+    if hint is int and isinstance(value, (numbers.Integral, np.integer, float)) and not isinstance(value, bool):
+        if value != int(value):
+            raise TypeError
+        return int(value)
+    if hint is None or hint is type(None):
+        if value is not None:
+            raise TypeError
+        return None
+    if isinstance(hint, type) and hint not in (float, int) and isinstance(value, hint):
+        return value
+    raise TypeError
+
+
+def _hint_name(hint: Any) -> str:
+    names = {float: "a number", int: "an integer", bool: "true or false", type(None): "none"}
+    if typing.get_origin(hint) is tuple:
+        return "a list of " + {float: "numbers", int: "integers"}.get(typing.get_args(hint)[0], "configs")
+    return names.get(hint) or (f"a {hint.__name__}" if hasattr(hint, "__name__") else str(hint))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+# ---------------------------------------------------------------------------------------------------------------- paths
+
+
+def replace(value: C, changes: Mapping[str, Any]) -> C:
+    """A copy of a config with the fields at dotted paths replaced, checked again; ValueError for an unknown path.
+
+    Changes below one field are made together, so that checks across fields see only the final values.
+    """
+    here = {path: change for path, change in changes.items() if "." not in path}
+    below: dict[str, dict[str, Any]] = {}
+    for path, change in changes.items():
+        if "." in path:
+            head, rest = path.split(".", 1)
+            below.setdefault(head, {})[rest] = change
+    for head in {**here, **below}:
+        _field(value, head)
+    for head, inner in below.items():
+        child = here.get(head, getattr(value, head))
+        if not is_config(child):
+            raise ValueError(f"{head}.{next(iter(inner))}: {head} is {_short(child)}, which has no fields")
+        here[head] = replace(child, inner)
+    return dataclasses.replace(value, **here)  # type: ignore[type-var]
+
+
+def get(value: Any, path: str) -> Any:
+    """The field at a dotted path; ValueError for an unknown one."""
+    for name in path.split("."):
+        _field(value, name)
+        value = getattr(value, name)
+    return value
+
+
+def _field(value: Any, name: str) -> None:
+    names = [field.name for field in dataclasses.fields(value)] if is_config(value) else []
+    if name not in names:
+        close = difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(names) or 'no fields'}"
+        raise ValueError(f"{name}: {type(value).__name__} has no such field ({hint})")
+
+
+def paths(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every (dotted path, value) of a config, parents before children."""
+    for field in dataclasses.fields(value):
+        path, child = prefix + field.name, getattr(value, field.name)
+        yield path, child
+        if is_config(child):
+            yield from paths(child, path + ".")
+
+
+# ------------------------------------------------------------------------------------------------------- serialisation
+
+
+def to_dict(value: Any) -> Any:
+    """Plain JSON data: a config becomes its fields, defaults included, and `type`, the class by its import path."""
+    if is_config(value):
+        kind = f"{type(value).__module__}:{type(value).__qualname__}"
+        return {"type": kind, **{f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}}
+    if isinstance(value, tuple):
+        return [to_dict(item) for item in value]
+    return value
+
+
+def from_dict(data: Any) -> Any:
+    """Inverse of `to_dict`; ValueError where a class is gone."""
+    if isinstance(data, Mapping):
+        module, _, name = data["type"].partition(":")
+        try:
+            cls = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"{data['type']}: this config class cannot be imported") from error
+        return cls(**{key: from_dict(item) for key, item in data.items() if key != "type"})
+    if isinstance(data, list):
+        return tuple(from_dict(item) for item in data)
+    return data
+
+
+def digest(value: Any, version: int) -> str:
+    """Address of a config: a hash of its default-filled fields and the version of the numerics that will run it.
+
+    Numbers enter as the float32 they are trained with: two configs share an address exactly if they train alike.
+    """
+
+    def canonical(data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: canonical(item) for key, item in data.items()}
+        if isinstance(data, list):
+            return [canonical(item) for item in data]
+        return f"{np.float32(data)!s}f" if isinstance(data, float) else data
+
+    text = json.dumps([version, canonical(to_dict(value))], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+# ------------------------------------------------------------------------------------------------------------ stacking
+
+
+def as_leaf(value: Any) -> np.ndarray:
+    """A leaf as the array that a compiled program takes: float32 for numbers, int32 for integers."""
+    return np.asarray(value, np.int32 if isinstance(value, int) else np.float32)
+
+
+def stack(values: Sequence[C]) -> C:
+    """Configs of one treedef as one config whose leaves carry a leading axis."""
+    return jax.tree.map(lambda *leaves: np.stack([as_leaf(leaf) for leaf in leaves]), *values)

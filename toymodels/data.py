@@ -1,0 +1,289 @@
+"""Feature distributions: what is on, and how strongly, with the exact moments of each.
+
+A distribution has `n` features, draws `sample(key, batch) -> (batch, n)` and states `marginals()`, the probability that
+each feature is on, `mean()` and `second_moment() = E[x xᵀ]`. Throughout, p is the activation probability of a feature
+(one minus the sparsity S of Elhage et al. 2022). One uniform number a feature decides both whether it is on and its
+value, so cells that differ in p see the same draws: where p is larger, the same features are on, and more.
+"""
+
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+
+from toymodels.arrays import Array, Float
+from toymodels.config import config, static
+from toymodels.laws import Law, check_law, per_feature
+
+PROBABILITY = "an activation probability lies in (0, 1]"
+
+
+def _is_probability(p: float) -> bool:
+    return 0 < p <= 1
+
+
+# ---------------------------------------------------------------------------------------------------------- value laws
+
+
+class ValueLaw(Protocol):
+    """The law of an active feature's value: its quantile function and first two moments."""
+
+    def quantile(self, q: Float[Array, "..."]) -> Float[Array, "..."]: ...
+    def moments(self) -> tuple[Float[Array, ""] | float, Float[Array, ""] | float]: ...
+
+
+@config
+class Uniform:
+    """U[low, high]: mean (low + high) / 2, second moment (low² + low high + high²) / 3."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def check(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"low={self.low:g}, high={self.high:g}: a uniform law needs low < high")
+
+    def quantile(self, q: Float[Array, "..."]) -> Float[Array, "..."]:
+        return self.low + (self.high - self.low) * q
+
+    def moments(self) -> tuple[Float[Array, ""] | float, Float[Array, ""] | float]:
+        return (self.low + self.high) / 2, (self.low**2 + self.low * self.high + self.high**2) / 3
+
+
+@config
+class Constant:
+    """Always `value` when on."""
+
+    value: float = 1.0
+
+    def quantile(self, q: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.full_like(q, self.value)
+
+    def moments(self) -> tuple[Float[Array, ""] | float, Float[Array, ""] | float]:
+        return self.value, self.value**2
+
+
+@config
+class Exponential:
+    """Exponential law of the given mean: second moment 2 mean²."""
+
+    mean: float = 1.0
+
+    def check(self) -> None:
+        if not self.mean > 0:
+            raise ValueError(f"mean={self.mean:g}: an exponential law has a mean above 0")
+
+    def quantile(self, q: Float[Array, "..."]) -> Float[Array, "..."]:
+        return -self.mean * jnp.log1p(-q)
+
+    def moments(self) -> tuple[Float[Array, ""] | float, Float[Array, ""] | float]:
+        return self.mean, 2 * self.mean**2
+
+
+Value = Uniform | Constant | Exponential
+
+
+# ------------------------------------------------------------------------------------------------------- distributions
+
+
+def _moment(value: Value, together: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """E[x xᵀ] of independent values under given probabilities of being on together (marginals on the diagonal)."""
+    first, second = value.moments()
+    own = jnp.diag(jnp.diag(together))
+    return first**2 * (together - own) + second * own
+
+
+@config
+class Sparse:
+    """x_i = 0 with probability 1 - p_i, else a draw of `value`, all independent. Elhage et al. 2022, data of section 2."""
+
+    n: int = static()
+    p: Law = 1.0
+    value: Value = Uniform()
+
+    def check(self) -> None:
+        _at_least_one(n=self.n)
+        check_law("p", self.p, self.n, _is_probability, PROBABILITY)
+
+    def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
+        p = self.marginals()
+        u = jax.random.uniform(key, (batch, self.n))
+        return jnp.where(u < p, self.value.quantile(u / p), 0.0)
+
+    def marginals(self) -> Float[Array, " n"]:
+        return per_feature(self.p, self.n)
+
+    def mean(self) -> Float[Array, " n"]:
+        return self.marginals() * self.value.moments()[0]
+
+    def second_moment(self) -> Float[Array, "n n"]:
+        p = self.marginals()
+        return _moment(self.value, jnp.where(jnp.eye(self.n, dtype=bool), p, p[:, None] * p))
+
+
+@config
+class OneSparse:
+    """Exactly one active feature, uniformly chosen: p = 1/n. Chen et al. 2023, arXiv 2310.06301."""
+
+    n: int = static()
+    value: Value = Uniform()
+
+    def check(self) -> None:
+        _at_least_one(n=self.n)
+
+    def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
+        which_key, value_key = jax.random.split(key)
+        which = jax.random.randint(which_key, (batch,), 0, self.n)
+        value = self.value.quantile(jax.random.uniform(value_key, (batch,)))
+        return jnp.where(which[:, None] == jnp.arange(self.n), value[:, None], 0.0)
+
+    def marginals(self) -> Float[Array, " n"]:
+        return jnp.full(self.n, 1 / self.n)
+
+    def mean(self) -> Float[Array, " n"]:
+        return self.marginals() * self.value.moments()[0]
+
+    def second_moment(self) -> Float[Array, "n n"]:
+        return _moment(self.value, jnp.diag(self.marginals()))
+
+
+@config
+class Correlated:
+    """`sets` groups of `size` features: one on/off draw with probability p for the whole set, values independent."""
+
+    sets: int = static()
+    size: int = static()
+    p: float = 1.0
+    value: Value = Uniform()
+
+    def check(self) -> None:
+        _at_least_one(sets=self.sets, size=self.size)
+        check_law("p", self.p, self.n, _is_probability, PROBABILITY)
+
+    @property
+    def n(self) -> int:
+        return self.sets * self.size
+
+    def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
+        on_key, value_key = jax.random.split(key)
+        on = jax.random.uniform(on_key, (batch, self.sets, 1)) < self.p
+        value = self.value.quantile(jax.random.uniform(value_key, (batch, self.sets, self.size)))
+        return jnp.where(on, value, 0.0).reshape(batch, self.n)
+
+    def marginals(self) -> Float[Array, " n"]:
+        return per_feature(self.p, self.n)
+
+    def mean(self) -> Float[Array, " n"]:
+        return self.marginals() * self.value.moments()[0]
+
+    def second_moment(self) -> Float[Array, "n n"]:
+        return _moment(self.value, jnp.where(_same_set(self.sets, self.size), self.p, self.p**2))
+
+
+@config
+class Anticorrelated:
+    """`sets` groups of `size` features of which at most one is on; p is the probability of a *member*, size p <= 1.
+
+    Elhage et al. 2022 state the probability of the set instead: `Anticorrelated.of_set(..., p=1 - S)` takes that.
+    """
+
+    sets: int = static()
+    size: int = static()
+    p: float = 0.0
+    value: Value = Uniform()
+
+    def check(self) -> None:
+        _at_least_one(sets=self.sets, size=self.size)
+        check_law("p", self.p, self.n, _is_probability, PROBABILITY)
+        if self.size * self.p > 1 + 1e-6:  # room for the rounding of p = 1 / size
+            raise ValueError(
+                f"p={self.p:g}: of {self.size} features of which at most one is on, each has p <= {1 / self.size:g}"
+            )
+
+    @classmethod
+    def of_set(cls, sets: int, size: int, p: float, value: Value = Uniform()) -> "Anticorrelated":  # noqa: B008
+        """The set is on with probability p, and then one random member is: each is on with probability p / size."""
+        if not _is_probability(p):
+            raise ValueError(f"p={p:g}: {PROBABILITY}")
+        return cls(sets, size, p / size, value)
+
+    @property
+    def n(self) -> int:
+        return self.sets * self.size
+
+    def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
+        # One uniform a set: member i is on where u falls in [i p, (i + 1) p), and its place there is the value's quantile.
+        u = jax.random.uniform(key, (batch, self.sets, 1)) / self.p
+        q = u - jnp.arange(self.size)
+        return jnp.where((q >= 0) & (q < 1), self.value.quantile(jnp.clip(q, 0, 1 - 1e-7)), 0.0).reshape(batch, self.n)
+
+    def marginals(self) -> Float[Array, " n"]:
+        return per_feature(self.p, self.n)
+
+    def mean(self) -> Float[Array, " n"]:
+        return self.marginals() * self.value.moments()[0]
+
+    def second_moment(self) -> Float[Array, "n n"]:
+        together = jnp.where(_same_set(self.sets, self.size), 0.0, self.p**2)
+        return _moment(self.value, jnp.where(jnp.eye(self.n, dtype=bool), self.p, together))
+
+
+Clean = Sparse | OneSparse | Correlated | Anticorrelated
+
+
+@config
+class Noisy:
+    """Additive Gaussian observation noise of standard deviation `scale` on every feature of a clean distribution.
+
+    `sample` draws what is observed; `marginals` are those of the clean features; the moments are those observed.
+    """
+
+    clean: Clean
+    scale: float = 0.0
+
+    def check(self) -> None:
+        if not self.scale >= 0:
+            raise ValueError(f"scale={self.scale:g}: a noise scale is not negative")
+
+    @property
+    def n(self) -> int:
+        return self.clean.n
+
+    def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
+        return self.observe(key, batch)[0]
+
+    def observe(self, key: Array, batch: int) -> tuple[Float[Array, "batch n"], Float[Array, "batch n"]]:
+        """(observed, clean) draws of the same examples."""
+        clean_key, noise_key = jax.random.split(key)
+        clean = self.clean.sample(clean_key, batch)
+        return clean + self.scale * jax.random.normal(noise_key, clean.shape), clean
+
+    def marginals(self) -> Float[Array, " n"]:
+        return self.clean.marginals()
+
+    def mean(self) -> Float[Array, " n"]:
+        return self.clean.mean()
+
+    def second_moment(self) -> Float[Array, "n n"]:
+        return self.clean.second_moment() + self.scale**2 * jnp.eye(self.n)
+
+
+Distribution = Clean | Noisy
+
+
+def observe(data: Distribution, key: Array, batch: int) -> tuple[Float[Array, "batch n"], Float[Array, "batch n"]]:
+    """(observed, clean) draws: the same array twice unless the distribution is noisy."""
+    if isinstance(data, Noisy):
+        return data.observe(key, batch)
+    clean = data.sample(key, batch)
+    return clean, clean
+
+
+def _same_set(sets: int, size: int) -> Array:
+    return jnp.kron(jnp.eye(sets), jnp.ones((size, size))).astype(bool)
+
+
+def _at_least_one(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name}={size}: at least 1")

@@ -1,0 +1,97 @@
+"""Losses of one example: (prediction, target) -> scalar, zero where they agree (except `InnerProduct`).
+
+A prediction is a vector of features or, for matrix factorisation, a matrix; sums run over all of its entries.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from toymodels.arrays import Array, Float
+from toymodels.config import config
+from toymodels.laws import Law, check_law, per_feature
+
+
+def _check_importance(importance: Law) -> None:
+    n = len(importance) if isinstance(importance, tuple) else 1
+    check_law("importance", importance, n, lambda value: value >= 0, "an importance is not negative")
+
+
+def check_power(power: float) -> None:
+    """ValueError for exponents below 1, whose gradient is infinite at agreement."""
+    if not power >= 1:
+        raise ValueError(f"power={power:g}: a loss |error|^power needs power >= 1")
+
+
+def abs_power(x: Float[Array, "..."], power: Float[Array, ""] | float) -> Float[Array, "..."]:
+    """|x|^power with derivative power |x|^(power-1) sign(x), 0 at x = 0: no NaN where JAX's power rule has one."""
+    safe = jnp.where(x == 0, 1.0, jnp.abs(x))
+    return jnp.where(x == 0, 0.0, safe**power)
+
+
+@config
+class SquaredError:
+    """sum_i I_i (x_i - x'_i)^2, importances I (1 by default). Elhage et al. 2022."""
+
+    importance: Law = 1.0
+
+    def check(self) -> None:
+        _check_importance(self.importance)
+
+    def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
+        return jnp.sum(per_feature(self.importance, target.shape[-1]) * (target - prediction) ** 2)
+
+
+@config
+class HalfSquaredError:
+    """1/2 sum (x - x')^2, the convention of matrix factorisation."""
+
+    def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
+        return jnp.sum((target - prediction) ** 2) / 2
+
+
+@config
+class PowerError:
+    """sum_i I_i |x_i - x'_i|^power, power >= 1: the exponent decides how much large errors weigh."""
+
+    power: float = 2.0
+    importance: Law = 1.0
+
+    def check(self) -> None:
+        check_power(self.power)
+        _check_importance(self.importance)
+
+    def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
+        weights = per_feature(self.importance, target.shape[-1])
+        return jnp.sum(weights * abs_power(target - prediction, self.power))
+
+
+@config
+class BinaryCrossEntropy:
+    """sum_i KL(Bernoulli(x_i) || Bernoulli(sigmoid(x'_i))): targets in [0, 1] are probabilities, predictions are logits.
+
+    The entropy of the target is subtracted, so that equality is zero. Use it with a model whose output is linear.
+    """
+
+    def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
+        entropy = -jax.scipy.special.xlogy(target, target) - jax.scipy.special.xlogy(1 - target, 1 - target)
+        return jnp.sum(jax.nn.softplus(prediction) - target * prediction - entropy)
+
+
+@config
+class SoftmaxCrossEntropy:
+    """KL(softmax(A) || softmax(Ã)), softmax over all entries: zero exactly when Ã = A + constant."""
+
+    def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
+        log_target, log_prediction = jax.nn.log_softmax(target.ravel()), jax.nn.log_softmax(prediction.ravel())
+        return jnp.sum(jnp.exp(log_target) * (log_target - log_prediction))
+
+
+@config
+class InnerProduct:
+    """-<A, Ã>: no self-interaction, so unbounded below; `factorize` stops it where |Ã| = |A|. Jermyn & Shlegeris 2022."""
+
+    def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
+        return -jnp.sum(prediction * target)
+
+
+Loss = SquaredError | HalfSquaredError | PowerError | BinaryCrossEntropy | SoftmaxCrossEntropy | InnerProduct

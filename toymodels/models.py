@@ -1,0 +1,115 @@
+"""Models on one vector, as flax NNX modules, and the configs that build them.
+
+A config's `init(key, n)` gives a module for n features; problems split it into parameters and merge it back at the
+edge, so everything between is plain JAX. W is features x hidden everywhere.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from toymodels.arrays import Array, Float
+from toymodels.config import config, static
+
+
+@config
+class Relu:
+    """max(x, 0)."""
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jax.nn.relu(x)
+
+
+@config
+class Gelu:
+    """x Phi(x), exact."""
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jax.nn.gelu(x, approximate=False)
+
+
+@config
+class Identity:
+    """x: a linear layer."""
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return x
+
+
+Activation = Relu | Gelu | Identity
+
+
+class Autoencoder(nnx.Module):
+    """x' = output(W hidden(encoderᵀ x) + b); tied where `encoder` is None, and then the encoder is W."""
+
+    def __init__(
+        self,
+        W: Float[Array, "features hidden"],
+        b: Float[Array, " features"],
+        encoder: Float[Array, "features hidden"] | None,
+        hidden: Activation,
+        output: Activation,
+    ) -> None:
+        self.W = nnx.Param(W)
+        self.b = nnx.Param(b)
+        if encoder is not None:
+            self.encoder = nnx.Param(encoder)
+        self.tied = encoder is None
+        self.hidden, self.output = nnx.static(hidden), nnx.static(output)
+
+    def __call__(self, x: Float[Array, " features"]) -> Float[Array, " features"]:
+        encoder = self.W[...] if self.tied else self.encoder[...]
+        return self.output(self.W[...] @ self.hidden(encoder.T @ x) + self.b[...])
+
+
+def xavier(key: Array, n: int, m: int) -> Float[Array, "n m"]:
+    """Xavier (Glorot) normal: standard deviation sqrt(2 / (n + m)), for one model whatever trains beside it."""
+    return jax.random.normal(key, (n, m)) * jnp.sqrt(2 / (n + m))
+
+
+@config
+class Tied:
+    """x' = output(W hidden(Wᵀ x) + b). Elhage et al. 2022: ReLU output; linear model: `output=Identity()`.
+
+    `hidden=Relu()` is the privileged-basis model. W starts Xavier normal times `scale`, b at `bias`.
+    """
+
+    m: int = static()
+    hidden: Activation = Identity()
+    output: Activation = Relu()
+    scale: float = 1.0
+    bias: float = 0.0
+
+    def check(self) -> None:
+        check_width(self.m)
+
+    def init(self, key: Array, n: int) -> Autoencoder:
+        W = self.scale * xavier(key, n, self.m)
+        return Autoencoder(W, jnp.full(n, self.bias, float), None, self.hidden, self.output)
+
+
+@config
+class Untied:
+    """x' = output(W hidden(encoderᵀ x) + b), both matrices Xavier normal times `scale`, drawn independently."""
+
+    m: int = static()
+    hidden: Activation = Identity()
+    output: Activation = Relu()
+    scale: float = 1.0
+    bias: float = 0.0
+
+    def check(self) -> None:
+        check_width(self.m)
+
+    def init(self, key: Array, n: int) -> Autoencoder:
+        encoder_key, decoder_key = jax.random.split(key)
+        encoder, W = (self.scale * xavier(k, n, self.m) for k in (encoder_key, decoder_key))
+        return Autoencoder(W, jnp.full(n, self.bias, float), encoder, self.hidden, self.output)
+
+
+Model = Tied | Untied
+
+
+def check_width(m: int) -> None:
+    if m < 1:
+        raise ValueError(f"m={m}: a hidden layer has at least one unit")
