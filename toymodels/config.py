@@ -102,6 +102,8 @@ def _as_type(value: Any, hint: Any, where: str) -> Any:
         if value is not None:
             raise TypeError
         return None
+    if hint is np.ndarray and isinstance(value, tuple | list):
+        return np.asarray(value, np.float32)
     if isinstance(hint, type) and hint not in (float, int) and isinstance(value, hint):
         return value
     raise TypeError
@@ -143,6 +145,14 @@ def replace(value: C, changes: Mapping[str, Any]) -> C:
     return dataclasses.replace(value, **here)  # type: ignore[type-var]
 
 
+def substitute(value: C, **fields: Any) -> C:
+    """A copy with some fields replaced and nothing checked: for use inside a trace."""
+    copy = object.__new__(type(value))
+    for field in dataclasses.fields(value):  # type: ignore[arg-type]
+        object.__setattr__(copy, field.name, fields.get(field.name, getattr(value, field.name)))
+    return copy
+
+
 def get(value: Any, path: str) -> Any:
     """The field at a dotted path; ValueError for an unknown one."""
     for name in path.split("."):
@@ -178,7 +188,7 @@ def to_dict(value: Any) -> Any:
         return {"type": kind, **{f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}}
     if isinstance(value, tuple):
         return [to_dict(item) for item in value]
-    return value
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def from_dict(data: Any) -> Any:

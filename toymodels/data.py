@@ -106,9 +106,9 @@ class Sparse:
         check_law("p", self.p, self.n, _is_probability, PROBABILITY)
 
     def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
-        p = self.marginals()
-        u = jax.random.uniform(key, (batch, self.n))
-        return jnp.where(u < p, self.value.quantile(u / p), 0.0)
+        p = self.marginals()[:, None]
+        u = jax.random.uniform(key, (self.n, batch))
+        return jnp.where(u < p, self.value.quantile(u / p), 0.0).T
 
     def marginals(self) -> Float[Array, " n"]:
         return per_feature(self.p, self.n)

@@ -8,12 +8,19 @@ import jax.numpy as jnp
 
 from toymodels.arrays import Array, Float
 from toymodels.config import config
-from toymodels.laws import Law, check_law, per_feature
+from toymodels.laws import Geometric, Law, PowerLaw, check_law, per_feature
 
 
 def _check_importance(importance: Law) -> None:
     n = len(importance) if isinstance(importance, tuple) else 1
     check_law("importance", importance, n, lambda value: value >= 0, "an importance is not negative")
+
+
+def _weighted_sum(importance: Law, errors: Float[Array, "*shape"]) -> Float[Array, ""]:
+    """sum_i I_i errors_i, the features on the last axis; one importance for all stays a scalar, which costs nothing."""
+    if isinstance(importance, Geometric | PowerLaw | tuple):
+        return jnp.sum(per_feature(importance, errors.shape[-1]) * errors)
+    return importance * jnp.sum(errors)
 
 
 def check_power(power: float) -> None:
@@ -38,7 +45,7 @@ class SquaredError:
         _check_importance(self.importance)
 
     def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
-        return jnp.sum(per_feature(self.importance, target.shape[-1]) * (target - prediction) ** 2)
+        return _weighted_sum(self.importance, (target - prediction) ** 2)
 
 
 @config
@@ -61,8 +68,7 @@ class PowerError:
         _check_importance(self.importance)
 
     def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
-        weights = per_feature(self.importance, target.shape[-1])
-        return jnp.sum(weights * abs_power(target - prediction, self.power))
+        return _weighted_sum(self.importance, abs_power(target - prediction, self.power))
 
 
 @config

@@ -1,4 +1,4 @@
-"""Optimizers as values: each config gives an `optax.GradientTransformation`, and its numbers are leaves that sweep."""
+"""Optimizers as values: `transform(steps)` gives an `optax.GradientTransformation`, and the numbers are leaves that sweep."""
 
 from typing import Any
 
@@ -10,25 +10,30 @@ from toymodels.config import config
 
 @config
 class Cosine:
-    """Learning rate lr(t) = peak (floor + (1 - floor) (1 + cos(pi t / steps)) / 2) after a linear warm-up to the peak."""
+    """Learning rate peak (floor + (1 - floor) (1 + cos(pi t)) / 2), t in [0, 1] the part of the run after the warm-up.
+
+    The rate first rises linearly over the fraction `warmup` of the run's steps.
+    """
 
     peak: float
-    steps: int
-    warmup: int = 0
+    warmup: float = 0.0
     floor: float = 0.0
 
     def check(self) -> None:
         check_lr(self.peak)
-        if not 0 <= self.warmup < self.steps:
-            raise ValueError(f"warmup={self.warmup}, steps={self.steps}: a warm-up ends before the schedule does")
-        if not 0 <= self.floor <= 1:
-            raise ValueError(f"floor={self.floor:g}: the floor is a fraction of the peak, in [0, 1]")
+        for name, fraction in (("warmup", self.warmup), ("floor", self.floor)):
+            if not 0 <= fraction < 1:
+                raise ValueError(f"{name}={fraction:g}: a fraction, in [0, 1)")
 
-    def __call__(self, step: Any) -> Any:
-        rising = (step + 1) / jnp.maximum(self.warmup, 1)
-        progress = jnp.clip((step - self.warmup) / (self.steps - self.warmup), 0, 1)
-        falling = self.floor + (1 - self.floor) * (1 + jnp.cos(jnp.pi * progress)) / 2
-        return self.peak * jnp.where(step < self.warmup, rising, falling)
+    def schedule(self, steps: int) -> optax.Schedule:
+        def rate(step: Any) -> Any:
+            done = (step + 1) / steps
+            progress = jnp.clip((done - self.warmup) / (1 - self.warmup), 0, 1)
+            falling = self.floor + (1 - self.floor) * (1 + jnp.cos(jnp.pi * progress)) / 2
+            rising = done / jnp.maximum(self.warmup, 1 / steps)
+            return self.peak * jnp.where(done < self.warmup, rising, falling)
+
+        return rate
 
 
 Rate = float | Cosine
@@ -37,6 +42,10 @@ Rate = float | Cosine
 def check_lr(lr: Rate) -> None:
     if isinstance(lr, float) and not lr > 0:
         raise ValueError(f"lr={lr:g}: a learning rate is above 0")
+
+
+def _rate(lr: Rate, steps: int) -> Any:
+    return lr.schedule(steps) if isinstance(lr, Cosine) else lr
 
 
 def _check_decay(name: str, decay: float) -> None:
@@ -53,8 +62,8 @@ class Sgd:
     def check(self) -> None:
         check_lr(self.lr)
 
-    def transform(self) -> optax.GradientTransformation:
-        return optax.sgd(self.lr)
+    def transform(self, steps: int) -> optax.GradientTransformation:
+        return optax.sgd(_rate(self.lr, steps))
 
 
 @config
@@ -68,8 +77,8 @@ class Momentum:
         check_lr(self.lr)
         _check_decay("decay", self.decay)
 
-    def transform(self) -> optax.GradientTransformation:
-        return optax.sgd(self.lr, momentum=self.decay)
+    def transform(self, steps: int) -> optax.GradientTransformation:
+        return optax.sgd(_rate(self.lr, steps), momentum=self.decay)
 
 
 @config
@@ -86,8 +95,8 @@ class Adam:
         _check_decay("b1", self.b1)
         _check_decay("b2", self.b2)
 
-    def transform(self) -> optax.GradientTransformation:
-        return optax.adam(self.lr, self.b1, self.b2, self.eps)
+    def transform(self, steps: int) -> optax.GradientTransformation:
+        return optax.adam(_rate(self.lr, steps), self.b1, self.b2, self.eps)
 
 
 @config
@@ -105,8 +114,8 @@ class AdamW:
         _check_decay("b1", self.b1)
         _check_decay("b2", self.b2)
 
-    def transform(self) -> optax.GradientTransformation:
-        return optax.adamw(self.lr, self.b1, self.b2, self.eps, weight_decay=self.weight_decay)
+    def transform(self, steps: int) -> optax.GradientTransformation:
+        return optax.adamw(_rate(self.lr, steps), self.b1, self.b2, self.eps, weight_decay=self.weight_decay)
 
 
 Optimizer = Sgd | Momentum | Adam | AdamW

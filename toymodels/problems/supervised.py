@@ -1,0 +1,66 @@
+"""Reconstruct sparse features through a bottleneck: the toy models of superposition. Elhage et al. 2022."""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from toymodels.arrays import Array, Float
+from toymodels.config import config
+from toymodels.data import Distribution, observe
+from toymodels.losses import BinaryCrossEntropy, Loss, SquaredError
+from toymodels.models import Autoencoder, Model
+
+Example = tuple[Float[Array, "*batch features"], Float[Array, "*batch features"]]
+
+
+@config
+class Supervised:
+    """L = E loss(model(x), clean x); x is what is observed, noise included where the data are noisy."""
+
+    data: Distribution
+    model: Model
+    loss: Loss = SquaredError()
+
+    dims: ClassVar[dict[str, tuple[str, ...]]] = {
+        "W": ("feature", "hidden"),
+        "encoder": ("feature", "hidden"),
+        "b": ("feature",),
+    }
+
+    def check(self) -> None:
+        importance = getattr(self.loss, "importance", None)
+        if isinstance(importance, tuple) and len(importance) not in (1, self.data.n):
+            raise ValueError(f"importance has {len(importance)} values for {self.data.n} features")
+        if isinstance(self.loss, BinaryCrossEntropy):
+            clean = getattr(self.data, "clean", self.data)
+            low, high = float(clean.value.quantile(jnp.asarray(0.0))), float(clean.value.quantile(jnp.asarray(1.0)))
+            if not 0 <= low <= high <= 1:
+                raise ValueError(f"values in [{low:g}, {high:g}]: binary cross-entropy takes targets in [0, 1]")
+
+    def init(self, key: Array) -> dict[str, Array]:
+        return nnx.to_pure_dict(nnx.state(self.model.init(key, self.data.n)))
+
+    def sample(self, key: Array, batch: int) -> Example:
+        return observe(self.data, key, batch)
+
+    def predict(self, params: dict[str, Array], x: Float[Array, " features"]) -> Float[Array, " features"]:
+        """The model with these parameters on one vector."""
+        return self._module(params)(x)
+
+    def objective(self, params: dict[str, Array], example: Example) -> Float[Array, ""]:
+        x, clean = example
+        return self.loss(self.predict(params, x), clean)
+
+    def metrics(self, params: dict[str, Array], example: Example) -> dict[str, Float[Array, ""]]:
+        """`squared_error`, summed over features without importances: comparable between losses."""
+        x, clean = example
+        return {"squared_error": jnp.sum((clean - self.predict(params, x)) ** 2)}
+
+    def _module(self, params: dict[str, Array]) -> Autoencoder:
+        # The structure alone: built abstractly while tracing, so it costs nothing when the program runs.
+        abstract = nnx.eval_shape(lambda: self.model.init(jax.random.key(0), self.data.n))
+        graph, state = nnx.split(abstract)
+        nnx.replace_by_pure_dict(state, params)
+        return nnx.merge(graph, state)
