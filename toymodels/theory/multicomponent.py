@@ -5,9 +5,9 @@ With Z = [U; V] stacked and D = UᵀU - VᵀV, which the flow conserves,
 
     dZ/dt = S Z + J Z D / 2 - Z ZᵀZ / 2,    S = [[0, A], [Aᵀ, 0]],  J = diag(1, -1),
 
-so that for D = lambda I - always true at rank one, and for balanced factors (lambda = 0) at any rank - the linear part is one
-symmetric matrix H = S + lambda J / 2 and the Riccati equation for Z Zᵀ has a closed form (Fukumizu 1998; Braun et al.
-2022, arXiv 2306.12353; Domine et al. 2024, arXiv 2409.14623):
+so that for D = lambda I - always true at rank one, and for balanced factors (lambda = 0) at any rank - the linear
+part is one symmetric matrix H = S + lambda J / 2 and the Riccati equation for Z Zᵀ has a closed form (Fukumizu 1998;
+Braun et al. 2022, arXiv 2306.12353; Domine et al. 2024, arXiv 2409.14623):
 
     Z Zᵀ(t) = e^{Ht} Z0 [1 + Z0ᵀ (e^{2Ht} - 1)/(2H) Z0]^{-1} Z0ᵀ e^{Ht}.
 
@@ -136,7 +136,7 @@ class _Spectrum(NamedTuple):
 
 
 def _spectrum(A: np.ndarray, imbalance: float) -> _Spectrum:
-    """Each singular triple gives +-sqrt(s^2 + lambda^2/4); null directions of U and of V give lambda/2 and -lambda/2."""
+    """Each singular triple gives +-sqrt(s^2 + lambda^2/4), null directions of U lambda/2 and of V -lambda/2."""
     n, m = A.shape
     left, s, right = np.linalg.svd(A)
     left, right = (np.where(np.abs(basis) < ROUNDING / 25, 0, basis) for basis in (left, right.T))
@@ -189,9 +189,10 @@ def _graded_basis(rows: np.ndarray, log_scale: np.ndarray) -> np.ndarray:
 
 
 def _riccati_flow(A: np.ndarray, U0: np.ndarray, V0: np.ndarray, imbalance: float, t: np.ndarray):
-    """U(t), V(t) of the closed form for UᵀU - VᵀV = imbalance * 1, up to a common rotation of the components (none at r = 1).
+    """U(t), V(t) where UᵀU - VᵀV = imbalance * 1, up to a common rotation of the components (none at r = 1).
 
-    1 + Z0ᵀ phi Z0 = FᵀF for F = [1; sqrt(phi) Z0], phi = (e^{2Ht} - 1)/(2H) > 0, so Z Zᵀ needs only the column space of F.
+    1 + Z0ᵀ phi Z0 = FᵀF for F = [1; sqrt(phi) Z0], phi = (e^{2Ht} - 1)/(2H) > 0, so Z Zᵀ needs only the column space
+    of F.
     """
     spectrum = _spectrum(A, imbalance)
     Z0, rank = _overlaps(spectrum, U0, V0), U0.shape[1]
@@ -203,7 +204,7 @@ def _riccati_flow(A: np.ndarray, U0: np.ndarray, V0: np.ndarray, imbalance: floa
     growth = np.where(rate >= 0, spectrum.excess * time, -shift * time)
     log_scale = np.concatenate([np.repeat(-shift * time, rank, 1), growth + np.log(saturation) / 2], 1)
     basis = _graded_basis(np.concatenate([np.eye(rank), Z0]), log_scale)
-    triangle = np.linalg.qr(basis, mode="r")
+    triangle = np.asarray(np.linalg.qr(basis, mode="r"))
     triangle *= np.where(np.diagonal(triangle, 0, 1, 2) < 0, -1, 1)[:, :, None]
     unit = np.swapaxes(np.linalg.solve(np.swapaxes(triangle, 1, 2), np.swapaxes(basis[:, rank:], 1, 2)), 1, 2)
     Z = (np.exp(np.minimum(rate, 0) * time) / np.sqrt(saturation))[:, :, None] * unit
@@ -212,13 +213,14 @@ def _riccati_flow(A: np.ndarray, U0: np.ndarray, V0: np.ndarray, imbalance: floa
 
 
 def rank_one_flow(A: ArrayLike, a0: ArrayLike, b0: ArrayLike, t: ArrayLike) -> RankOneFlow:
-    """da/dt = (A - a bᵀ) b, db/dt = (A - a bᵀ)ᵀ a from (a0, b0): exact, z(t) = e^{Ht} z0 / sqrt(1 + z0ᵀ (e^{2Ht}-1)/(2H) z0).
+    """da/dt = (A - a bᵀ) b, db/dt = (A - a bᵀ)ᵀ a from (a0, b0), exactly.
 
-    The closed form of the module's first lines with r = 1 and lambda = |a0|^2 - |b0|^2, for any target and any start: unbalanced,
-    zero, or on the stable manifold of a saddle (overlaps below 1e-14 of their own terms count as exactly zero and stay zero).
+    z(t) = e^{Ht} z0 / sqrt(1 + z0ᵀ (e^{2Ht} - 1)/(2H) z0), z = (a, b): the module's closed form with r = 1 and lambda
+    = |a0|^2 - |b0|^2, for any target and any start: unbalanced, zero, or on the stable manifold of a saddle (overlaps
+    below 1e-14 of their own terms count as exactly zero and stay zero).
 
-    A: n x m; a0: n; b0: m; t: times >= 0 of any shape, in any order. Raises ValueError for shapes that do not fit, entries that are
-    not finite and negative times.
+    A: n x m; a0: n; b0: m; t: times >= 0 of any shape, in any order. Raises ValueError for shapes that do not fit,
+    entries that are not finite and negative times.
     """
     target, a, b = _problem(A, _real(a0, "a0", 1), _real(b0, "b0", 1), "ab")
     times = _times(t)
@@ -229,14 +231,14 @@ def rank_one_flow(A: ArrayLike, a0: ArrayLike, b0: ArrayLike, t: ArrayLike) -> R
 
 
 def balanced_flow(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, t: ArrayLike, tolerance: float = 1e-6) -> ProductFlow:
-    """U Vᵀ(t) of gradient flow from balanced factors, U0ᵀU0 = V0ᵀV0 or more generally U0ᵀU0 - V0ᵀV0 = lambda * 1: exact.
+    """U Vᵀ(t) of gradient flow where U0ᵀU0 - V0ᵀV0 = lambda * 1, with lambda = 0 for balanced factors, exactly.
 
-    Fukumizu 1998; Braun et al. 2022 (theorem 3.1); Domine et al. 2024 for lambda != 0. Any target, any rank, no assumption on how
-    the start is aligned to the target. The factors themselves are fixed only up to a rotation of the components, so the
-    product is returned.
+    Fukumizu 1998; Braun et al. 2022 (theorem 3.1); Domine et al. 2024 for lambda != 0. Any target, any rank, no
+    assumption on how the start is aligned to the target. The factors themselves are fixed only up to a rotation of
+    the components, so the product is returned.
 
-    A: n x m; U0: n x r; V0: m x r; t: times >= 0. Raises ValueError where |U0ᵀU0 - V0ᵀV0 - lambda| > tolerance (|U0|^2 + |V0|^2);
-    use `gradient_flow` there.
+    A: n x m; U0: n x r; V0: m x r; t: times >= 0. Raises ValueError where |U0ᵀU0 - V0ᵀV0 - lambda| > tolerance
+    (|U0|^2 + |V0|^2); use `gradient_flow` there.
     """
     target, U0, V0 = _problem(A, U0, V0)
     times = _times(t)
@@ -246,8 +248,8 @@ def balanced_flow(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, t: ArrayLike, tole
     error, size = np.linalg.norm(difference - imbalance * np.eye(rank)), np.sum(U0**2) + np.sum(V0**2)
     if error > tolerance * size:
         raise ValueError(
-            f"U0 and V0 are not balanced (U0ᵀU0 - V0ᵀV0 is {error / size:.2g} of their size away from a multiple of the "
-            "identity): the closed form does not hold, gradient_flow integrates the general case"
+            f"U0 and V0 are not balanced (U0ᵀU0 - V0ᵀV0 is {error / size:.2g} of their size away from a multiple of "
+            "the identity): the closed form does not hold, gradient_flow integrates the general case"
         )
     U, V = _riccati_flow(target, U0, V0, imbalance, times.ravel())
     shape = times.shape + target.shape
@@ -255,9 +257,10 @@ def balanced_flow(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, t: ArrayLike, tole
 
 
 def mode_strength(s: ArrayLike, u0: ArrayLike, t: ArrayLike) -> np.ndarray:
-    """u(t) = s e^{2st} / (e^{2st} - 1 + s/u0), the strength of a balanced mode aligned to its target; s >= 0, u0 >= 0, t >= 0.
+    """u(t) = s e^{2st} / (e^{2st} - 1 + s/u0), the strength of a balanced mode aligned to its target.
 
-    Saxe et al. 2013 (eq. 12, their tau = 1): du/dt = 2 u (s - u). Broadcasts; u0/(1 + 2 u0 t) at s = 0, and 0 at u0 = 0.
+    Saxe et al. 2013 (eq. 12, their tau = 1): du/dt = 2 u (s - u). s, u0, t >= 0, broadcast; u0/(1 + 2 u0 t) at s = 0,
+    and 0 at u0 = 0.
     """
     s, u0, t = _real(s, "s"), _real(u0, "u0"), _times(t)
     if np.any(s < 0) or np.any(u0 < 0):
@@ -266,10 +269,11 @@ def mode_strength(s: ArrayLike, u0: ArrayLike, t: ArrayLike) -> np.ndarray:
 
 
 def gradient_flow(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, t: ArrayLike, rtol: float = 1e-11) -> FactorFlow:
-    """dU/dt = (A - U Vᵀ) V, dV/dt = (A - U Vᵀ)ᵀ U from any start at any rank, integrated (Dormand-Prince 8, or LSODA where stiff).
+    """dU/dt = (A - U Vᵀ) V, dV/dt = (A - U Vᵀ)ᵀ U from any start at any rank, integrated.
 
-    For starts that no closed form covers. Relative error about 1e3 rtol; a start exactly on the stable manifold of a saddle leaves
-    it by rounding after a time of about 37 / (growth rate).
+    Dormand-Prince of order 8, or LSODA where stiff, for starts that no closed form covers. Relative error about 1e3
+    rtol; a start exactly on the stable manifold of a saddle leaves it by rounding after a time of about 37 / (growth
+    rate).
 
     A: n x m; U0: n x r; V0: m x r; t: times >= 0 of any shape, in any order.
     """
@@ -308,10 +312,10 @@ def _integrate(A: np.ndarray, U0: np.ndarray, V0: np.ndarray, t: np.ndarray, rto
 
 
 def plateau_levels(singular_values: ArrayLike, rank: int | None = None) -> Float[Array, " levels"]:
-    """L_j = 1/2 sum_{k>j} s_k^2 for j = 0..rank: the saddles of L, which small starts pass one by one (Baldi & Hornik 1989).
+    """L_j = 1/2 sum_{k>j} s_k^2 for j = 0..rank: the saddles of L, which small starts pass one by one.
 
-    At most as many levels as singular values, plus one; the order of the values does not matter. Between equal (or close)
-    singular values no plateau is seen, their components are learned together.
+    Baldi & Hornik 1989. At most as many levels as singular values, plus one; the order of the values does not matter.
+    Between equal (or close) singular values no plateau is seen, their components are learned together.
     """
     values = _singular_values(singular_values)
     if rank is not None and rank < 0:
@@ -333,7 +337,7 @@ def eckart_young(A: ArrayLike, rank: int) -> LowRank:
 
 
 def stable_step(A: ArrayLike) -> float:
-    """lr < 1/s_1: gradient descent is stable at the balanced optimum, where the largest eigenvalue of the Hessian is 2 s_1.
+    """lr < 1/s_1: gradient descent is stable at the balanced optimum, whose Hessian has top eigenvalue 2 s_1.
 
     The eigenvalues there are s_i + s_j and s_i +- s_k for learned i, j and unlearned k. Unbalanced optima are sharper,
     |a|^2 + |b|^2 >= 2 s at rank one. Infinite for A = 0.
@@ -346,10 +350,10 @@ def stable_step(A: ArrayLike) -> float:
 
 
 def measured_escape(t: ArrayLike, loss: ArrayLike, before: ArrayLike, after: ArrayLike) -> np.ndarray:
-    """First time at which a recorded loss is at or under (before + after)/2, interpolated linearly; nan where it never is.
+    """First time at which a recorded loss is at or under (before + after)/2, interpolated; nan where it never is.
 
-    The half-drop that `escape_time` and its laws predict, for before = plateau_levels(s)[0] and after = plateau_levels(s)[1].
-    t: ascending; loss: (..., times). A loss that starts below the threshold gives t[0].
+    The half-drop that `escape_time` and its laws predict, for before = plateau_levels(s)[0] and after =
+    plateau_levels(s)[1]. t: ascending; loss: (..., times). A loss that starts below the threshold gives t[0].
     """
     t, loss = _real(t, "t", 1), np.asarray(loss, np.float64)
     if loss.shape[-1:] != t.shape or np.any(np.diff(t) < 0):
@@ -366,11 +370,11 @@ def measured_escape(t: ArrayLike, loss: ArrayLike, before: ArrayLike, after: Arr
 
 
 def escape_time(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, components: int = 1) -> float:
-    """t with L(t) = (L_0 + L_c)/2 = 1/2 |A|^2 - 1/4 sum_{k<=c} s_k^2 on the exact flow from this start; c = components.
+    """t with L(t) = 1/2 |A|^2 - 1/4 sum_{k<=c} s_k^2 on the exact flow from this start, c = components.
 
-    Half way from the plateau of the zero start to that after the first component (or group of c equal ones); the loss falls
-    monotonically, so the time is unique. U0: n or n x r, V0: m or m x r. 0 for a start already below, infinite for one that never
-    gets there: orthogonal to the growing modes, or c above the learned rank.
+    Half way from the plateau of the zero start to that after the first component (or group of c equal ones); the loss
+    falls monotonically, so the time is unique. U0: n or n x r, V0: m or m x r. 0 for a start already below, infinite
+    for one that never gets there: orthogonal to the growing modes, or c above the learned rank.
     """
     target, U0, V0 = _problem(A, U0, V0)
     s = np.linalg.svd(target, compute_uv=False)
@@ -384,11 +388,11 @@ def escape_time(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, components: int = 1)
 
         def excess(t: float) -> float:
             U, V = _riccati_flow(target, U0, V0, imbalance, np.array([t]))
-            return _squared_loss(target, U, V)[0] - threshold
+            return float(_squared_loss(target, U, V)[0]) - threshold
     else:
 
         def excess(t: float) -> float:
-            return gradient_flow(target, U0, V0, t).loss - threshold
+            return float(gradient_flow(target, U0, V0, t).loss) - threshold
 
     if excess(0.0) <= 0:
         return 0.0
@@ -459,30 +463,33 @@ def _escape_arguments(singular_values: ArrayLike, scale: float, rank: int) -> np
     s = _singular_values(singular_values)
     if s[0] == 0:
         raise ValueError("singular_values are all zero: nothing grows and nothing escapes")
-    if not 0 < scale < math.inf:
-        raise ValueError(f"scale={scale:g}: the standard deviation of the initial entries is positive")
+    if not 1e-150 < scale < 1e150:
+        raise ValueError(
+            f"scale={scale:g}: the standard deviation of the initial entries is positive (and squares to a float)"
+        )
     if rank < 1:
         raise ValueError(f"rank={rank}: at least one component is learned")
     return s
 
 
 def escape_time_limit(singular_values: ArrayLike, scale: float, rank: int = 1) -> EscapeLimit:
-    """T = ln(2 s (sqrt 2 - 1) / lambda) / (2 s), lambda / scale^2 ~ chi^2_k: half-drop time from entries N(0, scale^2), scale -> 0.
+    """T = ln(2 s (sqrt 2 - 1) / lambda) / (2 s), lambda / scale^2 ~ chi^2_k: the half-drop time as scale -> 0.
 
-    Early on only c = (u.U + v.V)/sqrt 2 ~ N(0, scale^2) grows, as e^{st}, in each of `rank` components and `multiplicity` top
-    singular pairs: k = rank * multiplicity. Then the strength u = s x/(1 + x), x = lambda e^{2st}/(2s), lambda = |c|^2, is logistic
-    (mode_strength) and half of the drop s^2/2 has happened where (1 + x)^2 = 2.
+    From entries N(0, scale^2): early on only c = (u.U + v.V)/sqrt 2 ~ N(0, scale^2) grows, as e^{st}, in each of
+    `rank` components and `multiplicity` top singular pairs: k = rank * multiplicity. Then the strength u = s x/(1 +
+    x), x = lambda e^{2st}/(2s), lambda = |c|^2, is logistic (mode_strength) and half of the drop s^2/2 has happened
+    where (1 + x)^2 = 2.
 
-    Valid where one component is learned first, i.e. rank = 1 or a simple top value, and where nothing else has grown meanwhile:
-    (s_1 - s_2) T >> 1 and scale^2 (n + m) T << 1. `escape_time_distribution` needs neither. Raises ValueError where rank and
-    multiplicity (within 1e-9) both exceed 1: several components are then learned at once.
+    Valid where one component is learned first, i.e. rank = 1 or a simple top value, and where nothing else has grown
+    meanwhile: (s_1 - s_2) T >> 1 and scale^2 (n + m) T << 1. `escape_time_distribution` needs neither. Raises
+    ValueError where rank and multiplicity (within 1e-9) both exceed 1: several components are then learned at once.
     """
     s = _escape_arguments(singular_values, scale, rank)
     multiplicity = int(np.sum(s >= s[0] * (1 - 1e-9)))
     if rank > 1 and multiplicity > 1:
         raise ValueError(
-            f"rank={rank} and a top singular value of multiplicity {multiplicity}: several components escape together, which "
-            "has no closed law; use escape_time_distribution"
+            f"rank={rank} and a top singular value of multiplicity {multiplicity}: several components escape "
+            "together, which has no closed law; use escape_time_distribution"
         )
     return EscapeLimit(float(s[0]), float(scale), rank * multiplicity)
 
@@ -495,16 +502,18 @@ def escape_time_distribution(
     components: int = 1,
     samples: int | None = None,
 ) -> EscapeSample:
-    """Law of the time at which L = 1/2 |A|^2 - 1/4 sum_{k<=c} s_k^2 over starts with entries N(0, scale^2); c = components.
+    """Law of t with L(t) = 1/2 |A|^2 - 1/4 sum_{k<=c} s_k^2 over starts with entries N(0, scale^2), c = components.
 
-    Each sample solves the balanced flow of the whole spectrum, drop = tr(S P) - 1/2 |P|^2 with P = 1/2 Y (1 + Cᵀ phi C)^{-1} Yᵀ,
-    Y = e^{st} C, over Gaussian overlaps C drawn by Latin hypercube: by rotation invariance nothing else of A matters. So close,
-    equal and competing singular values are covered, at any rank; where one mode dominates this is `escape_time_limit`.
+    Each sample solves the balanced flow of the whole spectrum, drop = tr(S P) - 1/2 |P|^2 with P = 1/2 Y (1 + Cᵀ phi
+    C)^{-1} Yᵀ, Y = e^{st} C, over Gaussian overlaps C drawn by Latin hypercube: by rotation invariance nothing else
+    of A matters. So close, equal and competing singular values are covered, at any rank; where one mode dominates
+    this is `escape_time_limit`.
 
-    Leading order in the start: what the imbalance UᵀU - VᵀV and the decaying modes do is kept only on average; the times are off by
-    order scale^2 sqrt(n + m) T relative to 1/s_1, under 1 % up to scale 1e-2 at n = m = 32. shape = (n, m), by default square and
-    full rank, counts null directions. components > 1 is for a group of (nearly, within 10 %) equal top values learned together
-    and needs rank >= components. samples: by default 1024 to 8192, fewer for large ranks.
+    Leading order in the start: what the imbalance UᵀU - VᵀV and the decaying modes do is kept only on average; the
+    times are off by order scale^2 sqrt(n + m) T relative to 1/s_1, under 1 % up to scale 1e-2 at n = m = 32. shape =
+    (n, m), by default square and full rank, counts null directions. components > 1 is for a group of (nearly, within
+    10 %) equal top values learned together and needs rank >= components. samples: by default 1024 to 8192, fewer for
+    large ranks.
     """
     s = _escape_arguments(singular_values, scale, rank)
     n, m = shape if shape is not None else (s.size, s.size)
@@ -512,34 +521,36 @@ def escape_time_distribution(
         raise ValueError(f"shape={shape}: a target of that shape has no {np.sum(s > 0)} nonzero singular values")
     if not 1 <= components <= min(rank, s.size) or s[components - 1] < 0.9 * s[0]:
         raise ValueError(
-            f"components={components}: the first group has at most rank={rank} components, of singular values within 10 % of the top"
+            f"components={components}: the first group has at most rank={rank} components, their singular values within "
+            "10 % of the top one"
         )
     s = s[s > 0]
     typical = math.log(1 + 2 * s[0] / scale**2) / (2 * s[0])
-    live = s[(s - s[0]) * typical > -4.6]  # e^-9.2 = 1e-4 of the leading square: the rest counts on average
-    count = samples or int(np.clip(2**24 // (live.size * rank**2), 1024, 8192))
-    draws = qmc.LatinHypercube(live.size * rank, rng=np.random.default_rng(0)).random(count)
-    overlaps = scale * norm.ppf(draws).reshape(count, live.size, rank)
-    null = n + m - 2 * s.size
-
-    def others(t: np.ndarray) -> np.ndarray:
-        """E of z0ᵀ (e^{2Ht} - 1)/(2H) z0 over the modes that are not drawn: dead, decaying and null."""
-        growing = t * np.sum(np.exp(2 * s[live.size :] * t) * exprel(-2 * s[live.size :] * t), 1, keepdims=True)
-        return scale**2 * (growing + t * np.sum(exprel(-2 * s * t), 1, keepdims=True) + null * t)
-
-    half = np.sum(s[:components] ** 2) / 4
+    drawn = int(np.sum((s - s[0]) * typical > -4.6))  # e^-9.2 = 1e-4 of the leading square: the rest counts on average
+    count = samples or int(np.clip(2**24 // (drawn * rank**2), 1024, 8192))
+    draws = qmc.LatinHypercube(drawn * rank, rng=np.random.default_rng(0)).random(count)
+    overlaps = scale * norm.ppf(draws).reshape(count, drawn, rank)
+    half = float(np.sum(s[:components] ** 2)) / 4
     # Beyond the cap a Gram matrix loses its small eigenvalues; a fraction of about 1e-6 of the starts takes longer.
-    cap = (math.log(1 + 2 * s[0] / scale**2) + (69 if rank == 1 else 25)) / (2 * s[0])
+    cap = typical + (69 if rank == 1 else 25) / (2 * s[0])
     early, late = np.zeros((count, 1)), np.full((count, 1), cap)
     for _ in range(40):
         middle = (early + late) / 2
-        escaped = _loss_drop(live, overlaps, middle, others(middle)) >= half
+        others = scale**2 * _average_saturation(s, drawn, n + m - 2 * s.size, middle)
+        escaped = _loss_drop(s[:drawn], overlaps, middle, others) >= half
         early, late = np.where(escaped, early, middle), np.where(escaped, middle, late)
     return EscapeSample(np.sort(late[:, 0]))
 
 
+def _average_saturation(s: np.ndarray, drawn: int, null: int, t: np.ndarray) -> np.ndarray:
+    """E of z0ᵀ (e^{2Ht} - 1)/(2H) z0 for unit variance, over growing modes not drawn, decaying and null ones; t: samples x 1."""
+    rest = s[drawn:]
+    growing = np.sum(np.exp(2 * rest * t) * exprel(-2 * rest * t), 1, keepdims=True)
+    return t * (growing + np.sum(exprel(-2 * s * t), 1, keepdims=True) + null)
+
+
 def _loss_drop(s: np.ndarray, overlaps: np.ndarray, t: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """1/2 |A|^2 - L(t) = tr(S P) - 1/2 |P|^2 (samples x 1) of the balanced flow with these growing overlaps (samples x modes x r)."""
+    """1/2 |A|^2 - L(t) = tr(S P) - 1/2 |P|^2 (samples x 1) of the balanced flow; overlaps: samples x modes x r."""
     growth = np.exp((s - s[0]) * t)[:, :, None]
     grown = overlaps * growth  # Y, less e^{s_1 t}
     saturated = grown * np.sqrt(t * exprel(-2 * s * t))[:, :, None]
@@ -556,9 +567,9 @@ def _loss_drop(s: np.ndarray, overlaps: np.ndarray, t: np.ndarray, others: np.nd
 
 
 def growth_rates(gradient: ArrayLike) -> GrowthRates:
-    """Near Ã = 0, dU/dt = G V and dV/dt = Gᵀ U with G = -dL/dÃ(0): overlaps u.U + v.V grow at the singular values of G.
+    """Near Ã = 0, dU/dt = G V and dV/dt = Gᵀ U with G = -dL/dÃ: overlaps u.U + v.V grow at the singular values of G.
 
-    gradient: n x m, that of any loss of Ã at Ã = 0; the balanced start of a loss that has one Saxe mode per singular triple.
+    gradient: n x m, dL/dÃ at Ã = 0 of any loss.
     """
     left, rates, right = np.linalg.svd(-_real(gradient, "gradient", 2), full_matrices=False)
     return GrowthRates(rates, left, right.T)
@@ -583,7 +594,7 @@ def power_growth_rates(A: ArrayLike, power: float) -> GrowthRates:
 
 
 def cross_entropy_growth_rates(A: ArrayLike) -> GrowthRates:
-    """Singular values of softmax(A) - 1/(n m), for L = -sum q log softmax(Ã) + const, q = softmax(A) over all n m entries.
+    """Singular values of q - 1/(n m), for L = -sum q log softmax(Ã) + const, q = softmax(A) over all n m entries.
 
     About s_k(A - mean A)/(n m) for a small A. Zero for a constant A, which is already learned.
     """
@@ -611,20 +622,21 @@ def _root(moment: np.ndarray) -> np.ndarray:
 
 
 def regression_growth_rates(A: ArrayLike, second_moment: ArrayLike) -> GrowthRates:
-    """Singular values of A M, M = E[x xᵀ], for L = 1/2 E|(A - Ã) x|^2, whose gradient at zero is -A M; twice that without the 1/2.
+    """Singular values of A M, M = E[x xᵀ], for L = 1/2 E|(A - Ã) x|^2; twice that without the 1/2.
 
-    Not those of A M^(1/2), unless M is a multiple of the identity: V moves in its own metric, not in that of M^(1/2) V.
-    second_moment: a number (times the identity), a vector (the diagonal) or m x m.
+    The gradient at zero is -A M. Not those of A M^(1/2), unless M is a multiple of the identity: V moves in its own
+    metric, not in that of M^(1/2) V. second_moment: a number (times the identity), a vector (the diagonal) or m x m.
     """
     target = _real(A, "A", 2)
     return growth_rates(-target @ _second_moment(second_moment, target.shape[1]))
 
 
 def regression_target(A: ArrayLike, second_moment: ArrayLike) -> Float[Array, "n m"]:
-    """B = A M^(1/2), M = E[x xᵀ], because 1/2 E|(A - Ã) x|^2 = 1/2 |B - Ã M^(1/2)|_F^2: plateaus and optimum are those of B.
+    """B = A M^(1/2), M = E[x xᵀ], because E|(A - Ã) x|^2 = |B - Ã M^(1/2)|_F^2: plateaus and optimum are those of B.
 
-    Levels: plateau_levels of the singular values of B (Baldi & Hornik 1989), twice that without the 1/2; growth rates differ, see
-    `regression_growth_rates`. second_moment: a number (times the identity), a vector (the diagonal) or m x m.
+    Levels: plateau_levels of the singular values of B (Baldi & Hornik 1989), twice that without the 1/2; growth rates
+    differ, see `regression_growth_rates`. second_moment: a number (times the identity), a vector (the diagonal) or m
+    x m.
     """
     target = _real(A, "A", 2)
     return target @ _root(_second_moment(second_moment, target.shape[1]))
@@ -641,10 +653,10 @@ def regression_optimum(A: ArrayLike, second_moment: ArrayLike, rank: int) -> Low
 
 
 def cross_entropy_rank(A: ArrayLike) -> int:
-    """min_c rank(A + c 1 1ᵀ): the least rank at which softmax cross-entropy over all entries reaches zero, at Ã = A + c.
+    """min_c rank(A + c 1 1ᵀ): the least rank at which softmax cross-entropy over all entries reaches zero.
 
-    rank(A) - 1 where 1 lies in the column and in the row space of A and 1ᵀ A⁺ 1 != 0 (then c = -1/(1ᵀ A⁺ 1)), else rank(A)
-    (Wedderburn's rank reduction).
+    At Ã = A + c. rank(A) - 1 where 1 lies in the column and in the row space of A and 1ᵀ A⁺ 1 != 0 (then c = -1/(1ᵀ
+    A⁺ 1)), else rank(A) (Wedderburn's rank reduction).
     """
     target = _real(A, "A", 2)
     inverse, rank = np.linalg.pinv(target, rcond=1e-10), int(np.linalg.matrix_rank(target, rtol=1e-10))
