@@ -265,7 +265,7 @@ def mode_strength(s: ArrayLike, u0: ArrayLike, t: ArrayLike) -> np.ndarray:
     s, u0, t = _real(s, "s"), _real(u0, "u0"), _times(t)
     if np.any(s < 0) or np.any(u0 < 0):
         raise ValueError("s and u0 are a singular value and a mode's strength: neither is negative")
-    return u0 / (np.exp(-2 * s * t) + 2 * u0 * t * exprel(-2 * s * t))
+    return np.asarray(u0 / (np.exp(-2 * s * t) + 2 * u0 * t * exprel(-2 * s * t)))
 
 
 def gradient_flow(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, t: ArrayLike, rtol: float = 1e-11) -> FactorFlow:
@@ -366,7 +366,7 @@ def measured_escape(t: ArrayLike, loss: ArrayLike, before: ArrayLike, after: Arr
     start, stop = start[..., 0], stop[..., 0]
     drop = high - low
     fraction = np.divide(high, drop, out=np.ones_like(drop), where=(drop > 0) & np.isfinite(drop))
-    return np.where(below.any(-1), t[start] + fraction * (t[stop] - t[start]), np.nan)
+    return np.asarray(np.where(below.any(-1), t[start] + fraction * (t[stop] - t[start]), np.nan))
 
 
 def escape_time(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, components: int = 1) -> float:
@@ -414,13 +414,13 @@ class EscapeLimit(NamedTuple):
     def cdf(self, t: ArrayLike) -> np.ndarray:
         """P(T <= t)."""
         t = np.asarray(t, np.float64)
-        return chi2.sf(2 * self.s * HALF_DROP / self.scale**2 * np.exp(-2 * self.s * t), self.dof)
+        return np.asarray(chi2.sf(2 * self.s * HALF_DROP / self.scale**2 * np.exp(-2 * self.s * t), self.dof))
 
     def ppf(self, q: ArrayLike) -> np.ndarray:
         """The time by which a fraction q has escaped."""
         strength = self.scale**2 * chi2.isf(np.asarray(q, np.float64), self.dof)
         with np.errstate(divide="ignore"):
-            return np.log(2 * self.s * HALF_DROP / strength) / (2 * self.s)
+            return np.asarray(np.log(2 * self.s * HALF_DROP / strength) / (2 * self.s))
 
     @property
     def mean(self) -> float:
@@ -441,12 +441,12 @@ class EscapeSample(NamedTuple):
     def cdf(self, t: ArrayLike) -> np.ndarray:
         """P(T <= t)."""
         levels = (np.arange(self.times.size) + 0.5) / self.times.size
-        return np.interp(np.asarray(t, np.float64), self.times, levels, left=0, right=1)
+        return np.asarray(np.interp(np.asarray(t, np.float64), self.times, levels, left=0, right=1))
 
     def ppf(self, q: ArrayLike) -> np.ndarray:
         """The time by which a fraction q has escaped."""
         levels = (np.arange(self.times.size) + 0.5) / self.times.size
-        return np.interp(np.asarray(q, np.float64), levels, self.times)
+        return np.asarray(np.interp(np.asarray(q, np.float64), levels, self.times))
 
     @property
     def mean(self) -> float:
@@ -465,7 +465,7 @@ def _escape_arguments(singular_values: ArrayLike, scale: float, rank: int) -> np
         raise ValueError("singular_values are all zero: nothing grows and nothing escapes")
     if not 1e-150 < scale < 1e150:
         raise ValueError(
-            f"scale={scale:g}: the standard deviation of the initial entries is positive (and squares to a float)"
+            f"scale={scale:g}: the standard deviation of the initial entries is positive in floating range"
         )
     if rank < 1:
         raise ValueError(f"rank={rank}: at least one component is learned")
@@ -543,7 +543,7 @@ def escape_time_distribution(
 
 
 def _average_saturation(s: np.ndarray, drawn: int, null: int, t: np.ndarray) -> np.ndarray:
-    """E of z0ᵀ (e^{2Ht} - 1)/(2H) z0 for unit variance, over growing modes not drawn, decaying and null ones; t: samples x 1."""
+    """E of z0ᵀ (e^{2Ht} - 1)/(2H) z0 at unit variance over growing modes not drawn, decaying and null ones."""
     rest = s[drawn:]
     growing = np.sum(np.exp(2 * rest * t) * exprel(-2 * rest * t), 1, keepdims=True)
     return t * (growing + np.sum(exprel(-2 * s * t), 1, keepdims=True) + null)
