@@ -5,12 +5,13 @@ Features are independent, 0 with probability 1 - p and else uniform on [0, 1]; t
 Every expectation here is built from one recurrence. With y = c + sum_{j in S} a_j u_j, u_j uniform, S of size k, and
 lo <= y <= hi the range of y, the truncated moments G(c, S) = E[max(y, 0)^q] obey, for lo < 0 < hi,
 
-    (q + k) G(c, S) = sum_{j in S} (1 - t) G(c + max(a_j, 0), S - j) + t G(c + min(a_j, 0), S - j),    t = -lo / (hi - lo),
+    (q + k) G(c, S) = sum_{j in S} (1 - t) G(c + max(a_j, 0), S - j) + t G(c + min(a_j, 0), S - j)
 
-that is: fix one u_j at the end where y is larger, or smaller. It is the box spline recurrence (de Boor, Hollig, Riemenschneider
-1993, chapter 1) for one dimension, and follows from Euler's relation for homogeneous functions and one integration by parts.
-All its terms are positive and it never divides by a coefficient, so nothing cancels where the familiar vertex sum, with its
-1 / prod_j a_j, loses all its digits: at a_j zero, tiny or nearly opposite.
+with t = -lo / (hi - lo), that is: fix one u_j at the end where y is larger, or smaller. It is the recurrence of box
+splines (de Boor, Hollig, Riemenschneider 1993, chapter 1) in one dimension, and follows from Euler's relation for
+homogeneous functions and one integration by parts. All its terms are positive and it never divides by a coefficient, so
+nothing cancels where the familiar vertex sum, with its 1 / prod_j a_j, loses all its digits: at a_j zero, tiny or
+opposite.
 """
 
 import functools
@@ -47,7 +48,8 @@ class Layer(NamedTuple):
 @functools.cache
 def _layers(n: int) -> tuple[Layer, ...]:
     states = sorted(itertools.product((0, 1, 2), repeat=n), key=lambda state: state.count(2))  # 2: free
-    layers, below = [], {}
+    layers: list[Layer] = []
+    below: dict[tuple[int, ...], int] = {}
     for k in range(n + 1):
         here = [state for state in states if state.count(2) == k]
         members = np.array([[j for j in range(n) if state[j] == 2] for state in here], np.int32).reshape(len(here), k)
@@ -75,7 +77,7 @@ def _fixed_at_ends(moment: Any, layer: Layer, weight_one: Any) -> Any:
 def _active_set_moments(xp: ModuleType, a: Any, b: Any) -> tuple[Any, Any]:
     """E[max(y, 0)^2] and E[u_0 max(y, 0)] given each active set of features, y = b + sum_j a_j u_j over its members.
 
-    `a` is (..., n), `b` (...); the sets are in the order of `_active_sets`. The second moment is 0 where feature 0 is off.
+    `a` is (..., n), `b` (...); sets are in the order of `_active_sets`. The second moment is 0 where feature 0 is off.
     The recurrence is the module's with q = 1 and 2; with the weight u_0 it gains one term and one in the divisor.
     """
     below, above = xp.minimum(a, 0), xp.maximum(a, 0)
@@ -199,10 +201,10 @@ def expected_loss(
 ) -> Float[Array, "*batch"] | float:
     """E sum_i I_i (x_i - x'_i)^2 of x' = ReLU(W Wᵀ x + b), to rounding. Elhage et al. 2022, the loss of its section 2.
 
-    x_i is 0 with probability 1 - p_i, else uniform on [0, 1]; independent. `p` and `importance` (default 1) are one number
-    or one a feature; leading axes of any argument are a batch. `encoder` is E in x' = ReLU(W Eᵀ x + b), W if not given.
-    Evaluated in float64 with the module's recurrence, 3^n terms an output: n <= 8. Raises ValueError above, and for a
-    shape, p or importance out of range.
+    x_i is 0 with probability 1 - p_i, else uniform on [0, 1]; independent. `p` and `importance` (default 1) are one
+    number or one a feature; leading axes of any argument are a batch. `encoder` is E in x' = ReLU(W Eᵀ x + b), by
+    default W. Evaluated in float64 with the module's recurrence, 3^n terms an output: n <= 8. Raises ValueError above,
+    and for a shape, p or importance out of range.
     """
     W = _weights("W", W)
     n = W.shape[-2]
@@ -241,28 +243,28 @@ def population_loss(
 def one_sparse_loss(
     W: Real[Array, "*batch features hidden"] | Nested, b: Real[Array, "*#batch features"] | Nested | Number
 ) -> Float[Array, "*batch"] | float:
-    """(1/n) sum_i int_0^1 sum_j (u [i = j] - max(u W_j.W_i + b_j, 0))^2 du: exactly one active feature, chosen uniformly.
+    """(1/n) sum_i int_0^1 sum_j (u [i = j] - max(u W_j.W_i + b_j, 0))^2 du: one active feature, chosen uniformly.
 
     The population loss of arXiv 2310.06301 up to its normalisation: here summed over outputs and averaged over which
     feature is active. Any n, m; leading axes are a batch. In float64, or inside a JAX trace in the dtype of W.
     """
-    xp: Any = np
     if _is_traced(W, b):
-        xp, W = jnp, jnp.asarray(W)
-        b = jnp.asarray(b, W.dtype)
-    else:
-        W, b = _weights("W", W), _numbers("b", b)
+        weights = jnp.asarray(W)
+        return _one_sparse_loss(jnp, weights, jnp.asarray(b, weights.dtype))
+    return _one_sparse_loss(np, _weights("W", W), _numbers("b", b))[()]
+
+
+def _one_sparse_loss(xp: ModuleType, W: Any, b: Any) -> Any:
     n = W.shape[-2]
     b = _per_feature("b", b, n)
     gram = W @ xp.swapaxes(W, -1, -2)
     b = xp.broadcast_to(b, (*np.broadcast_shapes(gram.shape[:-2], b.shape[:-1]), n))
     gram = xp.broadcast_to(gram, (*b.shape, n))
-    squares, _ = _active_set_moments(xp, gram[..., None], xp.broadcast_to(b[..., None], gram.shape))
+    # One feature on is the second of the active sets of one feature.
+    squares = _active_set_moments(xp, gram[..., None], xp.broadcast_to(b[..., None], gram.shape))[0][..., 1]
+    others = xp.where(np.eye(n, dtype=bool), 0, squares)
     own = xp.diagonal(gram, axis1=-2, axis2=-1)[..., None]
-    own_losses = _output_losses(xp, own, b, xp.ones_like(own))
-    others = xp.where(np.eye(n, dtype=bool), 0, squares[..., 1])
-    loss = (own_losses.sum(-1) + others.sum((-2, -1))) / n
-    return loss if xp is jnp else loss[()]
+    return (_output_losses(xp, own, b, xp.ones_like(own)).sum(-1) + others.sum((-2, -1))) / n
 
 
 class Solution(NamedTuple):
@@ -270,7 +272,7 @@ class Solution(NamedTuple):
 
     W: Float[Array, "*batch features hidden"]
     b: Float[Array, "*batch features"]
-    loss: Float[Array, "*batch"] | float
+    loss: Any
 
 
 def feature_variance(p: Real[Array, "..."] | Nested | Number) -> Float[Array, "..."] | float:
@@ -284,8 +286,8 @@ def linear_optimum(
 ) -> Solution:
     """min over W (n x m), b of E sum_i I_i (x - W Wᵀ x - b)_i^2 = sum of I_i v_i over all but its m largest, v = Var x.
 
-    Attained by keeping those m features orthonormally and predicting the mean p/2 of the others (Eckart-Young; also over
-    untied weights). `p` is one number or one a feature. Ties go to the earlier feature. Raises ValueError for m < 0.
+    Attained by keeping those m features orthonormally and predicting the mean p/2 of the others (Eckart-Young; also
+    over untied weights). `p` is one number or one a feature. Ties go to the earlier feature. ValueError for m < 0.
     """
     importance = np.atleast_1d(_importance(importance))
     if importance.ndim != 1:
@@ -305,7 +307,7 @@ def linear_optimum(
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def _descend(start: Any, p: Any, importance: Any, n: int, m: int) -> Any:
-    """Local minima of the population loss from each row of `start` = (W, b), by Newton steps that cannot climb to a saddle.
+    """Local minima of the population loss from each row of `start` = (W, b), by Newton steps that avoid saddles.
 
     |H| replaces the Hessian H, damped by mu as in Levenberg-Marquardt; only steps that lower the loss are taken.
     """
@@ -347,8 +349,8 @@ def _descend(start: Any, p: Any, importance: Any, n: int, m: int) -> Any:
     return jax.vmap(descend)(start, p, importance)
 
 
-def _local_minima(start: np.ndarray, p: np.ndarray, importance: np.ndarray, n: int, m: int) -> Solution:
-    """One local minimum from each start (count x (n m + n)); p and importance are count x n."""
+def _local_minima(start: np.ndarray, p: np.ndarray, importance: np.ndarray, n: int, m: int) -> tuple[np.ndarray, ...]:
+    """W, b, loss of one local minimum from each start (count x (n m + n)); p and importance are count x n."""
     count, chunk = len(start), 64  # one shape, so that one program serves every question
     points = np.empty_like(start)
     with jax.enable_x64(True):
@@ -356,7 +358,7 @@ def _local_minima(start: np.ndarray, p: np.ndarray, importance: np.ndarray, n: i
             rows = np.minimum(np.arange(begin, begin + chunk), count - 1)
             points[rows] = _descend(start[rows], p[rows], importance[rows], n, m)
     W, b = points[:, : n * m].reshape(count, n, m), points[:, n * m :]
-    return Solution(W, b, _expected_loss(np, W, b, p, importance, W))
+    return W, b, _expected_loss(np, W, b, p, importance, W)
 
 
 def optimum(
@@ -369,8 +371,8 @@ def optimum(
 ) -> Solution:
     """min over W (n x m), b of `expected_loss`: the best of `starts` local minima, from random and from linear weights.
 
-    n is the number of importances. Exact up to the search, which is not a proof: no better minimum than the reported one
-    was found. Meant for n <= 4, where it takes seconds, most of it compilation. Raises ValueError for n > 8, m < 1.
+    n is the number of importances. Exact up to the search, which is not a proof: none of the starts led to less. Meant
+    for n <= 4, where it takes seconds, most of it compilation. Raises ValueError for n > 8, m < 1 and p out of range.
     """
     if m < 1 or starts < 1:
         raise ValueError(f"m={m}, starts={starts}: both are at least 1")
@@ -387,19 +389,17 @@ def optimum(
     W[::2] /= np.linalg.norm(W[::2], axis=-1, keepdims=True)
     W[0], b[0] = linear.W + 1e-2 * W[0], linear.b
     start = np.concatenate([W.reshape(starts, -1), b], axis=1)
-    everywhere = (np.broadcast_to(value, (starts, n)) for value in (p, importance))
-    found = _local_minima(start, *everywhere, n, m)
-    best = int(np.argmin(found.loss))
-    if linear.loss <= found.loss[best]:
-        return linear
-    return Solution(found.W[best], found.b[best], found.loss[best])
+    W, b, loss = _local_minima(start, np.tile(p, (starts, 1)), np.tile(importance, (starts, 1)), n, m)
+    best = int(np.argmin(loss))
+    return linear if linear.loss <= loss[best] else Solution(W[best], b[best], loss[best])
 
 
 class TwoFeatures(NamedTuple):
     """The candidate optima of n = 2, m = 1 with importances (1, r), and the best of them, by name.
 
-    neither: W = 0, both features predicted by their mean. first, second: one feature kept exactly, the other predicted by
-    its mean. antipodal, merged: the best local minimum with w_1 w_2 < 0, > 0; its loss is inf where there is none.
+    neither: W = 0, both predicted by their mean. first, second: that feature kept exactly, the other predicted
+    by its mean. antipodal, merged: the best local minimum with w_1 w_2 < 0, > 0; where there is none its loss is inf
+    and its weights are nan. `name` is the field `best` repeats.
     """
 
     neither: Solution
@@ -442,11 +442,11 @@ def _superposed(p: np.ndarray, r: np.ndarray, starts: tuple[tuple[float, ...], .
 
 
 def two_features(p: Real[Array, "..."] | Nested | Number, r: Real[Array, "..."] | Nested | Number) -> TwoFeatures:
-    """All candidate optima of n = 2, m = 1, importances (1, r), at p: weights, biases and exact losses. Elhage et al. 2022.
+    """The candidate optima of n = 2, m = 1, importances (1, r), at p: weights, biases, exact losses.
 
-    The phase diagram "sparsity changes the phase" with biases and weight norms optimised. With v = p/3 - p^2/4 neither
-    costs (1 + r) v, first r v, second v; antipodal and merged are local minima of `expected_loss` found numerically.
-    p and r > 0 broadcast against each other; the answer has their shape. About 10 ms a point after compiling.
+    The phase diagram of Elhage et al. 2022 with biases and norms optimised. With v = p/3 - p^2/4 neither costs (1 + r) v, first r v,
+    second v; antipodal and merged are local minima of `expected_loss` found numerically. p and r > 0 broadcast against
+    each other; the answer has their shape. About 5 ms a point after compiling.
     """
     p, r = np.broadcast_arrays(_probability(p), _numbers("r", r))
     _outside("r", r, r <= 0, "a relative importance is greater than 0")
@@ -465,25 +465,30 @@ def two_features(p: Real[Array, "..."] | Nested | Number, r: Real[Array, "..."] 
     index = np.argmin([solution.loss for solution in found.values()], axis=0)
     cells = np.arange(len(flat_p))
     found["best"] = Solution(*(np.stack(values)[index, cells] for values in zip(*found.values(), strict=True)))
-    shaped = [
-        Solution(*(value.reshape((*p.shape, *value.shape[1:]))[()] for value in solution))
-        for solution in found.values()
-    ]
+    shaped: dict[str, Any] = {
+        name: Solution(*(value.reshape((*p.shape, *value.shape[1:]))[()] for value in solution))
+        for name, solution in found.items()
+    }
     name = names[index].reshape(p.shape)
-    return TwoFeatures(*shaped, name=name if p.shape else str(name))
+    return TwoFeatures(**shaped, name=name if p.shape else str(name))
 
 
-def boundary_without_bias(p: Real[Array, "..."] | Nested | Number) -> Float[Array, "..."] | float:
-    """r = p / (2 - p): antipodal unit weights, (1 + r) p^2 / 6, against dropping one feature, r p / 3; n = 2, m = 1, b = 0.
+def boundary_without_bias(
+    p: Real[Array, "..."] | Nested | Number, *, mean_of_dropped: bool = False
+) -> Float[Array, "..."] | float:
+    """r = p / (2 - p): antipodal unit weights, (1 + r) p^2 / 6, against dropping one, r p / 3; n = 2, m = 1, b = 0.
 
-    Superposition wins for r between this and its inverse; at p = 1 the two meet at r = 1.
+    Superposition wins for r between this and its inverse; at p = 1 the two meet at r = 1. With `mean_of_dropped` the
+    dropped feature alone may have a bias, p/2, and costs r v, v = p/3 - p^2/4: r = 2 p / (4 - 5 p), nan for p > 4/7.
     """
     p = _probability(p)
-    return p / (2 - p)
+    if not mean_of_dropped:
+        return p / (2 - p)
+    return np.where(7 * p <= 4, 2 * p / np.where(7 * p <= 4, 4 - 5 * p, 1), np.nan)[()]
 
 
 def antipodal_best_bias(p: Real[Array, "..."] | Nested | Number) -> tuple[Any, Any]:
-    """argmin and min over b of E (x_1 - max(x_1 - x_2 + b, 0))^2, the loss of one of two antipodal unit-weight features.
+    """argmin and min over b of E (x_1 - max(x_1 - x_2 + b, 0))^2, the loss of one of two antipodal unit weights.
 
     (1-p)^2 b^2 + p (1-p) (b^2 + b^3/3) + p^2 (b^3/3 + (1-b)^3/3 - (1-b)^4/6) for b in [0, 1]: a pair that has been on
     together is read too low, which a positive bias mends at second order in p. The loss is p^2/6 - p^4/36 + O(p^5).
@@ -499,10 +504,10 @@ def antipodal_best_bias(p: Real[Array, "..."] | Nested | Number) -> tuple[Any, A
 
 
 def boundary_best_bias(p: Real[Array, "..."] | Nested | Number) -> Float[Array, "..."] | float:
-    """r = B / (v - B): antipodal unit weights, (1 + r) B with the best bias, against one kept and one predicted by its mean.
+    """r = B / (v - B): antipodal unit weights with their best bias, (1 + r) B, against one kept and one dropped, r v.
 
-    B is `antipodal_best_bias`, v = p/3 - p^2/4. Superposition wins for r between this and its inverse; nan for p where it
-    wins nowhere (2 B > v, p above about 0.7).
+    B is `antipodal_best_bias`, v = p/3 - p^2/4 that of a feature predicted by its mean. Superposition wins for r
+    between this and its inverse; nan for p where it wins nowhere (2 B > v, p above about 0.62).
     """
     _, loss = antipodal_best_bias(p)
     gain = feature_variance(p) - loss
@@ -510,10 +515,10 @@ def boundary_best_bias(p: Real[Array, "..."] | Nested | Number) -> Float[Array, 
 
 
 def instability(p: Real[Array, "..."] | Nested | Number) -> tuple[Any, Any]:
-    """The r above which keeping one feature is a saddle towards an antipodal, and towards a parallel, second weight.
+    """r = K / v above which keeping one feature is a saddle towards an antipodal, or a parallel, second weight.
 
-    For W = (1 + d, e), b_1 = c and e, d, c small of one order, the loss is r v + e^2 (K - r v) with K = min over d, c of
-    (1 - p) E max(c +- x_2, 0)^2 + p E (2 d u + c +- x_2)^2 at e = 1, u uniform: r = K / v, v = p/3 - p^2/4. Own derivation.
+    For W = (1 + d, +-e), b_1 = c and d, e, c small of one order, the loss is r v + e^2 (K - r v), v = p/3 - p^2/4, K
+    the min over d, c of (1 - p) E max(c +- x_2, 0)^2 + p E (2 d u + c +- x_2)^2 at e = 1, u uniform. For r < 1.
     """
     p = _probability(p)
     v = feature_variance(p)
@@ -527,38 +532,35 @@ def instability(p: Real[Array, "..."] | Nested | Number) -> tuple[Any, Any]:
     return antipodal / v, parallel / v
 
 
-def boundary_optimised(p: Real[Array, "..."] | Nested | Number) -> Float[Array, "..."] | float:
-    """The r at which keeping the first feature alone, r v, stops being the optimum of n = 2, m = 1, importances (1, r).
+def _tie(p: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """L_1 / (v - L_2) at the best superposed solution for r: where that solution ties with dropping feature 2."""
+    v = feature_variance(p)
+    # Only the antipodal: merged solutions tie at a larger r for every p (at p = 1 at the same, by u -> 1 - u).
+    W, b, _ = (np.nan_to_num(value) for value in _superposed(p, r, ANTIPODAL_STARTS, -1))
+    own, other = (_expected_loss(np, W, b, p[:, None], np.array(which), W) for which in ((1, 0), (0, 1)))
+    gain = v - other
+    # With nearly nothing gained the ratio is 0/0: the dedicated solution, whose limit `instability` states.
+    sound = gain > 1e-5 * v
+    return np.where(sound, own / np.where(sound, gain, 1), np.inf)
 
-    Superposition wins for r between this and its inverse. It is min over weights of L_1 / (v - L_2), L_i the loss of output
-    i, found by Dinkelbach's iteration r <- L_1 / (v - L_2) at the optimum for r (first order transition, p below about
-    0.7), or the `instability`, where the second weight grows continuously from 0.
+
+def boundary_optimised(p: Real[Array, "..."] | Nested | Number) -> Float[Array, "..."] | float:
+    """The r where keeping the first feature alone, r v, stops being the optimum of n = 2, m = 1, importances (1, r).
+
+    Superposition wins for r between this and its inverse. It is min over weights of L_1 / (v - L_2), L_i the loss of
+    output i, found by Dinkelbach's iteration r <- L_1 / (v - L_2) at the optimum for r (a jump: p below about 0.55 or
+    above 0.85), or the `instability`, where the second weight grows continuously from 0. To about 1e-10.
     """
     p = _probability(p)
     flat = p.ravel()
-    v = feature_variance(flat)
-    boundary = np.minimum(*instability(flat))
     r = np.ones_like(flat)
     active = np.arange(len(flat))
-    for _ in range(60):
-        new = np.full(len(active), np.inf)
-        for starts, sign in ((ANTIPODAL_STARTS, -1), (MERGED_STARTS, 1)):
-            W, b, loss = _superposed(flat[active], r[active], starts, sign)
-            found = np.isfinite(loss)
-            here = active[found]
-            own, other = (
-                _expected_loss(np, W[found], b[found], flat[here, None], np.array(which), W[found])
-                for which in ((1, 0), (0, 1))
-            )
-            gain = v[here] - other
-            new[found] = np.minimum(new[found], np.where(gain > 0, own / np.where(gain > 0, gain, 1), np.inf))
-        progress = new < r[active] * (1 - 1e-13)
-        active = active[progress]
-        r[active] = new[progress]
-        # Below the instability only a first order transition is of interest.
-        if not len(active):
-            break
-    return np.minimum(boundary, r).reshape(p.shape)[()]
+    while len(active):
+        tie = _tie(flat[active], r[active])
+        lower = tie < r[active] * (1 - 1e-12)
+        active = active[lower]
+        r[active] = tie[lower]
+    return np.minimum(r, np.minimum(*instability(flat))).reshape(p.shape)[()]
 
 
 class Polygon(NamedTuple):
@@ -599,9 +601,9 @@ def _polygon_pieces(k: int, low: float, high: float) -> tuple[Any, Any]:
 def polygon(k: int) -> Polygon:
     """The best regular k-gon, W_i = R (cos 2 pi i/k, sin 2 pi i/k), b_i = b, for one active feature, n = k, m = 2.
 
-    With b = -R^2 x the loss is 1/3 - 2 R^2 A(x) + R^4 B(x), so R^2 = A / B and the loss 1/3 - max_x A^2 / B: a maximum over
-    the zeros of 2 A' B - A B', a polynomial between consecutive cosines. Global in R and b. By symmetry a critical point
-    in all W, b. Regular polygons in this loss: Chen et al. 2023, arXiv 2310.06301. Raises ValueError for k < 2.
+    With b = -R^2 x the loss is 1/3 - 2 R^2 A(x) + R^4 B(x), so R^2 = A / B and the loss 1/3 - max_x A^2 / B: a maximum
+    over the zeros of 2 A' B - A B', a polynomial between consecutive cosines. Global in R and b. By symmetry a critical
+    point in all W, b. Regular polygons in this loss: Chen et al. 2023, arXiv 2310.06301. Raises ValueError for k < 2.
     """
     if k < 2:
         raise ValueError(f"k={k}: a polygon has at least 2 vertices")
@@ -622,7 +624,7 @@ def polygon(k: int) -> Polygon:
 
 
 def dimensionality_levels() -> dict[str, float]:
-    """D = dimensions / features of the tight frames met in trained models, highest first. Elhage et al. 2022, section 5."""
+    """D = dimensions / features of the tight frames met in trained models, highest first. Elhage et al. 2022."""
     dimensions_and_vertices = {
         "dedicated": (1, 1),
         "tetrahedron": (3, 4),
