@@ -15,16 +15,20 @@ Everything here is float64 numpy. Inputs may be numpy arrays, JAX arrays or nest
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 from scipy.special import digamma, exprel, polygamma
 from scipy.stats import chi2, norm, qmc
 
 from toymodels.arrays import Array, Float
+
+Numbers = Array | Sequence | float | int | np.generic
+Real = float | int | np.floating | np.integer
+Count = int | np.integer
 
 ROUNDING = 100 * np.finfo(np.float64).eps  # an overlap this small against the terms of its own sum is an exact zero
 HALF_DROP = np.sqrt(2) - 1  # u = s x/(1 + x) has removed half of s^2/2 from the loss, (1 + x)^2 = 2, at this x
@@ -76,7 +80,7 @@ class GrowthRates(NamedTuple):
 # ---------------------------------------------------------------------------------------------------- inputs
 
 
-def _real(value: ArrayLike, name: str, ndim: int | None = None) -> np.ndarray:
+def _real(value: Numbers, name: str, ndim: int | None = None) -> np.ndarray:
     array = np.asarray(value, np.float64)
     if ndim is not None and array.ndim != ndim:
         kind = {0: "a number", 1: "a vector", 2: "a matrix"}[ndim]
@@ -88,16 +92,14 @@ def _real(value: ArrayLike, name: str, ndim: int | None = None) -> np.ndarray:
     return array
 
 
-def _times(t: ArrayLike) -> np.ndarray:
+def _times(t: Numbers) -> np.ndarray:
     times = _real(t, "t")
     if np.any(times < 0):
         raise ValueError(f"t={times.min():g}: the flow starts at t = 0")
     return times
 
 
-def _problem(
-    A: ArrayLike, U0: ArrayLike, V0: ArrayLike, names: str = "UV"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _problem(A: Numbers, U0: Numbers, V0: Numbers, names: str = "UV") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Target and both factors as matrices of fitting shapes; vectors count as one component."""
     target = _real(A, "A", 2)
     U, V = (_real(value, f"{name}0") for value, name in zip((U0, V0), names, strict=True))
@@ -110,7 +112,7 @@ def _problem(
     return target, U, V
 
 
-def _singular_values(singular_values: ArrayLike) -> np.ndarray:
+def _singular_values(singular_values: Numbers) -> np.ndarray:
     values = _real(singular_values, "singular_values", 1)
     if np.any(values < 0):
         raise ValueError(f"singular_values has the entry {values.min():g}: singular values are not negative")
@@ -212,7 +214,7 @@ def _riccati_flow(A: np.ndarray, U0: np.ndarray, V0: np.ndarray, imbalance: floa
     return np.where(moving[:, None, None], U, U0), np.where(moving[:, None, None], V, V0)
 
 
-def rank_one_flow(A: ArrayLike, a0: ArrayLike, b0: ArrayLike, t: ArrayLike) -> RankOneFlow:
+def rank_one_flow(A: Numbers, a0: Numbers, b0: Numbers, t: Numbers) -> RankOneFlow:
     """da/dt = (A - a bᵀ) b, db/dt = (A - a bᵀ)ᵀ a from (a0, b0), exactly.
 
     z(t) = e^{Ht} z0 / sqrt(1 + z0ᵀ (e^{2Ht} - 1)/(2H) z0), z = (a, b): the module's closed form with r = 1 and lambda
@@ -230,7 +232,7 @@ def rank_one_flow(A: ArrayLike, a0: ArrayLike, b0: ArrayLike, t: ArrayLike) -> R
     return RankOneFlow(U.reshape(times.shape + a.shape[:1]), V.reshape(times.shape + b.shape[:1]), loss)
 
 
-def balanced_flow(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, t: ArrayLike, tolerance: float = 1e-6) -> ProductFlow:
+def balanced_flow(A: Numbers, U0: Numbers, V0: Numbers, t: Numbers, tolerance: Real = 1e-6) -> ProductFlow:
     """U Vᵀ(t) of gradient flow where U0ᵀU0 - V0ᵀV0 = lambda * 1, with lambda = 0 for balanced factors, exactly.
 
     Fukumizu 1998; Braun et al. 2022 (theorem 3.1); Domine et al. 2024 for lambda != 0. Any target, any rank, no
@@ -256,7 +258,7 @@ def balanced_flow(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, t: ArrayLike, tole
     return ProductFlow((U @ np.swapaxes(V, 1, 2)).reshape(shape), _squared_loss(target, U, V).reshape(times.shape))
 
 
-def mode_strength(s: ArrayLike, u0: ArrayLike, t: ArrayLike) -> np.ndarray:
+def mode_strength(s: Numbers, u0: Numbers, t: Numbers) -> np.ndarray:
     """u(t) = s e^{2st} / (e^{2st} - 1 + s/u0), the strength of a balanced mode aligned to its target.
 
     Saxe et al. 2013 (eq. 12, their tau = 1): du/dt = 2 u (s - u). s, u0, t >= 0, broadcast; u0/(1 + 2 u0 t) at s = 0,
@@ -268,7 +270,7 @@ def mode_strength(s: ArrayLike, u0: ArrayLike, t: ArrayLike) -> np.ndarray:
     return np.asarray(u0 / (np.exp(-2 * s * t) + 2 * u0 * t * exprel(-2 * s * t)))
 
 
-def gradient_flow(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, t: ArrayLike, rtol: float = 1e-11) -> FactorFlow:
+def gradient_flow(A: Numbers, U0: Numbers, V0: Numbers, t: Numbers, rtol: Real = 1e-11) -> FactorFlow:
     """dU/dt = (A - U Vᵀ) V, dV/dt = (A - U Vᵀ)ᵀ U from any start at any rank, integrated.
 
     Dormand-Prince of order 8, or LSODA where stiff, for starts that no closed form covers. Relative error about 1e3
@@ -287,7 +289,7 @@ def gradient_flow(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, t: ArrayLike, rtol
     return FactorFlow(U.reshape(times.shape + U0.shape), V.reshape(times.shape + V0.shape), loss)
 
 
-def _integrate(A: np.ndarray, U0: np.ndarray, V0: np.ndarray, t: np.ndarray, rtol: float) -> np.ndarray:
+def _integrate(A: np.ndarray, U0: np.ndarray, V0: np.ndarray, t: np.ndarray, rtol: Real) -> np.ndarray:
     """States [U, V] flattened, at ascending times."""
     (n, rank), start = U0.shape, np.concatenate([U0.ravel(), V0.ravel()])
 
@@ -311,7 +313,7 @@ def _integrate(A: np.ndarray, U0: np.ndarray, V0: np.ndarray, t: np.ndarray, rto
 # ------------------------------------------------------------------------------------- plateaus and optima
 
 
-def plateau_levels(singular_values: ArrayLike, rank: int | None = None) -> Float[Array, " levels"]:
+def plateau_levels(singular_values: Numbers, rank: Count | None = None) -> Float[Array, " levels"]:
     """L_j = 1/2 sum_{k>j} s_k^2 for j = 0..rank: the saddles of L, which small starts pass one by one.
 
     Baldi & Hornik 1989. At most as many levels as singular values, plus one; the order of the values does not matter.
@@ -324,7 +326,7 @@ def plateau_levels(singular_values: ArrayLike, rank: int | None = None) -> Float
     return tails if rank is None else tails[: rank + 1]
 
 
-def eckart_young(A: ArrayLike, rank: int) -> LowRank:
+def eckart_young(A: Numbers, rank: Count) -> LowRank:
     """min over rank <= r of 1/2 |A - Ã|_F^2 = 1/2 sum_{k>r} s_k^2, at the truncated singular value decomposition.
 
     Eckart & Young 1936. The minimiser is unique only where s_r > s_{r+1}; the loss always is. Any rank >= 0.
@@ -336,7 +338,7 @@ def eckart_young(A: ArrayLike, rank: int) -> LowRank:
     return LowRank((left[:, :rank] * s[:rank]) @ right[:rank], float(np.sum(s[rank:] ** 2) / 2))
 
 
-def stable_step(A: ArrayLike) -> float:
+def stable_step(A: Numbers) -> float:
     """lr < 1/s_1: gradient descent is stable at the balanced optimum, whose Hessian has top eigenvalue 2 s_1.
 
     The eigenvalues there are s_i + s_j and s_i +- s_k for learned i, j and unlearned k. Unbalanced optima are sharper,
@@ -349,7 +351,7 @@ def stable_step(A: ArrayLike) -> float:
 # ------------------------------------------------------------------------------------- escape from the first plateau
 
 
-def measured_escape(t: ArrayLike, loss: ArrayLike, before: ArrayLike, after: ArrayLike) -> np.ndarray:
+def measured_escape(t: Numbers, loss: Numbers, before: Numbers, after: Numbers) -> np.ndarray:
     """First time at which a recorded loss is at or under (before + after)/2, interpolated; nan where it never is.
 
     The half-drop that `escape_time` and its laws predict, for before = plateau_levels(s)[0] and after =
@@ -369,12 +371,12 @@ def measured_escape(t: ArrayLike, loss: ArrayLike, before: ArrayLike, after: Arr
     return np.asarray(np.where(below.any(-1), t[start] + fraction * (t[stop] - t[start]), np.nan))
 
 
-def escape_time(A: ArrayLike, U0: ArrayLike, V0: ArrayLike, components: int = 1) -> float:
+def escape_time(A: Numbers, U0: Numbers, V0: Numbers, components: Count = 1) -> float:
     """t with L(t) = 1/2 |A|^2 - 1/4 sum_{k<=c} s_k^2 on the exact flow from this start, c = components.
 
     Half way from the plateau of the zero start to that after the first component (or group of c equal ones); the loss
     falls monotonically, so the time is unique. U0: n or n x r, V0: m or m x r. 0 for a start already below, infinite
-    for one that never gets there: orthogonal to the growing modes, or c above the learned rank.
+    for one that never gets there: orthogonal to the growing modes, or too few columns for the drop.
     """
     target, U0, V0 = _problem(A, U0, V0)
     s = np.linalg.svd(target, compute_uv=False)
@@ -411,12 +413,12 @@ class EscapeLimit(NamedTuple):
     scale: float
     dof: int
 
-    def cdf(self, t: ArrayLike) -> np.ndarray:
+    def cdf(self, t: Numbers) -> np.ndarray:
         """P(T <= t)."""
         t = np.asarray(t, np.float64)
         return np.asarray(chi2.sf(2 * self.s * HALF_DROP / self.scale**2 * np.exp(-2 * self.s * t), self.dof))
 
-    def ppf(self, q: ArrayLike) -> np.ndarray:
+    def ppf(self, q: Numbers) -> np.ndarray:
         """The time by which a fraction q has escaped."""
         strength = self.scale**2 * chi2.isf(np.asarray(q, np.float64), self.dof)
         with np.errstate(divide="ignore"):
@@ -438,12 +440,12 @@ class EscapeSample(NamedTuple):
 
     times: Float[Array, " samples"]
 
-    def cdf(self, t: ArrayLike) -> np.ndarray:
+    def cdf(self, t: Numbers) -> np.ndarray:
         """P(T <= t)."""
         levels = (np.arange(self.times.size) + 0.5) / self.times.size
         return np.asarray(np.interp(np.asarray(t, np.float64), self.times, levels, left=0, right=1))
 
-    def ppf(self, q: ArrayLike) -> np.ndarray:
+    def ppf(self, q: Numbers) -> np.ndarray:
         """The time by which a fraction q has escaped."""
         levels = (np.arange(self.times.size) + 0.5) / self.times.size
         return np.asarray(np.interp(np.asarray(q, np.float64), levels, self.times))
@@ -459,7 +461,7 @@ class EscapeSample(NamedTuple):
         return float(np.std(self.times))
 
 
-def _escape_arguments(singular_values: ArrayLike, scale: float, rank: int) -> np.ndarray:
+def _escape_arguments(singular_values: Numbers, scale: Real, rank: Count) -> np.ndarray:
     s = _singular_values(singular_values)
     if s[0] == 0:
         raise ValueError("singular_values are all zero: nothing grows and nothing escapes")
@@ -472,7 +474,7 @@ def _escape_arguments(singular_values: ArrayLike, scale: float, rank: int) -> np
     return s
 
 
-def escape_time_limit(singular_values: ArrayLike, scale: float, rank: int = 1) -> EscapeLimit:
+def escape_time_limit(singular_values: Numbers, scale: Real, rank: Count = 1) -> EscapeLimit:
     """T = ln(2 s (sqrt 2 - 1) / lambda) / (2 s), lambda / scale^2 ~ chi^2_k: the half-drop time as scale -> 0.
 
     From entries N(0, scale^2): early on only c = (u.U + v.V)/sqrt 2 ~ N(0, scale^2) grows, as e^{st}, in each of
@@ -495,12 +497,12 @@ def escape_time_limit(singular_values: ArrayLike, scale: float, rank: int = 1) -
 
 
 def escape_time_distribution(
-    singular_values: ArrayLike,
-    scale: float,
-    rank: int = 1,
-    shape: tuple[int, int] | None = None,
-    components: int = 1,
-    samples: int | None = None,
+    singular_values: Numbers,
+    scale: Real,
+    rank: Count = 1,
+    shape: tuple[Count, Count] | None = None,
+    components: Count = 1,
+    samples: Count | None = None,
 ) -> EscapeSample:
     """Law of t with L(t) = 1/2 |A|^2 - 1/4 sum_{k<=c} s_k^2 over starts with entries N(0, scale^2), c = components.
 
@@ -521,12 +523,12 @@ def escape_time_distribution(
         raise ValueError(f"shape={shape}: a target of that shape has no {np.sum(s > 0)} nonzero singular values")
     if not 1 <= components <= min(rank, s.size) or s[components - 1] < 0.9 * s[0]:
         raise ValueError(
-            f"components={components}: the first group has at most rank={rank} components, their singular values within "
-            "10 % of the top one"
+            f"components={components}: the first group has at most rank={rank} components, of singular values "
+            "within 10 % of the top one"
         )
     s = s[s > 0]
     typical = math.log(1 + 2 * s[0] / scale**2) / (2 * s[0])
-    drawn = int(np.sum((s - s[0]) * typical > -4.6))  # e^-9.2 = 1e-4 of the leading square: the rest counts on average
+    drawn = int(np.sum((s - s[0]) * typical > -4.6))  # e^-9.2 = 1e-4 of the top's square
     count = samples or int(np.clip(2**24 // (drawn * rank**2), 1024, 8192))
     draws = qmc.LatinHypercube(drawn * rank, rng=np.random.default_rng(0)).random(count)
     overlaps = scale * norm.ppf(draws).reshape(count, drawn, rank)
@@ -566,7 +568,7 @@ def _loss_drop(s: np.ndarray, overlaps: np.ndarray, t: np.ndarray, others: np.nd
 # ------------------------------------------------------------------------------------- growth from zero
 
 
-def growth_rates(gradient: ArrayLike) -> GrowthRates:
+def growth_rates(gradient: Numbers) -> GrowthRates:
     """Near Ã = 0, dU/dt = G V and dV/dt = Gᵀ U with G = -dL/dÃ: overlaps u.U + v.V grow at the singular values of G.
 
     gradient: n x m, dL/dÃ at Ã = 0 of any loss.
@@ -575,25 +577,25 @@ def growth_rates(gradient: ArrayLike) -> GrowthRates:
     return GrowthRates(rates, left, right.T)
 
 
-def squared_growth_rates(A: ArrayLike) -> GrowthRates:
+def squared_growth_rates(A: Numbers) -> GrowthRates:
     """s_k of A, for L = 1/2 |A - Ã|_F^2, whose gradient at zero is -A."""
     return growth_rates(-_real(A, "A", 2))
 
 
-def inner_product_growth_rates(A: ArrayLike) -> GrowthRates:
+def inner_product_growth_rates(A: Numbers) -> GrowthRates:
     """s_k of A, for L = -<A, Ã>; here the growth is exponential for ever."""
     return growth_rates(-_real(A, "A", 2))
 
 
-def power_growth_rates(A: ArrayLike, power: float) -> GrowthRates:
+def power_growth_rates(A: Numbers, power: Real) -> GrowthRates:
     """Singular values of power |A|^(power-1) sign(A), for L = sum |A - Ã|^power, power >= 1; twice s_k at power 2."""
     target = _real(A, "A", 2)
-    if not 1 <= power < math.inf:
+    if not 1 <= power < np.inf:
         raise ValueError(f"power={power:g}: the exponent of a loss is at least 1")
     return growth_rates(-power * np.abs(target) ** (power - 1) * np.sign(target))
 
 
-def cross_entropy_growth_rates(A: ArrayLike) -> GrowthRates:
+def cross_entropy_growth_rates(A: Numbers) -> GrowthRates:
     """Singular values of q - 1/(n m), for L = -sum q log softmax(Ã) + const, q = softmax(A) over all n m entries.
 
     About s_k(A - mean A)/(n m) for a small A. Zero for a constant A, which is already learned.
@@ -605,11 +607,12 @@ def cross_entropy_growth_rates(A: ArrayLike) -> GrowthRates:
     return growth_rates(-excess)
 
 
-def _second_moment(second_moment: ArrayLike, size: int) -> np.ndarray:
+def _second_moment(second_moment: Numbers, size: int) -> np.ndarray:
     moment = _real(second_moment, "second_moment")
-    moment = moment * np.eye(size) if moment.ndim < 2 else moment
+    if moment.ndim == 0 or moment.shape == (size,):
+        moment = moment * np.eye(size)
     if moment.shape != (size, size) or not np.allclose(moment, moment.T, rtol=1e-6, atol=1e-6 * np.abs(moment).max()):
-        raise ValueError(f"second_moment of shape {np.shape(second_moment)} is not that of {size} inputs")
+        raise ValueError(f"second_moment of shape {np.shape(second_moment)} is no symmetric matrix over {size} inputs")
     moment = (moment + moment.T) / 2
     if np.linalg.eigvalsh(moment)[0] < -1e-6 * np.abs(moment).max():
         raise ValueError("second_moment has a negative eigenvalue: it is no E[x xᵀ]")
@@ -621,7 +624,7 @@ def _root(moment: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
-def regression_growth_rates(A: ArrayLike, second_moment: ArrayLike) -> GrowthRates:
+def regression_growth_rates(A: Numbers, second_moment: Numbers) -> GrowthRates:
     """Singular values of A M, M = E[x xᵀ], for L = 1/2 E|(A - Ã) x|^2; twice that without the 1/2.
 
     The gradient at zero is -A M. Not those of A M^(1/2), unless M is a multiple of the identity: V moves in its own
@@ -631,7 +634,7 @@ def regression_growth_rates(A: ArrayLike, second_moment: ArrayLike) -> GrowthRat
     return growth_rates(-target @ _second_moment(second_moment, target.shape[1]))
 
 
-def regression_target(A: ArrayLike, second_moment: ArrayLike) -> Float[Array, "n m"]:
+def regression_target(A: Numbers, second_moment: Numbers) -> Float[Array, "n m"]:
     """B = A M^(1/2), M = E[x xᵀ], because E|(A - Ã) x|^2 = |B - Ã M^(1/2)|_F^2: plateaus and optimum are those of B.
 
     Levels: plateau_levels of the singular values of B (Baldi & Hornik 1989), twice that without the 1/2; growth rates
@@ -642,7 +645,7 @@ def regression_target(A: ArrayLike, second_moment: ArrayLike) -> Float[Array, "n
     return target @ _root(_second_moment(second_moment, target.shape[1]))
 
 
-def regression_optimum(A: ArrayLike, second_moment: ArrayLike, rank: int) -> LowRank:
+def regression_optimum(A: Numbers, second_moment: Numbers, rank: Count) -> LowRank:
     """min over rank <= r of 1/2 E|(A - Ã) x|^2: Ã = [A M^(1/2)]_r M^(-1/2), the truncation in the metric of the inputs.
 
     Reduced-rank regression (Izenman 1975). Directions that no input has are left at zero.
@@ -652,7 +655,7 @@ def regression_optimum(A: ArrayLike, second_moment: ArrayLike, rank: int) -> Low
     return LowRank(best.product @ np.linalg.pinv(root, rcond=1e-7, hermitian=True), best.loss)
 
 
-def cross_entropy_rank(A: ArrayLike) -> int:
+def cross_entropy_rank(A: Numbers) -> int:
     """min_c rank(A + c 1 1ᵀ): the least rank at which softmax cross-entropy over all entries reaches zero.
 
     At Ã = A + c. rank(A) - 1 where 1 lies in the column and in the row space of A and 1ᵀ A⁺ 1 != 0 (then c = -1/(1ᵀ
