@@ -1,0 +1,372 @@
+"""Named axes -> groups of one compiled program -> batches -> store. What is stored already is not trained again."""
+
+import itertools
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from toymodels import config as configs
+from toymodels.analysis.dynamics import converged, diverged
+from toymodels.provenance import provenance
+from toymodels.store import DIVERGED, OK, UNCONVERGED, Batch, Grid, Store, dataset
+from toymodels.train import NUMERICS, Results, Run, train_batch
+
+WORKING_SET = 4 * 2**20
+"""Bytes of examples that a batch of cells may hold, calibrated on CPUs: larger batches fall out of the caches."""
+WIDEST = 128
+"""The most cells of a batch; more of them amortise nothing further, and cost more where the last batch is padded."""
+
+
+# ------------------------------------------------------------------------------------------------------------- the grid
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values of one config field, given by its dotted path: `Axis("p", "problem.data.p", [0.1, 0.3])`."""
+
+    name: str
+    path: str
+    values: Sequence[Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(self.values))
+
+    @property
+    def labels(self) -> list[Any]:
+        plain = all(isinstance(value, int | float | np.number) for value in self.values)
+        return [value.item() if isinstance(value, np.number) else value if plain else str(value) for value in self.values]
+
+    def binding(self, place: int) -> dict[str, Any]:
+        return {self.path: self.values[place]}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Named alternatives, each a set of fields to replace: `Choice("loss", {"l4": {"problem.loss": PowerError(4)}})`."""
+
+    name: str
+    options: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def labels(self) -> list[Any]:
+        return list(self.options)
+
+    def binding(self, place: int) -> dict[str, Any]:
+        return dict(list(self.options.values())[place])
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A grid of runs: every combination of the axes, bound to `base` and then passed through `derive`.
+
+    `derive` sets what follows from the rest (a step size from the predicted growth rate, say); it must be a function of
+    the run alone.
+    """
+
+    base: Run
+    axes: Sequence[Axis | Choice] = ()
+    derive: Callable[[Run], Run] | None = None
+
+    def __post_init__(self) -> None:
+        names = [axis.name for axis in self.axes]
+        for name in names:
+            if names.count(name) > 1 or name in ("step", "snapshot", "status"):
+                raise ValueError(f"{name}: an axis needs a name of its own")
+        for axis in self.axes:
+            if not axis.labels:
+                raise ValueError(f"{axis.name}: an axis needs at least one value")
+            if len(set(axis.labels)) < len(axis.labels):
+                raise ValueError(f"{axis.name}: an axis names each value once")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(len(axis.labels) for axis in self.axes)
+
+    def runs(self) -> list[Run]:
+        """All cells in C order of the axes; ValueError if one of them is not valid."""
+        return [self._bind(places) for places in itertools.product(*(range(size) for size in self.shape))]
+
+    def cell(self, **labels: Any) -> Run:
+        """The run at these labels, one for each axis; ValueError if an axis is left out, or has no such label."""
+        unknown = set(labels) - {axis.name for axis in self.axes}
+        if unknown:
+            raise ValueError(f"{min(unknown)}: no such axis; the axes are {', '.join(axis.name for axis in self.axes)}")
+        return self._bind([_place(axis, labels.get(axis.name)) for axis in self.axes])
+
+    def grid(self, runs: Sequence[Run], **about: Any) -> Grid:
+        digests = [configs.digest(run, NUMERICS) for run in runs]
+        about = {"numerics": NUMERICS, "base": configs.to_dict(self.base), **about}
+        return Grid({axis.name: axis.labels for axis in self.axes}, digests, about)
+
+    def _bind(self, places: Sequence[int]) -> Run:
+        changes: dict[str, Any] = {}
+        for axis, place in zip(self.axes, places, strict=True):
+            changes |= axis.binding(place)
+        run = configs.replace(self.base, changes)
+        return self.derive(run) if self.derive else run
+
+
+def _place(axis: Axis | Choice, label: Any) -> int:
+    for place, known in enumerate(axis.labels):
+        if label == known or (isinstance(known, float) and isinstance(label, int | float) and np.isclose(label, known)):
+            return place
+    shown = ", ".join(str(known) for known in axis.labels)
+    raise ValueError(f"{axis.name}={'' if label is None else label}: not on the axis, which has {shown}")
+
+
+# ------------------------------------------------------------------------------------------------------------- the plan
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells of one treedef: one compiled program, batches of one shape. `batches` holds what is left to train."""
+
+    name: str
+    shape: tuple[int, int]
+    batches: list[list[list[Run]]]
+
+    @property
+    def steps(self) -> int:
+        return self.batches[0][0][0].steps if self.batches else 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    groups: list[Group]
+    cells: int
+    done: int
+    bytes: int
+
+    @property
+    def programs(self) -> int:
+        return sum(bool(group.batches) for group in self.groups)
+
+    @property
+    def steps(self) -> int:
+        """Steps to go, counted in batches."""
+        return sum(group.steps * len(group.batches) for group in self.groups)
+
+
+def plan(runs: Sequence[Run], store: Store | None = None, shard: tuple[int, int] = (0, 1)) -> Plan:
+    """What is left to train of these runs, grouped by treedef and cut into batches.
+
+    The batch shape of a group follows from its shapes and, for how seeds and cells share it, from all the runs asked
+    for - or from the store, where the group has results. `shard=(i, n)` keeps every n-th (seed, stream) of a group.
+    """
+    digests = {configs.digest(run, NUMERICS): run for run in runs}
+    index = store.index if store else {}
+    shapes = store.group_shapes() if store else {}
+    members: defaultdict[Any, list[tuple[str, Run]]] = defaultdict(list)
+    for digest, run in digests.items():
+        members[jax.tree.structure(run)].append((digest, run))
+    groups, size = [], 0
+    for cells in members.values():
+        name = group_digest(cells[0][1])
+        shape = shapes.get(name) or batch_shape([run for _, run in cells])
+        mine = [run for row in _rows(cells)[shard[0] :: shard[1]] for digest, run in row if digest not in index]
+        groups.append(Group(name, shape, list(_batches(mine, shape))))
+        size += len(mine) * result_bytes(cells[0][1])
+    return Plan(groups, len(digests), sum(digest in index for digest in digests), size)
+
+
+def group_digest(run: Run) -> str:
+    """Address of a group: everything of a run that is not a leaf, and the types of its leaves."""
+    leaves, treedef = jax.tree.flatten(run)
+    blank = jax.tree.unflatten(treedef, [str(np.shape(leaf)) + configs.as_leaf(leaf).dtype.name for leaf in leaves])
+    return configs.digest(blank, NUMERICS)
+
+
+def _rows(cells: list[tuple[str, Run]]) -> list[list[tuple[str, Run]]]:
+    """Cells that share their draws, together."""
+    rows: defaultdict[tuple[int, int], list[tuple[str, Run]]] = defaultdict(list)
+    for digest, run in cells:
+        rows[run.seed, run.stream].append((digest, run))
+    return list(rows.values())
+
+
+def batch_width(run: Run) -> int:
+    """How many cells are trained together: a power of two, from shapes alone, so that it never depends on timing."""
+    problem = run.problem
+    draws = jax.eval_shape(lambda: problem.sample(jax.random.key(0), run.batch)) if hasattr(problem, "sample") else None
+    params = jax.eval_shape(lambda: problem.init(jax.random.key(0)))
+    # Gradients, moments and updates beside the parameters; a deterministic problem makes a few arrays of their product.
+    held = sum(leaf.size for leaf in jax.tree.leaves(draws)) + 8 * sum(leaf.size for leaf in jax.tree.leaves(params))
+    return int(2 ** np.clip(np.floor(np.log2(WORKING_SET / (4 * held))), 0, np.log2(WIDEST)))
+
+
+def batch_shape(runs: Sequence[Run]) -> tuple[int, int]:
+    """(seeds, cells of a seed) of a group's batches: their product is the group's width, split for the fewest batches."""
+    width = batch_width(runs[0])
+    counts = [len(row) for row in _rows([("", run) for run in runs])]
+
+    def batches(cells: int) -> int:
+        return int(np.ceil(sum(np.ceil(count / cells) for count in counts) / (width // cells)))
+
+    splits = [2**power for power in range(int(np.log2(width)) + 1)]
+    best = min(splits, key=lambda cells: (batches(cells), -cells))
+    return width // best, best
+
+
+def _batches(runs: Sequence[Run], shape: tuple[int, int]) -> Iterator[list[list[Run]]]:
+    """Rectangles of `shape`, filled up by repeating runs."""
+    seeds, cells = shape
+    rows = []
+    for row in _rows([("", run) for run in runs]):
+        for start in range(0, len(row), cells):
+            part = [run for _, run in row[start : start + cells]]
+            rows.append(part + [part[0]] * (cells - len(part)))
+    for start in range(0, len(rows), seeds):
+        part = rows[start : start + seeds]
+        yield part + [part[0]] * (seeds - len(part))
+
+
+def result_bytes(run: Run) -> int:
+    """Bytes that a cell's results take before compression."""
+    params = jax.eval_shape(lambda: run.problem.init(jax.random.key(0)))
+    snapshots = len(run.record.snapshot_steps(run.steps)) * sum(leaf.size for leaf in jax.tree.leaves(params))
+    return 4 * (snapshots + 2 * len(run.record.loss_steps(run.steps)))
+
+
+# -------------------------------------------------------------------------------------------------------------- running
+
+
+@dataclass
+class Events:
+    """What a sweep reports while it runs; the default listens to nothing. Methods may be called from any thread."""
+
+    def planned(self, plan: Plan) -> None: ...
+    def stepped(self, group: Group, steps: int) -> None: ...
+    def committed(self, group: Group, batch: Batch) -> None: ...
+
+
+class Interrupted(Exception):
+    """Raised inside workers when a sweep is stopped: batches under way are dropped, committed ones stay."""
+
+
+@dataclass
+class _Memory:
+    """Where batches go when there is no store."""
+
+    index: dict[str, tuple[Any, int]] = field(default_factory=dict)
+
+    def add(self, batch: Batch) -> None:
+        self.index |= {digest: (batch, slot) for slot, digest in enumerate(batch.digests)}
+
+
+def sweep(
+    what: Sweep,
+    store: str | Path | None = None,
+    *,
+    shard: tuple[int, int] = (0, 1),
+    workers: int | None = None,
+    events: Events | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Train what is not yet stored of a sweep, and return all of it as a Dataset (see `store.open`).
+
+    With `store`, a folder, each batch is committed as it ends, and a later call trains only what is new; without it
+    results stay in memory. `shard=(i, n)` trains the i-th of n parts of the cells, for n processes on one folder.
+    `workers` batches are trained at once (default: half the cores, at least 1, on CPUs; 1 elsewhere).
+    """
+    runs = what.runs()
+    folder = Store(store) if store is not None else None
+    grid = what.grid(runs, **(about or {}))
+    todo = plan(runs, folder, shard)
+    events = events or Events()
+    events.planned(todo)
+    memory = _Memory()
+    if folder is not None:
+        folder.check_writable()
+        folder.write_grid(grid)
+    _train(todo, folder or memory, events, workers or default_workers())
+    return dataset(grid, folder.index if folder is not None else memory.index)
+
+
+def default_workers() -> int:
+    return max((os.cpu_count() or 1) // 2, 1) if jax.default_backend() == "cpu" else 1
+
+
+def _train(todo: Plan, results: Store | _Memory, events: Events, workers: int) -> None:
+    stop, commit = threading.Event(), threading.Lock()
+
+    def job(group: Group, grid: list[list[Run]]) -> None:
+        def progress(steps: int) -> None:
+            if stop.is_set():
+                raise Interrupted
+            events.stepped(group, steps)
+
+        start = time.perf_counter()
+        trained = train_batch(grid, progress)
+        batch = as_batch(group, grid, trained, time.perf_counter() - start)
+        with commit:
+            results.add(batch)
+        events.committed(group, batch)
+
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [pool.submit(job, group, grid) for group in todo.groups for grid in group.batches]
+        try:
+            finished, _ = wait(jobs, return_when=FIRST_EXCEPTION)
+            for each in finished:
+                each.result()
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: float) -> Batch:
+    """What is kept of a trained batch: each cell once, padding dropped, with what became of it."""
+    runs = [run for row in grid for run in row]
+    digests = [configs.digest(run, NUMERICS) for run in runs]
+    slots = list({digest: slot for slot, digest in reversed(list(enumerate(digests)))}.values())[::-1]
+    status = [_status(trained, slot) for slot in slots]
+    arrays = {name: values[slots] for name, values in {**trained.scalars, **trained.params}.items()}
+    declared = runs[0].problem.dims
+    dims = {name: ("cell", "step") for name in trained.scalars}
+    dims |= {name: ("cell", "snapshot", *declared[name]) for name in trained.params}
+    return Batch(
+        [digests[slot] for slot in slots],
+        [configs.to_dict(runs[slot]) for slot in slots],
+        group.name,
+        group.shape,
+        {"status": np.asarray(status, np.int8), **arrays},
+        {"status": ("cell",), **dims},
+        trained.steps,
+        trained.snapshot_steps,
+        provenance() | {"seconds": seconds},
+    )
+
+
+def _status(trained: Results, slot: int) -> int:
+    loss = trained.scalars["loss"][slot]
+    params = [values[slot, -1] for values in trained.params.values()]
+    if diverged(loss) or not all(np.isfinite(values).all() for values in params):
+        return DIVERGED
+    return OK if converged(trained.steps, loss) else UNCONVERGED
+
+
+def train(run: Run) -> xr.Dataset:
+    """Train one run by itself and return its results: dimensions `step`, `snapshot` and the parameters' own.
+
+    Its bits are those of a batch of one; `retrain` gives those of a stored cell.
+    """
+    return retrain(run, (1, 1))
+
+
+def retrain(run: Run, shape: tuple[int, int]) -> xr.Dataset:
+    """Train one run in a batch of the given shape, filled with copies: the bits of the same cell in a sweep's batch."""
+    group = Group(group_digest(run), shape, list(_batches([run], shape)))
+    start = time.perf_counter()
+    trained = train_batch(group.batches[0])
+    memory = _Memory()
+    memory.add(as_batch(group, group.batches[0], trained, time.perf_counter() - start))
+    return dataset(Sweep(run).grid([run]), memory.index).load()
