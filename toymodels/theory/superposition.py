@@ -47,26 +47,20 @@ class Layer(NamedTuple):
 
 @functools.cache
 def _layers(n: int) -> tuple[Layer, ...]:
-    states = sorted(itertools.product((0, 1, 2), repeat=n), key=lambda state: state.count(2))  # 2: free
-    layers: list[Layer] = []
-    below: dict[tuple[int, ...], int] = {}
+    """The 3^n states by their number of free features. A state is a number in base 3: digits 0, 1, and 2 for free."""
+    digits = np.array(list(itertools.product((0, 1, 2), repeat=n)))
+    unit = 3 ** np.arange(n - 1, -1, -1)
+    place = np.zeros(3**n, np.int32)  # of a state within its layer
+    layers = []
     for k in range(n + 1):
-        here = [state for state in states if state.count(2) == k]
-        members = np.array([[j for j in range(n) if state[j] == 2] for state in here], np.int32).reshape(len(here), k)
-
-        def child(state: tuple[int, ...], j: int, value: int, below: dict = below) -> int:
-            return below[(*state[:j], value, *state[j + 1 :])]
-
-        to = [
-            np.array([[child(s, j, v) for j in js] for s, js in zip(here, members, strict=True)], np.int32)
-            for v in (0, 1)
-        ]
-        first = np.array([child(s, 0, 1) if s[0] == 2 else 0 for s in here], np.int32)
-        array = np.array(here)
-        on_off = np.flatnonzero(~(array == 1).any(axis=1)).astype(np.int32)
-        shape = (len(here), k)
-        layers.append(Layer(array == 1, array == 2, members, to[0].reshape(shape), to[1].reshape(shape), first, on_off))
-        below = {state: index for index, state in enumerate(here)}
+        states = np.flatnonzero((digits == 2).sum(1) == k)
+        place[states] = np.arange(len(states))
+        at_one, free = digits[states] == 1, digits[states] == 2
+        members = np.nonzero(free)[1].astype(np.int32).reshape(len(states), k)
+        to_zero, to_one = (place[states[:, None] - lower * unit[members]] for lower in (2, 1))
+        first_to_one = np.where(free[:, 0], place[states - unit[0] * free[:, 0]], 0).astype(np.int32)
+        on_off = np.flatnonzero(~at_one.any(1)).astype(np.int32)
+        layers.append(Layer(at_one, free, members, to_zero, to_one, first_to_one, on_off))
     return tuple(layers)
 
 
@@ -80,7 +74,9 @@ def _active_set_moments(xp: ModuleType, a: Any, b: Any) -> tuple[Any, Any]:
     `a` is (..., n), `b` (...); sets are in the order of `_active_sets`. The second moment is 0 where feature 0 is off.
     The recurrence is the module's with q = 1 and 2; with the weight u_0 it gains one term and one in the divisor.
     """
-    below, above = xp.minimum(a, 0), xp.maximum(a, 0)
+    # Not minimum and maximum: at a = 0 these halve the derivative, which must follow one side, as the weights do.
+    rising = a > 0
+    below, above = xp.where(rising, 0, a), xp.where(rising, a, 0)
     # Where y has nearly no spread, squares of the spread would underflow: the kink is not resolved there.
     resolved = float(np.finfo(a.dtype).tiny) ** 0.5 * 1e3
     squares, crosses = [], []
@@ -92,8 +88,8 @@ def _active_set_moments(xp: ModuleType, a: Any, b: Any) -> tuple[Any, Any]:
         mean, variance = start + a @ free / 2, a**2 @ free / 12
         crossing = (low < 0) & (high > 0) & (high - low > resolved)
         t = xp.where(crossing, -low / xp.where(crossing, high - low, 1), 0)
-        weight_one = xp.where(a[..., layer.members] > 0, 1 - t[..., None], t[..., None])
-        first_one = xp.where(a[..., :1] > 0, 1 - t, t)
+        weight_one = xp.where(rising[..., layer.members], 1 - t[..., None], t[..., None])
+        first_one = xp.where(rising[..., :1], 1 - t, t)
         positive = ~crossing & (mean > 0)
 
         cross_kinked = _fixed_at_ends(cross, layer, weight_one) + first_one * first[..., layer.first_to_one]
@@ -161,8 +157,8 @@ def _numbers(name: str, value: Any, ndim: int = 0) -> np.ndarray:
     return array
 
 
-def _outside(name: str, array: np.ndarray, wrong: np.ndarray, law: str) -> None:
-    if wrong.any():
+def _outside(name: str, array: np.ndarray, wrong: np.ndarray | np.bool_, law: str) -> None:
+    if np.any(wrong):
         raise ValueError(f"{name}={array[wrong].flat[0]:g}: {law}")
 
 
@@ -192,13 +188,13 @@ def _weights(name: str, W: Any, least: int = 1) -> np.ndarray:
 
 
 def expected_loss(
-    W: Real[Array, "*batch features hidden"] | Nested,
-    b: Real[Array, "*#batch features"] | Nested | Number,
+    W: Real[Array, "... features hidden"] | Nested,
+    b: Real[Array, "..."] | Nested | Number,
     p: Real[Array, "..."] | Nested | Number,
     importance: Real[Array, "..."] | Nested | Number | None = None,
     *,
-    encoder: Real[Array, "*batch features hidden"] | Nested | None = None,
-) -> Float[Array, "*batch"] | float:
+    encoder: Real[Array, "... features hidden"] | Nested | None = None,
+) -> Float[Array, "..."] | float:
     """E sum_i I_i (x_i - x'_i)^2 of x' = ReLU(W Wᵀ x + b), to rounding. Elhage et al. 2022, the loss of its section 2.
 
     x_i is 0 with probability 1 - p_i, else uniform on [0, 1]; independent. `p` and `importance` (default 1) are one
@@ -241,8 +237,8 @@ def population_loss(
 
 
 def one_sparse_loss(
-    W: Real[Array, "*batch features hidden"] | Nested, b: Real[Array, "*#batch features"] | Nested | Number
-) -> Float[Array, "*batch"] | float:
+    W: Real[Array, "... features hidden"] | Nested, b: Real[Array, "..."] | Nested | Number
+) -> Float[Array, "..."] | float:
     """(1/n) sum_i int_0^1 sum_j (u [i = j] - max(u W_j.W_i + b_j, 0))^2 du: one active feature, chosen uniformly.
 
     The population loss of arXiv 2310.06301 up to its normalisation: here summed over outputs and averaged over which
@@ -412,8 +408,10 @@ class TwoFeatures(NamedTuple):
 
 
 # (w_1, w_2, b_1, b_2 - (1 - w_2^2) p / 2) near the minima met over the whole (p, r) square, r <= 1.
-ANTIPODAL_STARTS = ((1, -1, 0, 0), (0.9, -0.6, 0.1, 0.1), (1, -0.7, 0.05, 0), (1, -0.3, 0.1, 0), (1, -0.1, 0.02, 0))
-MERGED_STARTS = ((1, 0.45, -0.05, 0), (1, 0.2, -0.05, 0), (0.8, 0.7, -0.1, 0))
+ANTIPODAL_STARTS = np.array(
+    [[1, -1, 0, 0], [0.9, -0.6, 0.1, 0.1], [1, -0.7, 0.05, 0], [1, -0.3, 0.1, 0], [1, -0.1, 0.02, 0]]
+)
+MERGED_STARTS = np.array([[1, 0.45, -0.05, 0], [1, 0.2, -0.05, 0], [0.8, 0.7, -0.1, 0]])
 
 
 def _kept(p: np.ndarray, r: np.ndarray, keep: tuple[float, float]) -> Solution:
@@ -423,9 +421,9 @@ def _kept(p: np.ndarray, r: np.ndarray, keep: tuple[float, float]) -> Solution:
     return Solution(W, (1 - kept) * p[..., None] / 2, dropped * feature_variance(p))
 
 
-def _superposed(p: np.ndarray, r: np.ndarray, starts: tuple[tuple[float, ...], ...], sign: int) -> Solution:
+def _superposed(p: np.ndarray, r: np.ndarray, starts: np.ndarray, sign: int) -> Solution:
     """The best local minimum with w_1 w_2 of this sign, for r <= 1 (p and r of one shape, one axis)."""
-    start = np.tile(np.array(starts, np.float64), (len(p), 1, 1))
+    start = np.tile(starts, (len(p), 1, 1))
     start[..., 3] += (1 - start[..., 1] ** 2) * p[:, None] / 2
     count = len(starts)
     p_both = np.repeat(p, 2 * count).reshape(-1, 2)
@@ -444,9 +442,9 @@ def _superposed(p: np.ndarray, r: np.ndarray, starts: tuple[tuple[float, ...], .
 def two_features(p: Real[Array, "..."] | Nested | Number, r: Real[Array, "..."] | Nested | Number) -> TwoFeatures:
     """The candidate optima of n = 2, m = 1, importances (1, r), at p: weights, biases, exact losses.
 
-    The phase diagram of Elhage et al. 2022 with biases and norms optimised. With v = p/3 - p^2/4 neither costs (1 + r) v, first r v,
-    second v; antipodal and merged are local minima of `expected_loss` found numerically. p and r > 0 broadcast against
-    each other; the answer has their shape. About 5 ms a point after compiling.
+    The phase diagram of Elhage et al. 2022 with biases and norms optimised. With v = p/3 - p^2/4 neither costs
+    (1 + r) v, first r v, second v; antipodal and merged are local minima of `expected_loss` found numerically. p and
+    r > 0 broadcast against each other; the answer has their shape. About 5 ms a point after compiling.
     """
     p, r = np.broadcast_arrays(_probability(p), _numbers("r", r))
     _outside("r", r, r <= 0, "a relative importance is greater than 0")
@@ -454,9 +452,8 @@ def two_features(p: Real[Array, "..."] | Nested | Number, r: Real[Array, "..."] 
     # Swapping the features turns r into 1 / r and divides the loss by r.
     swap = flat_r > 1
     ratio = np.where(swap, 1 / flat_r, flat_r)
-    found = {
-        name: _kept(flat_p, flat_r, keep) for name, keep in (("neither", (0, 0)), ("first", (1, 0)), ("second", (0, 1)))
-    }
+    keep = {"neither": (0.0, 0.0), "first": (1.0, 0.0), "second": (0.0, 1.0)}
+    found = {name: _kept(flat_p, flat_r, which) for name, which in keep.items()}
     for name, starts, sign in (("antipodal", ANTIPODAL_STARTS, -1), ("merged", MERGED_STARTS, 1)):
         W, b, loss = _superposed(flat_p, ratio, starts, sign)
         W = np.where(swap[:, None, None], sign * W[:, ::-1], W)
