@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ import scipy.optimize
 import scipy.sparse.csgraph
 import scipy.special
 
-from toymodels.arrays import Array, Float
+from toymodels.arrays import Array, Float, Int
 from toymodels.theory.precision import float64
 
 Count = int | np.integer
@@ -45,7 +45,7 @@ class Configuration(NamedTuple):
     name: str
 
 
-def _count(least: int = 1, **named: Count) -> tuple[int, ...]:
+def _count(least: int = 1, **named: Any) -> tuple[int, ...]:
     for name, value in named.items():
         try:
             whole = operator.index(value)
@@ -85,7 +85,8 @@ def interference_loss(V: Vectors, power: Number, signed: bool = False) -> Float[
     """sum_{i != j} |cos_ij|^power, or relu(cos_ij)^power if signed, over ordered pairs of rows. Jermyn 2022.
 
     power >= 1. Only directions count: the scale of a row does not matter and a zero row has no cosine, it contributes
-    nothing. Traceable in the dtype of V; where a cosine is zero, so is its gradient (at power 1, a subgradient).
+    nothing (nor does one below 1e-308, as XLA flushes those to zero). Traceable in the dtype of V; where a cosine is
+    zero, so is its gradient (at power 1, a subgradient).
     """
     if not isinstance(power, jax.core.Tracer):
         power = _exponent(power)
@@ -93,7 +94,8 @@ def interference_loss(V: Vectors, power: Number, signed: bool = False) -> Float[
     if V.ndim != 2:
         raise ValueError(f"V of shape {V.shape}: vectors are the rows of a matrix")
     U = _unit_rows(V if jnp.issubdtype(V.dtype, jnp.inexact) else V.astype(float))
-    cosines = jnp.where(jnp.eye(len(U), dtype=bool), 0, U @ U.T)
+    gram = jnp.matmul(U, U.T, precision=jax.lax.Precision.HIGHEST)  # accelerators would round the rows first
+    cosines = jnp.where(jnp.eye(len(U), dtype=bool), 0, gram)
     if not signed and not isinstance(power, jax.core.Tracer) and power % 2 == 0:
         return jnp.sum(cosines ** int(power))  # a polynomial, whose second derivative at orthogonality is right too
     size = jax.nn.relu(cosines) if signed else jnp.abs(cosines)
@@ -406,9 +408,11 @@ def blocks_loss(n: Count, d: Count, k: Count, power: Number, signed: bool = Fals
 def harmonic_frame_loss(n: Count, d: Count, power: Number, lines: bool = False, signed: bool = False) -> float:
     """n sum_{j=1}^{n-1} l(sin(pi d j / n) / (d sin(pi j / n))), a Dirichlet kernel: the loss of `harmonic_frame`.
 
-    For even d without `lines`, l((sin(pi (d + 1) j / n) / sin(pi j / n) - 1) / d).
+    Lines are for the even loss. For even d without `lines`, l((sin(pi (d + 1) j / n) / sin(pi j / n) - 1) / d).
     """
-    (n, d), q = _count(n=n, d=d), _exponent(power)
+    n, d, q = _sizes_and_power(n, d, power)
+    if lines and signed:
+        raise ValueError("lines=True: a signed loss tells v from -v, so it has no lines")
     j = np.arange(1, n)
     turns = d if lines or d % 2 else d + 1
     # Whole turns are taken off as integers, so that the sine stays accurate.
@@ -554,7 +558,9 @@ def best_configuration(n: Count, d: Count, power: Number, signed: bool = False) 
 # --- the Johnson-Lindenstrauss estimate -------------------------------------------------------------------------------
 
 
-def jl_estimate(n: Count, d: Count, k: Number, power: Number) -> Float[Array, "..."]:
+def jl_estimate(
+    n: Count, d: Count, k: Number | Float[Array, "*factors"] | Int[Array, "*factors"], power: Number
+) -> Float[Array, "*factors"]:
     """(n^2 / k) (ln(n/k) k / d)^(power/2), the even loss of k equal factors, 1 <= k <= min(n, d). Jermyn 2022.
 
     n^2 / k pairs lie within factors of d / k dimensions, with cos^2 ~ ln(n/k) / (d/k) each (Johnson-Lindenstrauss). It
@@ -565,7 +571,7 @@ def jl_estimate(n: Count, d: Count, k: Number, power: Number) -> Float[Array, ".
     k = np.asarray(k, float)
     if not np.all((k >= 1) & (k <= min(n, d))):
         raise ValueError(f"k={k}: the number of factors lies between 1 and {min(n, d)}")
-    return n**2 / k * (np.log(n / k) * k / d) ** (q / 2)
+    return np.asarray(n**2 / k * (np.log(n / k) * k / d) ** (q / 2))
 
 
 def jl_stationary_factors(n: Count, power: Number) -> float:
