@@ -19,6 +19,8 @@ from scipy.spatial.distance import squareform
 from toymodels.analysis.polytopes import LocalExcess, best_match, local_excess, polytope_lines
 from toymodels.arrays import Array, Float, Int
 
+Number = float | int | np.number | jax.Array  # jax.Array: a traced tolerance
+
 __all__ = [
     "Factor",
     "LocalExcess",
@@ -37,7 +39,7 @@ __all__ = [
 
 
 def feature_dimensionality(
-    W: Float[Array, "features hidden"] | ArrayLike, dead: float = 0.0
+    W: Float[Array, "features hidden"] | ArrayLike, dead: Number = 0.0
 ) -> Float[Array, " features"]:
     """D_i = |W_i|^2 / sum_j (W_i_hat . W_j)^2, in [0, 1]; 0 for a dead feature. Elhage et al. 2022.
 
@@ -66,7 +68,7 @@ def dimensions_per_feature(W: Float[Array, "features hidden"] | ArrayLike) -> Fl
     return xp.where(total > 0, per_feature, xp.inf)[()]
 
 
-def interference(W: Float[Array, "features hidden"] | ArrayLike, dead: float = 0.0) -> Float[Array, " features"]:
+def interference(W: Float[Array, "features hidden"] | ArrayLike, dead: Number = 0.0) -> Float[Array, " features"]:
     """sum_{j != i} (W_i_hat . W_j)^2 >= 0 per feature; 0 for a dead one. Elhage et al. 2022."""
     rows = _rows(W, dead)
     xp, n = rows.xp, len(rows.length)
@@ -74,7 +76,7 @@ def interference(W: Float[Array, "features hidden"] | ArrayLike, dead: float = 0
     return xp.sum(projections**2, axis=1)
 
 
-def frame_potential(W: Float[Array, "features hidden"] | ArrayLike, dead: float = 0.0) -> Float[Array, ""] | float:
+def frame_potential(W: Float[Array, "features hidden"] | ArrayLike, dead: Number = 0.0) -> Float[Array, ""] | float:
     """sum_{i, j} cos_ij^2 over ordered pairs of live features, diagonal included. Benedetto & Fickus 2003.
 
     Of n live features in m dimensions it is at least max(n, n^2 / m), attained exactly by orthonormal sets and by tight
@@ -87,7 +89,7 @@ def frame_potential(W: Float[Array, "features hidden"] | ArrayLike, dead: float 
 
 
 def orthogonal_pairs(
-    W: Float[Array, "features hidden"] | ArrayLike, tol: float, dead: float = 0.0
+    W: Float[Array, "features hidden"] | ArrayLike, tol: Number, dead: Number = 0.0
 ) -> Int[Array, ""] | np.integer:
     """Number of ordered pairs i != j of live features with |cos_ij| <= tol, tol in [0, 1)."""
     _check_fraction("tol", tol)
@@ -146,14 +148,17 @@ def _check_fraction(name, value):
 
 # ----------------------------------------------------------------------------------------------------- tegum factors
 
+NOISE_FREE = 1e-6  # a cosine or a singular value below this is rounding, also in single precision
+
 
 class Factor(NamedTuple):
     """One orthogonal factor of a set of features, described by directions except for `dimensionality`.
 
-    members: feature indices, ascending. rank: dimensions the directions span, above noise (`numerical_rank`).
-    dimensionality: sum of D_i over the members. leakage: largest |cos| between a member and a live feature of another
-    factor. polytope: name of the best match in the catalogue, "irregular" without one. residual: rms error of the
-    cosines in that match, inf where the catalogue has nothing of this size and rank.
+    members: feature indices, ascending. rank: dimensions of the polytope, or, where irregular, those that the
+    directions span above noise (`numerical_rank`). dimensionality: sum of D_i over the members. leakage: largest |cos|
+    between a member and a live feature of another factor. polytope: name of the best match in the catalogue, or
+    "irregular". residual: rms error of the cosines in that match, inf where the catalogue has nothing of this size and
+    rank.
     """
 
     members: Int[np.ndarray, " size"]
@@ -176,10 +181,10 @@ class TegumFactors(NamedTuple):
 
 def tegum_factors(
     W: Float[Array, "features hidden"] | ArrayLike,
-    tol: float | None = None,
+    tol: Number | None = None,
     even: bool = False,
-    dead: float = 1e-3,
-    irregular: float = 0.1,
+    dead: Number = 5e-3,
+    irregular: Number = 0.1,
 ) -> TegumFactors:
     """Finest orthogonal decomposition: connected components of the graph |cos_ij| > tol on live features. Jermyn 2022.
 
@@ -202,31 +207,33 @@ def tegum_factors(
     tol = orthogonality_cut(units) if tol is None else float(tol)
     labels[alive] = _components(cosines, tol)
     D = feature_dimensionality(W, dead)
+    between = cosines[labels[alive][:, None] != labels[alive]]
+    exact = bool(between.size and between.max() < NOISE_FREE)
     factors = []
     for label in range(labels.max() + 1):
         members = np.flatnonzero(labels == label)
         inside, outside = labels[alive] == label, labels[alive] != label
         leakage = float(cosines[np.ix_(inside, outside)].max(initial=0.0))
-        rank = numerical_rank(rows.unit[members])
-        polytope, residual = _name_factor(rows.unit[members], rank, even, irregular)
+        rank, polytope, residual = _recognise(rows.unit[members], exact, even, irregular)
         factors.append(Factor(members, len(members), rank, float(D[members].sum()), leakage, polytope, residual))
-    return TegumFactors(labels, factors, _name_whole([factor.polytope for factor in factors]), tol)
+    return TegumFactors(labels, factors, _name_whole(factors), tol)
 
 
 def orthogonality_cut(units: Float[np.ndarray, "features hidden"]) -> float:
     """Middle of the widest gap, in log |cos|, between the levels at which components of the graph merge.
 
     As tol falls from 1 to 0 the components merge at n - 1 levels of |cos| (single linkage): those inside factors are
-    large, those between factors are noise. Levels are told apart down to 1e-3. A cut above the highest has its gap
+    large, those between factors are noise. Levels are told apart down to 1e-4. A cut above the highest has its gap
     measured up to 1; a cut below the lowest, which joins everything, down to .01 sqrt(2 ln n(n-1)), the largest of all
-    cosines if noise of 1 % made them: of just two features, |cos| < 0.1 counts as orthogonal. A cut is refused when its
-    factors would need more dimensions than there are (the dimensionalities inside the factors sum to the rank + 1/2 or
-    more), as when a large simplex, whose cosines are small, is torn apart; and a |cos| above 1/4 is never noise.
+    cosines if noise of 1 % made them: of just two features, |cos| < 0.1 counts as orthogonal.
+    A cut is refused when its factors would need more dimensions than there are (the dimensionalities inside the factors
+    sum to the rank + 1/2 or more), as when a large simplex, whose cosines are small, is torn apart; a |cos| above 1/4
+    is never noise; a gap of less than 5:4 separates nothing. Where no cut is left, everything is one factor.
     """
     n = len(units)
     if n < 2:
         return 0.1
-    lowest, cap, slack = 1e-3, 0.25, 0.5
+    lowest, cap, slack, narrow = 1e-4, 0.25, 0.5, 0.8
     cosines = np.abs(units @ units.T)
     distances = squareform(np.clip(1 - cosines, 0, 1), checks=False)
     levels = np.clip(1 - linkage(distances, "single")[::-1, 2], lowest, 1)  # ascending
@@ -236,7 +243,7 @@ def orthogonality_cut(units: Float[np.ndarray, "features hidden"]) -> float:
     rank = numerical_rank(units)
     for k in np.argsort(below / above, kind="stable"):
         cut = float(np.sqrt(below[k] * above[k]))
-        if not below[k] < above[k] or below[k] > cap:
+        if below[k] > cap or below[k] > narrow * above[k]:
             continue
         labels = _components(cosines, cut)
         inside = cosines**2 * (labels[:, None] == labels)
@@ -245,12 +252,15 @@ def orthogonality_cut(units: Float[np.ndarray, "features hidden"]) -> float:
     return float(levels[0] / 2)
 
 
-def numerical_rank(units: Float[np.ndarray, "size hidden"]) -> int:
+def numerical_rank(units: Float[np.ndarray, "size hidden"], exact: bool = False) -> int:
     """Number of singular values above the first that is below 0.2 and ten times smaller than the one before it.
 
     For unit rows: the directions of a configuration have singular values of order one, noise of 1 % some hundredths.
+    Where the rows are known to be free of noise, `exact` or a singular value below 1e-6, all above 1e-6 count.
     """
     scales = np.linalg.svd(units, compute_uv=False)
+    if exact or scales[-1] < NOISE_FREE:
+        return int(np.sum(scales >= NOISE_FREE))
     drops = np.flatnonzero((scales[1:] < 0.2) & (scales[1:] * 10 < scales[:-1]))
     return int(drops[0]) + 1 if len(drops) else len(scales)
 
@@ -263,28 +273,36 @@ def _components(cosines, tol):
     return np.argsort(np.argsort(first))[inverse]
 
 
-def _name_factor(units, rank, even, irregular):
-    best = best_match(units, rank, even)
+def _recognise(units, exact, even, irregular):
+    """(rank, name, residual), also of what a configuration in fewer dimensions matches: a bent digon is still one."""
+    rank, slight = numerical_rank(units, exact), 0.4  # a pair at the threshold cos = -0.9 has singular value 0.32
+    scales = np.linalg.svd(units, compute_uv=False)
+    ranks = range(max(1, int(np.sum(scales[:rank] >= slight))), rank + 1)
+    matches = [found for r in ranks if (found := best_match(units, r, even))]
+    best = min(matches, key=lambda found: found.residual, default=None)
     if best is None:
-        return "irregular", float("inf")
-    return (best.polytope.name if best.residual <= irregular else "irregular"), best.residual
+        return rank, "irregular", float("inf")
+    if best.residual > irregular:
+        return rank, "irregular", best.residual
+    return best.polytope.vectors.shape[1], best.polytope.name, best.residual
 
 
-def _name_whole(names):
-    """Tegum sum of the factors, "triangle ⊕ 2 digons"; of digons alone, the cross-polytope that they make."""
+def _name_whole(factors):
+    """Tegum sum of the factors, largest first, "triangle ⊕ 2 digons"; of digons alone, the cross-polytope they make."""
+    names = [factor.polytope for factor in factors]
     if not names:
         return "empty"
     if set(names) == {"digon"} and len(names) > 1:
         return {2: "square", 3: "octahedron"}.get(len(names), f"{len(names)}-dimensional cross-polytope")
-    order = sorted(
-        set(names), key=lambda name: (name == "point", name == "digon", name == "irregular", names.index(name))
-    )
-    return " ⊕ ".join(_counted(name, names.count(name)) for name in order)
+    ordered = sorted(factors, key=lambda f: (f.polytope == "irregular", -f.rank, -f.size, f.polytope))
+    return " ⊕ ".join(_counted(name, names.count(name)) for name in dict.fromkeys(f.polytope for f in ordered))
 
 
 def _counted(name, count):
     if count == 1:
         return name
+    if name == "irregular":
+        return f"{count} {name}"
     if name.endswith("hedron"):
         return f"{count} {name.removesuffix('on')}a"
     return f"{count} {name.removesuffix('ex')}ices" if name.endswith("simplex") else f"{count} {name}s"

@@ -7,7 +7,7 @@ tegum product, taken apart and named by `toymodels.analysis.geometry.tegum_facto
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -361,18 +361,19 @@ def polytope_lines() -> dict[str, float]:
 
 def local_excess(
     D: Float[Array, " features"] | ArrayLike,
-    lines: dict[str, float] | None = None,
-    width: float = 0.01,
-    null_width: float = 0.05,
+    lines: Mapping[str, float | int] | None = None,
+    width: float | int = 0.01,
+    null_width: float | int = 0.05,
 ) -> LocalExcess:
     """P(count >= observed), count ~ Binomial(window + flanks, |window| / (|window| + |flanks|)), one line at a time.
 
     The window is [line - width, line + width]; the flanks reach out to null_width on both sides, without the windows of
     the other lines, and all of it is cut to [0, 1]. The null says that features fall independently with a density that
     is constant across window and flanks; given how many fall into either, the count in the window is then binomial,
-    with no density left to estimate. A linear slope cancels where both flanks are whole, not at D = 1 and not beside another
-    line. Independence is the weak point: the members of a learned triangle have equal D by construction, so with one
-    value a feature a p-value is too small, about by the size of the factors; pass one value a factor for an honest one.
+    with no density left to estimate. A linear slope cancels where both flanks are whole, not at D = 1 and not beside
+    another line. Independence is the weak point: the members of a learned triangle have equal D by construction, so
+    with one value a feature a p-value is too small, about as if the factor's size multiplied the evidence; pass one
+    value a factor for an honest one.
     `expected` is the flank count scaled to the window; without flanks it is NaN and the p-value 1.
     Values of any shape; NaN are left out. Raises ValueError unless 0 < width < null_width and all D are in [0, 1].
     """
