@@ -392,7 +392,7 @@ def test_cross_entropy_rank_is_the_least_over_shifts():
 
 
 def simulate(s, scale, rank, n, m, count, seed):
-    """Half-drop times of `count` Gaussian starts, by fourth-order Runge-Kutta in steps of 0.1/s_1 (error < 1e-4/s_1)."""
+    """Half-drop times of `count` Gaussian starts, by fourth-order Runge-Kutta steps of 0.1/s_1 (error < 1e-4/s_1)."""
     rng, s = np.random.default_rng(seed), np.asarray(s)
     A = np.zeros((n, m))
     A[np.arange(s.size), np.arange(s.size)] = s
