@@ -248,6 +248,7 @@ def test_the_threshold_for_dead_is_relative():
     np.testing.assert_array_equal(feature_dimensionality(W), [1, 1])
     np.testing.assert_array_equal(feature_dimensionality(W, dead=1e-2), [1, 0])
     assert frame_potential(W, dead=1e-2) == 1
+    assert frame_potential([[1, 1, 1, 1], [0.7, -0.7, 0, 0]], dead=0.5) == pytest.approx(1)  # norms 2 and 0.99
 
 
 MEASURES = [feature_dimensionality, dimensions_per_feature, interference, frame_potential]
