@@ -41,6 +41,9 @@ def _git() -> dict[str, Any] | None:
         return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True, timeout=5).stdout
 
     try:
-        return {"commit": ask("rev-parse", "HEAD").strip(), "changed": bool(ask("status", "--porcelain", "-uno").strip())}
+        return {
+            "commit": ask("rev-parse", "HEAD").strip(),
+            "changed": bool(ask("status", "--porcelain", "-uno").strip()),
+        }
     except (OSError, subprocess.SubprocessError):
         return None

@@ -84,7 +84,9 @@ class StoredBatch:
             self.snapshot_steps = np.asarray(header["snapshot_steps"], np.int32)
             self.provenance: dict[str, Any] = header["provenance"]
         except KeyError as error:
-            raise StoreError(f"{path}: damaged batch, its header lacks {error}; delete this file to retrain it") from error
+            raise StoreError(
+                f"{path}: damaged batch, its header lacks {error}; delete this file to retrain it"
+            ) from error
 
     def read(self, name: str) -> np.ndarray:
         with self._open() as group:
@@ -299,7 +301,9 @@ class _Cells(BackendArray):
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
         axes = len(self.grid)
         chosen = np.arange(len(self.cells)).reshape(self.grid)
-        for axis, index in enumerate(key[:axes]):  # outer indexing, one axis at a time; integers keep their axis for now
+        for axis, index in enumerate(
+            key[:axes]
+        ):  # outer indexing, one axis at a time; integers keep their axis for now
             chosen = np.take(chosen, np.atleast_1d(np.arange(self.grid[axis])[index]), axis)
         out = np.full((chosen.size, *self.shape[axes:]), np.nan, self.dtype)
         cells = [self.cells[place] for place in chosen.ravel()]

@@ -1,13 +1,11 @@
 """Named axes -> groups of one compiled program -> batches -> store. What is stored already is not trained again."""
 
 import itertools
-import os
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,12 @@ from toymodels.provenance import provenance
 from toymodels.store import DIVERGED, OK, UNCONVERGED, Batch, Grid, Store, dataset
 from toymodels.train import NUMERICS, Results, Run, train_batch
 
-WORKING_SET = 4 * 2**20
-"""Bytes of examples that a batch of cells may hold, calibrated on CPUs: larger batches fall out of the caches."""
-WIDEST = 128
-"""The most cells of a batch; more of them amortise nothing further, and cost more where the last batch is padded."""
+WORKING_SET = 12 * 2**20
+"""Bytes that a batch of cells may work on, calibrated on CPUs: larger batches fall out of the caches."""
+COMPILE_SECONDS, OVERHEAD_SECONDS, SECONDS_PER_BYTE = 2.0, 10e-6, 0.4e-9
+"""What `--dry-run` guesses with, from two CPU cores."""
+NARROWEST, WIDEST = 4, 128
+"""The fewest and most cells of a batch. With more, padding costs more than is gained; see `batch_shape` for fewer."""
 
 
 # ------------------------------------------------------------------------------------------------------------- the grid
@@ -44,7 +44,9 @@ class Axis:
     @property
     def labels(self) -> list[Any]:
         plain = all(isinstance(value, int | float | np.number) for value in self.values)
-        return [value.item() if isinstance(value, np.number) else value if plain else str(value) for value in self.values]
+        return [
+            value.item() if isinstance(value, np.number) else value if plain else str(value) for value in self.values
+        ]
 
     def binding(self, place: int) -> dict[str, Any]:
         return {self.path: self.values[place]}
@@ -80,8 +82,9 @@ class Sweep:
     def __post_init__(self) -> None:
         names = [axis.name for axis in self.axes]
         for name in names:
-            if names.count(name) > 1 or name in ("step", "snapshot", "status"):
-                raise ValueError(f"{name}: an axis needs a name of its own")
+            taken = {"step", "snapshot", "status"}.union(*self.base.problem.dims.values())
+            if names.count(name) > 1 or name in taken:
+                raise ValueError(f"{name}: an axis needs a name of its own, unlike {', '.join(sorted(taken))}")
         for axis in self.axes:
             if not axis.labels:
                 raise ValueError(f"{axis.name}: an axis needs at least one value")
@@ -139,6 +142,12 @@ class Group:
     def steps(self) -> int:
         return self.batches[0][0][0].steps if self.batches else 0
 
+    @property
+    def seconds(self) -> float:
+        """Guessed time of one batch, from what it works on."""
+        run = self.batches[0][0][0]
+        return run.steps * (OVERHEAD_SECONDS + working_set(run) * self.shape[0] * self.shape[1] * SECONDS_PER_BYTE)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -155,6 +164,11 @@ class Plan:
     def steps(self) -> int:
         """Steps to go, counted in batches."""
         return sum(group.steps * len(group.batches) for group in self.groups)
+
+    @property
+    def seconds(self) -> float:
+        """A rough guess on two CPU cores: compiling, and steps by the operations and draws in each."""
+        return sum(COMPILE_SECONDS + group.seconds * len(group.batches) for group in self.groups if group.batches)
 
 
 def plan(runs: Sequence[Run], store: Store | None = None, shard: tuple[int, int] = (0, 1)) -> Plan:
@@ -196,23 +210,35 @@ def _rows(cells: list[tuple[str, Run]]) -> list[list[tuple[str, Run]]]:
 
 def batch_width(run: Run) -> int:
     """How many cells are trained together: a power of two, from shapes alone, so that it never depends on timing."""
+    return int(2 ** np.floor(np.log2(np.clip(WORKING_SET / working_set(run), NARROWEST, WIDEST))))
+
+
+def working_set(run: Run) -> int:
+    """Bytes that a step of one cell works on, about: its examples, and its parameters many times.
+
+    A parameter counts for its gradient, moments and updates, and for its share of the products it enters.
+    """
     problem = run.problem
     draws = jax.eval_shape(lambda: problem.sample(jax.random.key(0), run.batch)) if hasattr(problem, "sample") else None
     params = jax.eval_shape(lambda: problem.init(jax.random.key(0)))
-    # Gradients, moments and updates beside the parameters; a deterministic problem makes a few arrays of their product.
-    held = sum(leaf.size for leaf in jax.tree.leaves(draws)) + 8 * sum(leaf.size for leaf in jax.tree.leaves(params))
-    return int(2 ** np.clip(np.floor(np.log2(WORKING_SET / (4 * held))), 0, np.log2(WIDEST)))
+    return 4 * (
+        sum(leaf.size for leaf in jax.tree.leaves(draws)) + 64 * sum(leaf.size for leaf in jax.tree.leaves(params))
+    )
 
 
 def batch_shape(runs: Sequence[Run]) -> tuple[int, int]:
-    """(seeds, cells of a seed) of a group's batches: their product is the group's width, split for the fewest batches."""
+    """(seeds, cells of a seed) of a group's batches: their product is the group's width, split for the fewest batches.
+
+    Both are at least 2: the compiler drops an axis of one and then rounds differently, while all other splits of one
+    width give equal bits. So a cell's bits do not depend on how many seeds and cells are asked for with it.
+    """
     width = batch_width(runs[0])
     counts = [len(row) for row in _rows([("", run) for run in runs])]
 
     def batches(cells: int) -> int:
         return int(np.ceil(sum(np.ceil(count / cells) for count in counts) / (width // cells)))
 
-    splits = [2**power for power in range(int(np.log2(width)) + 1)]
+    splits = [2**power for power in range(1, int(np.log2(width)))]
     best = min(splits, key=lambda cells: (batches(cells), -cells))
     return width // best, best
 
@@ -242,15 +268,11 @@ def result_bytes(run: Run) -> int:
 
 @dataclass
 class Events:
-    """What a sweep reports while it runs; the default listens to nothing. Methods may be called from any thread."""
+    """What a sweep reports while it runs; the default listens to nothing."""
 
     def planned(self, plan: Plan) -> None: ...
     def stepped(self, group: Group, steps: int) -> None: ...
     def committed(self, group: Group, batch: Batch) -> None: ...
-
-
-class Interrupted(Exception):
-    """Raised inside workers when a sweep is stopped: batches under way are dropped, committed ones stay."""
 
 
 @dataclass
@@ -268,7 +290,6 @@ def sweep(
     store: str | Path | None = None,
     *,
     shard: tuple[int, int] = (0, 1),
-    workers: int | None = None,
     events: Events | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
@@ -276,7 +297,6 @@ def sweep(
 
     With `store`, a folder, each batch is committed as it ends, and a later call trains only what is new; without it
     results stay in memory. `shard=(i, n)` trains the i-th of n parts of the cells, for n processes on one folder.
-    `workers` batches are trained at once (default: half the cores, at least 1, on CPUs; 1 elsewhere).
     """
     runs = what.runs()
     folder = Store(store) if store is not None else None
@@ -288,39 +308,19 @@ def sweep(
     if folder is not None:
         folder.check_writable()
         folder.write_grid(grid)
-    _train(todo, folder or memory, events, workers or default_workers())
+    _train(todo, folder or memory, events)
     return dataset(grid, folder.index if folder is not None else memory.index)
 
 
-def default_workers() -> int:
-    return max((os.cpu_count() or 1) // 2, 1) if jax.default_backend() == "cpu" else 1
-
-
-def _train(todo: Plan, results: Store | _Memory, events: Events, workers: int) -> None:
-    stop, commit = threading.Event(), threading.Lock()
-
-    def job(group: Group, grid: list[list[Run]]) -> None:
-        def progress(steps: int) -> None:
-            if stop.is_set():
-                raise Interrupted
-            events.stepped(group, steps)
-
-        start = time.perf_counter()
-        trained = train_batch(grid, progress)
-        batch = as_batch(group, grid, trained, time.perf_counter() - start)
-        with commit:
+def _train(todo: Plan, results: Store | _Memory, events: Events) -> None:
+    # One batch at a time: two programs at once in one process can deadlock XLA's CPU thread pool.
+    for group in todo.groups:
+        for grid in group.batches:
+            start = time.perf_counter()
+            trained = train_batch(grid, partial(events.stepped, group))
+            batch = as_batch(group, grid, trained, time.perf_counter() - start)
             results.add(batch)
-        events.committed(group, batch)
-
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(job, group, grid) for group in todo.groups for grid in group.batches]
-        try:
-            finished, _ = wait(jobs, return_when=FIRST_EXCEPTION)
-            for each in finished:
-                each.result()
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
+            events.committed(group, batch)
 
 
 def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: float) -> Batch:

@@ -7,9 +7,7 @@ The batch axis, the axis of cells and the axis of seeds are added here, by `vmap
 """
 
 import math
-import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -54,7 +52,9 @@ class Record:
 
 def _spaced(steps: int, count: int, linear: bool) -> Int[np.ndarray, " points"]:
     points = np.linspace(0, steps, count) if linear else np.append(0, np.geomspace(1, steps, max(count - 1, 1)))
-    return np.unique(np.append(np.round(points), steps)).astype(np.int32) if count > 1 else np.asarray([steps], np.int32)
+    return (
+        np.unique(np.append(np.round(points), steps)).astype(np.int32) if count > 1 else np.asarray([steps], np.int32)
+    )
 
 
 @config
@@ -206,29 +206,32 @@ class Program(NamedTuple):
 
 
 _programs: dict[Any, Program] = {}
-_locks: defaultdict[Any, threading.Lock] = defaultdict(threading.Lock)
 
 
 def program(keys: Keys, runs: Run) -> Program:
-    """The program of a batch, compiled the first time its treedef and shape are seen, also among threads."""
+    """The program of a batch, compiled the first time its treedef and shape are seen."""
     leaves, treedef = jax.tree.flatten(runs)
     key = (treedef, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves))
-    with _locks[key]:
-        if key not in _programs:
-            start = time.perf_counter()
-            states = jax.eval_shape(_initialise_batch, keys, runs)
-            bounds = jax.ShapeDtypeStruct((_chunk_length(runs) + 1,), np.int32)
-            _programs[key] = Program(
-                jax.jit(_initialise_batch).lower(keys, runs).compile(),
-                jax.jit(_advance_batch, donate_argnums=3).lower(bounds, keys, runs, states).compile(),
-                time.perf_counter() - start,
-            )
-        return _programs[key]
+    if key not in _programs:
+        start = time.perf_counter()
+        states = jax.eval_shape(_initialise_batch, keys, runs)
+        bounds = jax.ShapeDtypeStruct((_chunk_length(runs) + 1,), np.int32)
+        _programs[key] = Program(
+            jax.jit(_initialise_batch).lower(keys, runs).compile(),
+            jax.jit(_advance_batch, donate_argnums=3).lower(bounds, keys, runs, states).compile(),
+            time.perf_counter() - start,
+        )
+    return _programs[key]
 
 
 def programs_compiled() -> int:
     """How many training programs this process has compiled."""
     return len(_programs)
+
+
+def compile_seconds() -> float:
+    """Time this process has spent compiling training programs."""
+    return sum(each.seconds for each in _programs.values())
 
 
 class Results(NamedTuple):

@@ -1,0 +1,367 @@
+"""The command line: list, run, figure, show, cell. Errors are one sentence and exit code 2."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+console = Console(highlight=False)
+
+OVERRIDES = """
+overrides: any field of a sweep's config, or the values of any of its axes, as path=value:
+  seed=0:32                        a range of values for the axis `seed`
+  p=0.01,0.1,1                     values for the axis `p`
+  steps=2000 batch=256             fields of the run
+  problem.loss=PowerError(4)       a config, written as in Python
+  shelf.optimizer.lr=3e-3          only in the sweep `shelf`
+`toymodels show EXPERIMENT` lists sweeps, axes and fields.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        _fail(f"{message} (see {self.prog} --help)")
+
+
+def _fail(message: object) -> NoReturn:
+    print(f"toymodels: {' '.join(str(message).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="toymodels", description="Toy models of superposition and interference.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list | run | figure | show | cell")
+
+    def verb(name: str, summary: str, **more: Any) -> argparse.ArgumentParser:
+        made = verbs.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter, **more
+        )
+        made.add_argument(
+            "--runs", type=Path, metavar="DIR", help="where results are kept (default: runs, or runs/SCALE)"
+        )
+        return made
+
+    def with_experiment(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        made.add_argument("experiment", help="a name from `toymodels list`, or the path of an experiment file")
+        made.add_argument("--scale", choices=("tiny", "default", "full"), default="default", help="size of the sweeps")
+        return made
+
+    verb("list", "List the experiments and what is stored of each.")
+    run = with_experiment(
+        verb("run", "Train what is missing of an experiment, then draw its figures.", epilog=OVERRIDES)
+    )
+    run.add_argument("overrides", nargs="*", metavar="path=value", help="see below")
+    run.add_argument("--dry-run", action="store_true", help="say cells, programs, time and disk, and stop")
+    run.add_argument("--only", metavar="SWEEP", action="append", help="this sweep alone (may be repeated); no figures")
+    run.add_argument("--shard", metavar="I/N", default="0/1", help="train the I-th of N parts (0 <= I < N); no figures")
+    run.add_argument("--no-figures", action="store_true", help="train only")
+    run.add_argument("--figures", type=Path, metavar="DIR", help="where figures go (default: figures/EXPERIMENT)")
+    figure = with_experiment(verb("figure", "Draw figures from the store alone.", epilog=OVERRIDES))
+    figure.add_argument(
+        "names", nargs="*", metavar="figure | path=value", help="which ones (default: all), and overrides"
+    )
+    figure.add_argument("--figures", type=Path, metavar="DIR", help="where figures go (default: figures/EXPERIMENT)")
+    with_experiment(verb("show", "Show an experiment's sweeps, axes and fields, and what is stored of them."))
+    cell = with_experiment(verb("cell", "Retrain one stored cell by its labels and compare it bit for bit."))
+    cell.add_argument("sweep", help="a sweep of the experiment")
+    cell.add_argument("labels", nargs="*", metavar="axis=label", help="one label for each axis")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `toymodels`."""
+    args, rest = _parser().parse_known_args(arguments)
+    # `--path=value` and `--path value` are overrides too, so that any field can be set the way flags are.
+    extra = _as_overrides(rest)
+    if extra and args.verb in ("list", "show"):
+        _fail(f"{rest[0]}: `toymodels {args.verb}` has no such option")
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "toymodels"))
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    from toymodels.store import StoreError
+
+    try:
+        {"list": _list, "run": _run, "figure": _figure, "show": _show, "cell": _cell}[args.verb](args, extra)
+    except (StoreError, PermissionError, NotADirectoryError, Refused) as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        print("toymodels: stopped; finished batches are kept, the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+class Refused(Exception):
+    """Bad input, found before anything was compiled or written."""
+
+
+def _as_overrides(rest: Sequence[str]) -> list[str]:
+    found, words = [], list(rest)
+    while words:
+        word = words.pop(0)
+        if word.startswith("--") and "=" not in word:
+            if not words or words[0].startswith("--"):
+                _fail(f"{word}: no such option, and no value for an override")
+            word = f"{word}={words.pop(0)}"
+        found.append(word)
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------------- verbs
+
+
+def _list(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels.experiment import load
+
+    table = Table("experiment", "question", "stored", box=None, header_style="bold")
+    for path in experiment_files():
+        experiment = load(path)
+        folder = _runs(args, "default") / experiment.name
+        stored = sum(1 for _ in folder.glob("*/sweep.json"))
+        table.add_row(experiment.name, experiment.question, f"{stored} sweeps" if stored else "")
+    console.print(table)
+
+
+def _run(args: argparse.Namespace, extra: list[str]) -> None:
+    experiment, sweeps = _sweeps(args, [*args.overrides, *extra])
+    if args.only:
+        for name in args.only:
+            if name not in sweeps:
+                raise Refused(f"{name}: no such sweep; there are {', '.join(sweeps)}")
+        sweeps = {name: sweeps[name] for name in args.only}
+    shard = _shard(args.shard)
+    folder = _runs(args, args.scale) / experiment.name
+    figures = args.figures or _figures(args.scale, experiment.name)
+    from toymodels.store import Store
+    from toymodels.sweep import plan
+
+    try:
+        runs = {name: sweep.runs() for name, sweep in sweeps.items()}
+    except ValueError as error:
+        raise Refused(error) from error
+    plans = {name: plan(runs[name], Store(folder / name), shard) for name in sweeps}
+    for name in sweeps:
+        Store(folder / name).check_writable()
+    draw = not (args.only or args.no_figures or shard[1] > 1)
+    if draw:
+        Store(figures).check_writable()
+    _print_plans(plans)
+    if args.dry_run:
+        if args.scale == "full" and experiment.cost:
+            console.print(experiment.cost)
+        return
+    times = _train(sweeps, folder, plans, shard)
+    if draw:
+        start = time.perf_counter()
+        _draw(experiment, sweeps, folder, figures, [])
+        times["draw"] = time.perf_counter() - start
+    console.print("time: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in times.items()))
+
+
+def _figure(args: argparse.Namespace, extra: list[str]) -> None:
+    words = [*args.names, *extra]
+    experiment, sweeps = _sweeps(args, [word for word in words if "=" in word])
+    try:
+        chosen = [experiment.figure(name) for name in words if "=" not in name]
+    except ValueError as error:
+        raise Refused(error) from error
+    folder = _runs(args, args.scale) / experiment.name
+    figures = args.figures or _figures(args.scale, experiment.name)
+    _draw(experiment, sweeps, folder, figures, chosen)
+
+
+def _show(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels import config as configs
+    from toymodels.experiment import describe, summary
+
+    experiment, sweeps = _sweeps(args, [])
+    console.print(f"[bold]{experiment.name}[/]: {experiment.question}\n{experiment.source}", markup=True)
+    for name, sweep in sweeps.items():
+        console.print(f"\n[bold]{name}[/]")
+        for axis in sweep.axes:
+            console.print(
+                f"  axis {axis.name}: {', '.join(f'{x:g}' if isinstance(x, float) else str(x) for x in axis.labels)}"
+            )
+        for path, value in configs.paths(sweep.base):
+            if not configs.is_config(value):
+                console.print(f"  {path} = {describe(value)}", markup=False)
+            else:
+                console.print(f"  {path}: {type(value).__name__}", markup=False)
+        folder = _runs(args, args.scale) / experiment.name / name
+        if (folder / "sweep.json").exists():
+            stored = summary(folder)
+            for key in ("cells", "variables", "batches", "seconds", "bytes", "provenance"):
+                console.print(f"  stored {key}: {stored[key]}", markup=False)
+        else:
+            console.print("  nothing is stored yet")
+
+
+def _cell(args: argparse.Namespace, extra: list[str]) -> None:
+    import numpy as np
+
+    from toymodels import config as configs
+    from toymodels.overrides import parse
+    from toymodels.store import Store
+    from toymodels.sweep import retrain
+    from toymodels.train import NUMERICS
+
+    experiment, sweeps = _sweeps(args, [])
+    if args.sweep not in sweeps:
+        raise Refused(f"{args.sweep}: no such sweep; there are {', '.join(sweeps)}")
+    try:
+        labels = {name: parse(value) for name, _, value in (text.partition("=") for text in [*args.labels, *extra])}
+        run = sweeps[args.sweep].cell(**labels)
+    except ValueError as error:
+        raise Refused(error) from error
+    stored = Store(_runs(args, args.scale) / experiment.name / args.sweep).index.get(configs.digest(run, NUMERICS))
+    if stored is None:
+        raise Refused("this cell is not stored; `toymodels run` trains it")
+    batch, slot = stored
+    again = retrain(run, batch.shape)
+    for name in batch.dims:
+        if name == "status":
+            continue
+        before, now = batch.read(name)[slot], again[name].values
+        same = np.array_equal(before, now, equal_nan=True)
+        gap = np.nanmax(np.abs(before - now)) if before.size else 0.0
+        console.print(f"{name}: {'same bits' if same else f'differs by up to {gap:.2g}'}")
+    console.print(f"loss {again.loss.values[0]:.6g} -> {again.loss.values[-1]:.6g}")
+
+
+# ------------------------------------------------------------------------------------------------------------- helpers
+
+
+def experiment_files() -> list[Path]:
+    """Experiments of this checkout: the folder `experiments` here or beside the package."""
+    for folder in (Path("experiments"), Path(__file__).parent.parent / "experiments"):
+        if folder.is_dir():
+            return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+    return []
+
+
+def _sweeps(args: argparse.Namespace, overrides: Sequence[str]) -> Any:
+    from toymodels.experiment import load
+    from toymodels.overrides import apply
+
+    known = {path.stem: path for path in experiment_files()}
+    path = Path(args.experiment) if args.experiment.endswith(".py") else known.get(args.experiment)
+    if path is None:
+        raise Refused(f"{args.experiment}: no such experiment; there are {', '.join(known) or 'none here'}")
+    try:
+        experiment = load(path)
+        return experiment, apply(experiment.sweeps(args.scale), overrides)
+    except ValueError as error:
+        raise Refused(error) from error
+
+
+def _runs(args: argparse.Namespace, scale: str) -> Path:
+    return args.runs or (Path("runs") if scale == "default" else Path("runs") / scale)
+
+
+def _figures(scale: str, name: str) -> Path:
+    return Path("figures") / name if scale == "default" else Path("figures") / scale / name
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, slash, parts = text.partition("/")
+    if not (slash and part.isdigit() and parts.isdigit() and int(part) < int(parts)):
+        raise Refused(f"--shard {text}: reads I/N with 0 <= I < N")
+    return int(part), int(parts)
+
+
+def _print_plans(plans: Mapping[str, Any]) -> None:
+    table = Table(
+        "sweep", "cells", "stored", "programs", "batches", "steps", "disk", "time", box=None, header_style="bold"
+    )
+    for name, plan in plans.items():
+        batches = sum(len(group.batches) for group in plan.groups)
+        table.add_row(
+            name,
+            str(plan.cells),
+            str(plan.done),
+            str(plan.programs),
+            str(batches),
+            f"{plan.steps:,}",
+            f"{plan.bytes / 1e6:.1f} MB",
+            f"~{plan.seconds:.0f} s",
+        )
+    console.print(table)
+    todo = [plan for plan in plans.values() if plan.programs]
+    console.print(
+        f"to do: {sum(plan.programs for plan in todo)} programs, {sum(plan.seconds for plan in todo) / 60:.1f} min, "
+        f"{sum(plan.bytes for plan in todo) / 1e6:.0f} MB at most"
+        if todo
+        else "nothing to train: all cells are stored"
+    )
+
+
+def _train(
+    sweeps: Mapping[str, Any], folder: Path, plans: Mapping[str, Any], shard: tuple[int, int]
+) -> dict[str, float]:
+    from toymodels.sweep import Events, sweep
+    from toymodels.train import compile_seconds
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    start, before = time.perf_counter(), compile_seconds()
+    with Progress(*columns, console=console) as progress:
+        for name, what in sweeps.items():
+            task = progress.add_task(name, total=max(plans[name].steps, 1))
+
+            class Bar(Events):
+                def stepped(self, group: Any, steps: int, task: Any = task) -> None:
+                    progress.advance(task, steps)
+
+            sweep(what, folder / name, shard=shard, events=Bar())
+            progress.update(task, completed=max(plans[name].steps, 1))
+    compiling = compile_seconds() - before
+    return {"compile": compiling, "train and store": time.perf_counter() - start - compiling}
+
+
+def _draw(experiment: Any, sweeps: Mapping[str, Any], folder: Path, figures: Path, chosen: Sequence[Any]) -> None:
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from toymodels import draw as drawing
+    from toymodels.experiment import Finding, caption, findings_table, gather, uses
+    from toymodels.store import Store, census
+
+    Store(figures).check_writable()
+    needed = {name for function in chosen or (*experiment.figures, *experiment.findings) for name in uses(function)}
+    swept = gather({name: sweeps[name] for name in sweeps if name in needed}, folder)
+    for name, each in swept.items():
+        if missing := census(each.data).get("missing"):
+            raise Refused(
+                f"{name}: {missing} of {each.data.status.size} cells are not stored; `toymodels run` trains them"
+            )
+    figures.mkdir(parents=True, exist_ok=True)
+    for function in chosen or experiment.figures:
+        with drawing.style():
+            made = function(*(swept[name] for name in uses(function)))
+            made.savefig(figures / f"{function.__name__}.png", dpi=200)
+            mpl.pyplot.close(made)
+        (figures / f"{function.__name__}.md").write_text(caption(function, swept) + "\n")
+        console.print(f"drew {figures / function.__name__}.png")
+    if not chosen and experiment.findings:
+        found = [function(*(swept[name] for name in uses(function))) for function in experiment.findings]
+        flat = [each for one in found for each in ([one] if isinstance(one, Finding) else one)]
+        (figures / "findings.md").write_text(findings_table(flat) + "\n")
+        table = Table("what", "measured", "expected", "holds", box=None, header_style="bold")
+        for each in flat:
+            table.add_row(each.what, each.measured, each.expected, {True: "yes", False: "NO", None: ""}[each.holds])
+        console.print(table)

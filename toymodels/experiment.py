@@ -1,0 +1,162 @@
+"""An experiment: a question, the sweeps that answer it, the figures that show the answer, the numbers that decide it.
+
+An experiment file holds one `experiment = Experiment(...)`. Figures and findings are functions whose parameters name the
+sweeps they use; each parameter arrives as a `Swept`. A figure's docstring says what is shown; the settings in its
+caption are written from the configs.
+"""
+
+import importlib.util
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from toymodels import config as configs
+from toymodels.store import Store, census, dataset
+from toymodels.sweep import Sweep
+from toymodels.train import Run
+
+Scale = Literal["tiny", "default", "full"]
+SCALES: tuple[Scale, ...] = ("tiny", "default", "full")
+
+
+class Swept(NamedTuple):
+    """A sweep and its results, opened."""
+
+    sweep: Sweep
+    data: xr.Dataset
+
+    def run(self, **labels: Any) -> Run:
+        """The config of the cell at these labels."""
+        return self.sweep.cell(**labels)
+
+
+class Finding(NamedTuple):
+    """One number that the experiment was made for, beside what it should be."""
+
+    what: str
+    measured: str
+    expected: str
+    holds: bool | None
+    """None where there is nothing to compare with."""
+
+
+Draw = Callable[..., Figure]
+Find = Callable[..., "Finding | Sequence[Finding]"]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    question: str
+    source: str
+    sweeps: Callable[[Scale], Mapping[str, Sweep]]
+    figures: Sequence[Draw]
+    findings: Sequence[Find] = ()
+    cost: str = ""
+    """What the published scale costs."""
+    name: str = ""
+
+    def figure(self, name: str) -> Draw:
+        for draw in self.figures:
+            if draw.__name__ == name:
+                return draw
+        raise ValueError(f"{name}: no such figure; there are {', '.join(draw.__name__ for draw in self.figures)}")
+
+
+def load(path: Path) -> Experiment:
+    """The experiment in a file; ValueError if there is none."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such experiment file")
+    name = f"toymodels_experiment_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    experiment = getattr(module, "experiment", None)
+    if not isinstance(experiment, Experiment):
+        raise ValueError(f"{path}: an experiment file defines `experiment = Experiment(...)`")
+    object.__setattr__(experiment, "name", experiment.name or path.stem)
+    return experiment
+
+
+def uses(function: Callable[..., Any]) -> list[str]:
+    """Names of the sweeps that a figure or a finding needs: its parameters."""
+    return list(inspect.signature(function).parameters)
+
+
+def gather(sweeps: Mapping[str, Sweep], folder: Path) -> dict[str, Swept]:
+    """The results of sweeps, from the store alone."""
+    found = {}
+    for name, sweep in sweeps.items():
+        found[name] = Swept(sweep, dataset(sweep.grid(sweep.runs()), Store(folder / name).index))
+    return found
+
+
+def caption(draw: Draw, swept: Mapping[str, Swept]) -> str:
+    """What a figure shows (its docstring) and how it was made (from the configs)."""
+    shown = inspect.cleandoc(draw.__doc__ or draw.__name__)
+    return "\n\n".join([" ".join(shown.split()), *(settings(name, swept[name]) for name in uses(draw))])
+
+
+def settings(name: str, swept: Swept) -> str:
+    """One sweep in a sentence or two: config, axes, cells and what became of them."""
+    axes = ", ".join(f"{axis.name} {_span(axis.labels)}" for axis in swept.sweep.axes)
+    counts = ", ".join(f"{count} {what}" for what, count in census(swept.data).items())
+    return f"Sweep `{name}`: {describe(swept.sweep.base)}. Axes: {axes or 'none'}. Cells: {counts}."
+
+
+def describe(value: Any) -> str:
+    """A config as one would write it, fields at their defaults left out."""
+    if not configs.is_config(value):
+        if isinstance(value, tuple):
+            return "(" + ", ".join(describe(item) for item in value) + ")"
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    cls = type(value)
+    parts = []
+    for name, field in cls.__dataclass_fields__.items():
+        mine = getattr(value, name)
+        if not (isinstance(mine, type(field.default)) and mine == field.default):
+            parts.append(f"{name}={describe(mine)}")
+    return f"{cls.__name__}({', '.join(parts)})"
+
+
+def _span(labels: Sequence[Any]) -> str:
+    if all(isinstance(label, int | float) for label in labels) and len(labels) > 4:
+        return f"{labels[0]:g} to {labels[-1]:g} ({len(labels)} values)"
+    return "{" + ", ".join(f"{x:g}" if isinstance(x, float) else str(x) for x in labels) + "}"
+
+
+def findings_table(findings: Sequence[Finding]) -> str:
+    """Findings as a Markdown table."""
+    words = {True: "yes", False: "**no**", None: ""}
+    rows = [f"| {f.what} | {f.measured} | {f.expected} | {words[f.holds]} |" for f in findings]
+    return "\n".join(["| what | measured | expected | holds |", "|---|---|---|---|", *rows])
+
+
+def summary(path: Path) -> dict[str, Any]:
+    """What a stored sweep says of itself: axes, counts, versions, time; for `show`."""
+    store = Store(path)
+    grid = store.read_grid()
+    data = dataset(grid, store.index)
+    made = [batch.provenance for batch in store.batches]
+    return {
+        "axes": grid.axes,
+        "cells": census(data),
+        "variables": {str(name): dict(array.sizes) for name, array in data.data_vars.items()},
+        "base": grid.about.get("base"),
+        "batches": len(store.batches),
+        "seconds": round(sum(each.get("seconds", 0.0) for each in made), 1),
+        "bytes": sum(file.stat().st_size for file in path.iterdir()),
+        "provenance": [
+            json.loads(text)
+            for text in sorted({json.dumps({k: v for k, v in p.items() if k not in ("time", "seconds")}) for p in made})
+        ],
+    }

@@ -1,0 +1,120 @@
+"""Overrides from the command line: `path=value` and `axis=values`, typed by the configs they change.
+
+A value is a Python literal, `start:stop[:step]` for a range of integers, a list of values with commas, or a config
+written as in Python: `optimizer=Sgd(lr=0.01)`, `problem.data.p=PowerLaw(1.1, first=0.2)`.
+"""
+
+import ast
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from toymodels import config as configs
+from toymodels import data, laws, losses, models, optimizers
+from toymodels.problems import factorize, packing, supervised
+from toymodels.sweep import Axis, Choice, Sweep
+
+CLASSES = {
+    name: value
+    for module in (data, laws, losses, models, optimizers, factorize, packing, supervised)
+    for name, value in vars(module).items()
+    if isinstance(value, type) and hasattr(value, "__config__")
+}
+
+
+def apply(sweeps: Mapping[str, Sweep], overrides: Sequence[str]) -> dict[str, Sweep]:
+    """Sweeps with overrides applied, each to every sweep that has its axis or field, or to the one it begins with.
+
+    ValueError for an override that fits no sweep, sets a field that an axis sweeps, or has a value of the wrong type.
+    """
+    changed = dict(sweeps)
+    for text in overrides:
+        path, equals, value = text.lstrip("-").partition("=")
+        if not equals or not path:
+            raise ValueError(f"{text}: an override reads path=value")
+        head, _, rest = path.partition(".")
+        names, path = ([head], rest) if head in sweeps and rest else (list(sweeps), path)
+        fitting = {name: _changed(changed[name], path, value) for name in names if _fits(changed[name], path)}
+        if not fitting:
+            raise ValueError(_unknown(changed[names[0]], path, text))
+        changed |= fitting
+    return changed
+
+
+def _fits(sweep: Sweep, path: str) -> bool:
+    if path in [axis.name for axis in sweep.axes]:
+        return True
+    try:
+        configs.get(sweep.base, path)
+    except ValueError:
+        return False
+    return True
+
+
+def _unknown(sweep: Sweep, path: str, text: str) -> str:
+    try:
+        configs.get(sweep.base, path)
+    except ValueError as error:
+        axes = ", ".join(axis.name for axis in sweep.axes)
+        return f"{text}: {error}; the axes are {axes or 'none'}"
+    raise AssertionError
+
+
+def _changed(sweep: Sweep, path: str, text: str) -> Sweep:
+    value = parse(text)
+    for place, axis in enumerate(sweep.axes):
+        if path == axis.name:
+            axes = list(sweep.axes)
+            axes[place] = _with_values(axis, value if isinstance(value, tuple) else (value,))
+            return dataclasses.replace(sweep, axes=axes)
+        if any(path in axis.binding(i) for i in range(len(axis.labels))):
+            raise ValueError(f"{path}={text}: this field is swept; set its axis instead, {axis.name}={text}")
+    return dataclasses.replace(sweep, base=configs.replace(sweep.base, {path: value}))
+
+
+def _with_values(axis: Axis | Choice, values: tuple[Any, ...]) -> Axis | Choice:
+    if isinstance(axis, Axis):
+        return dataclasses.replace(axis, values=values)
+    unknown = [value for value in values if value not in axis.options]
+    if unknown:
+        raise ValueError(f"{axis.name}={unknown[0]}: not on the axis, which has {', '.join(map(str, axis.options))}")
+    return dataclasses.replace(axis, options={value: axis.options[value] for value in values})
+
+
+def parse(text: str) -> Any:
+    """A value from its text; a bare word that is no config class stays a word."""
+    if match := re.fullmatch(r"(-?\d+):(-?\d+)(?::(-?\d+))?", text):
+        start, stop, step = (int(part) if part else 1 for part in match.groups())
+        return tuple(range(start, stop, step))
+    try:
+        return _evaluate(ast.parse(text, mode="eval").body, text)
+    except SyntaxError as error:
+        raise ValueError(f"{text}: not a value that can be read") from error
+
+
+def _evaluate(node: ast.expr, text: str) -> Any:
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return -value
+        case ast.Tuple(elts=items) | ast.List(elts=items):
+            return tuple(_evaluate(item, text) for item in items)
+        case ast.Name(id="true" | "false" as word):
+            return word == "true"
+        case ast.Name(id="none"):
+            return None
+        case ast.Name(id=word):
+            return word
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name in CLASSES:
+            named = {keyword.arg: _evaluate(keyword.value, text) for keyword in keywords if keyword.arg}
+            try:
+                return CLASSES[name](*[_evaluate(arg, text) for arg in args], **named)
+            except TypeError as error:
+                raise ValueError(f"{text}: {error}") from error
+        case ast.Call(func=ast.Name(id=name)):
+            raise ValueError(f"{text}: no config is called {name}; there are {', '.join(sorted(CLASSES))}")
+    raise ValueError(
+        f"{text}: write a number, a list with commas, a range start:stop, or a config such as Sgd(lr=0.01)"
+    )
