@@ -254,7 +254,7 @@ class TestLinearOptimum:
         p = np.array(p[:n])
         W, b, loss = theory.linear_optimum(m, p, importance)
         variance = p / 3 - p**2 / 4
-        # min over maps A of rank m of |D^(1/2) (1 - A) V^(1/2)|^2 is the sum of the squares of the last singular values.
+        # min over A of rank m of |D^(1/2) (1 - A) V^(1/2)|^2 is the sum of the squares of the last singular values.
         singular = np.linalg.svd(np.diag(np.sqrt(importance * variance)), compute_uv=False)
         assert loss == pytest.approx((singular[m:] ** 2).sum(), abs=1e-14)
         residual = np.eye(n) - W @ W.T
@@ -291,6 +291,8 @@ class TestTwoFeatures:
         assert (found.best.loss <= np.minimum(found.antipodal.loss, found.first.loss)).all()
         products = found.antipodal.W[..., 0, 0] * found.antipodal.W[..., 1, 0]
         assert (products[np.isfinite(found.antipodal.loss)] < 0).all()
+        # Of W and -W, the one whose first weight is positive.
+        assert (found.antipodal.W[..., 0, 0][np.isfinite(found.antipodal.loss)] > 0).all()
         assert set(found.name.ravel()) == {"first", "second", "antipodal"}
 
     @given(p=PROBABILITY, r=st.floats(0.05, 20))
@@ -385,6 +387,16 @@ class TestPolygon:
         loss = theory.one_sparse_loss(nudged[..., : 2 * k].reshape(2, 3 * k, k, 2), nudged[..., 2 * k :])
         # Second differences at a kink of the slope are of order step; rounding over step is 1e-10.
         np.testing.assert_allclose(loss[0] - loss[1], 0, atol=2 * step * 1e-5)
+
+    @pytest.mark.parametrize("x", [-1.5, -0.95, -0.4, 0.1, 0.5, 0.9])
+    def test_pieces_are_their_integrals(self, x):
+        """The moments behind the radius, also for positive biases (x < 0), which never win but must be compared."""
+        u = (np.arange(200_000) + 0.5) / 200_000  # midpoints: an error of order 1e-11
+        cosines = np.cos(2 * np.pi * np.arange(7) / 7)
+        knots = np.concatenate([[-2, 0, 1], cosines])
+        A, B = theory._polygon_pieces(7, float(knots[knots < x].max()), float(knots[knots > x].min()))
+        assert A(x) == pytest.approx((u * np.maximum(u - x, 0)).mean(), abs=1e-9)
+        assert B(x) == pytest.approx(sum((np.maximum(u * c - x, 0) ** 2).mean() for c in cosines), abs=1e-9)
 
     def test_symmetric_weights(self):
         W = theory.polygon_weights(8, 2.0)

@@ -322,7 +322,7 @@ def _descend(start: Any, p: Any, importance: Any, n: int, m: int) -> Any:
 
         def unfinished(state: Any) -> Any:
             _, (value, _, _), decrease, damping, count = state
-            return (jnp.isinf(decrease) | (decrease > 1e-16 * value)) & (damping < 1e9) & (count < 300)
+            return (jnp.isinf(decrease) | (decrease > 1e-14 * value)) & (damping < 1e9) & (count < 300)
 
         def step(state: Any) -> Any:
             point, (value, slope, curvature), _, damping, count = state
