@@ -26,7 +26,8 @@ CLASSES = {
 def apply(sweeps: Mapping[str, Sweep], overrides: Sequence[str]) -> dict[str, Sweep]:
     """Sweeps with overrides applied, each to every sweep that has its axis or field, or to the one it begins with.
 
-    ValueError for an override that fits no sweep, sets a field that an axis sweeps, or has a value of the wrong type.
+    The path of an axis stands for the axis. ValueError for an override that fits no sweep, sets a field that a named
+    choice sets, or has a value of the wrong type.
     """
     changed = dict(sweeps)
     for text in overrides:
@@ -64,7 +65,7 @@ def _unknown(sweep: Sweep, path: str, text: str) -> str:
 def _changed(sweep: Sweep, path: str, text: str) -> Sweep:
     value = parse(text)
     for place, axis in enumerate(sweep.axes):
-        if path == axis.name:
+        if path == axis.name or (isinstance(axis, Axis) and path == axis.path):
             axes = list(sweep.axes)
             axes[place] = _with_values(axis, value if isinstance(value, tuple) else (value,))
             return dataclasses.replace(sweep, axes=axes)
