@@ -6,4 +6,7 @@ from jaxtyping import Bool, Float, Int
 
 Array = jax.Array | np.ndarray
 
-__all__ = ["Array", "Bool", "Float", "Int"]
+Number = float | int | np.generic | jax.Array | np.ndarray
+"""One number, also while it is being traced: the leaf of a config seen from inside a compiled program."""
+
+__all__ = ["Array", "Bool", "Float", "Int", "Number"]
