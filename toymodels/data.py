@@ -11,7 +11,7 @@ from typing import Protocol
 import jax
 import jax.numpy as jnp
 
-from toymodels.arrays import Array, Float
+from toymodels.arrays import Array, Float, Number
 from toymodels.config import config, static
 from toymodels.laws import Law, check_law, per_feature
 
@@ -29,7 +29,7 @@ class ValueLaw(Protocol):
     """The law of an active feature's value: its quantile function and first two moments."""
 
     def quantile(self, q: Float[Array, "..."]) -> Float[Array, "..."]: ...
-    def moments(self) -> tuple[Float[Array, ""] | float, Float[Array, ""] | float]: ...
+    def moments(self) -> tuple[Number, Number]: ...
 
 
 @config
@@ -46,7 +46,7 @@ class Uniform:
     def quantile(self, q: Float[Array, "..."]) -> Float[Array, "..."]:
         return self.low + (self.high - self.low) * q
 
-    def moments(self) -> tuple[Float[Array, ""] | float, Float[Array, ""] | float]:
+    def moments(self) -> tuple[Number, Number]:
         return (self.low + self.high) / 2, (self.low**2 + self.low * self.high + self.high**2) / 3
 
 
@@ -59,7 +59,7 @@ class Constant:
     def quantile(self, q: Float[Array, "..."]) -> Float[Array, "..."]:
         return jnp.full_like(q, self.value)
 
-    def moments(self) -> tuple[Float[Array, ""] | float, Float[Array, ""] | float]:
+    def moments(self) -> tuple[Number, Number]:
         return self.value, self.value**2
 
 
@@ -76,7 +76,7 @@ class Exponential:
     def quantile(self, q: Float[Array, "..."]) -> Float[Array, "..."]:
         return -self.mean * jnp.log1p(-q)
 
-    def moments(self) -> tuple[Float[Array, ""] | float, Float[Array, ""] | float]:
+    def moments(self) -> tuple[Number, Number]:
         return self.mean, 2 * self.mean**2
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from toymodels.arrays import Array, Float
+from toymodels.arrays import Array, Float, Number
 from toymodels.config import config
 
 
@@ -45,7 +45,7 @@ class PowerLaw:
 Law = float | Geometric | PowerLaw | tuple[float, ...]
 
 
-def per_feature(law: Law, n: int) -> Float[Array, " n"]:
+def per_feature(law: Law | Number | tuple[Number, ...], n: int) -> Float[Array, " n"]:
     """The n values of a law: a number repeated, a rule evaluated, or a given vector."""
     if isinstance(law, Geometric | PowerLaw):
         return law.values(n)

@@ -6,7 +6,7 @@ A prediction is a vector of features or, for matrix factorisation, a matrix; sum
 import jax
 import jax.numpy as jnp
 
-from toymodels.arrays import Array, Float
+from toymodels.arrays import Array, Float, Number
 from toymodels.config import config
 from toymodels.laws import Geometric, Law, PowerLaw, check_law, per_feature
 
@@ -16,7 +16,7 @@ def _check_importance(importance: Law) -> None:
     check_law("importance", importance, n, lambda value: value >= 0, "an importance is not negative")
 
 
-def _weighted_sum(importance: Law, errors: Float[Array, "*shape"]) -> Float[Array, ""]:
+def _weighted_sum(importance: Law | Number | tuple[Number, ...], errors: Float[Array, "*shape"]) -> Float[Array, ""]:
     """sum_i I_i errors_i, the features on the last axis; one importance for all stays a scalar, which costs nothing."""
     if isinstance(importance, Geometric | PowerLaw | tuple):
         return jnp.sum(per_feature(importance, errors.shape[-1]) * errors)
@@ -29,7 +29,7 @@ def check_power(power: float) -> None:
         raise ValueError(f"power={power:g}: a loss |error|^power needs power >= 1")
 
 
-def abs_power(x: Float[Array, "..."], power: Float[Array, ""] | float) -> Float[Array, "..."]:
+def abs_power(x: Float[Array, "..."], power: Number) -> Float[Array, "..."]:
     """|x|^power with derivative power |x|^(power-1) sign(x), 0 at x = 0: no NaN where JAX's power rule has one."""
     safe = jnp.where(x == 0, 1.0, jnp.abs(x))
     return jnp.where(x == 0, 0.0, safe**power)

@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 
+from toymodels.arrays import Number
 from toymodels.config import config
 
 
@@ -44,7 +45,7 @@ def check_lr(lr: Rate) -> None:
         raise ValueError(f"lr={lr:g}: a learning rate is above 0")
 
 
-def _rate(lr: Rate, steps: int) -> Any:
+def _rate(lr: Number | Cosine, steps: int) -> Any:
     return lr.schedule(steps) if isinstance(lr, Cosine) else lr
 
 

@@ -300,26 +300,22 @@ class _Cells(BackendArray):
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
         axes = len(self.grid)
-        chosen = np.arange(len(self.cells)).reshape(self.grid)
-        for axis, index in enumerate(
-            key[:axes]
-        ):  # outer indexing, one axis at a time; integers keep their axis for now
-            chosen = np.take(chosen, np.atleast_1d(np.arange(self.grid[axis])[index]), axis)
-        out = np.full((chosen.size, *self.shape[axes:]), np.nan, self.dtype)
+        picks = [np.atleast_1d(np.arange(size)[index]) for size, index in zip(self.shape, key, strict=True)]
+        chosen = np.asarray(np.arange(len(self.cells)).reshape(self.grid)[np.ix_(*picks[:axes])])
         cells = [self.cells[place] for place in chosen.ravel()]
+        out = np.full((len(cells), *map(len, picks[axes:])), np.nan, self.dtype)
         for place, values in _scattered(cells, self.name):
-            cell = cells[place]
-            assert cell is not None
-            own = cell[0].steps if self.dim == "step" else cell[0].snapshot_steps
-            rows = np.searchsorted(self.steps[self.dim], own)
-            out[(place, rows, *(slice(size) for size in values.shape[1:]))] = values
-        out = out.reshape(*chosen.shape, *self.shape[axes:])
-        for axis in reversed(range(len(key))):
-            if isinstance(key[axis], int | np.integer):
-                out = np.take(out, 0 if axis < axes else key[axis], axis)
-            elif axis >= axes:
-                out = np.take(out, np.arange(self.shape[axis])[key[axis]], axis)
-        return out
+            whole = np.full(self.shape[axes:], np.nan, self.dtype)
+            whole[(self._rows(cells[place]), *(slice(size) for size in values.shape[1:]))] = values
+            out[place] = whole[np.ix_(*picks[axes:])]
+        # Integers take their axis away, which outer indexing by arrays kept.
+        kept = tuple(0 if isinstance(index, int | np.integer) else slice(None) for index in key)
+        return np.asarray(out.reshape(*chosen.shape, *out.shape[1:])[kept])
+
+    def _rows(self, cell: Any) -> np.ndarray:
+        """Where the steps of a cell's own batch are among all steps."""
+        own = cell[0].steps if self.dim == "step" else cell[0].snapshot_steps
+        return np.searchsorted(self.steps[self.dim], own)
 
 
 def _shape_of(batch: Any, name: str) -> tuple[int, ...]:

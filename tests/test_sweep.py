@@ -1,0 +1,204 @@
+"""The contracts of a sweep: programs, bits, resumption, labels."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.cases import AUTOENCODER, PACKING, autoencoders, packings
+from toymodels import Axis, Choice, Run, Sweep, config, retrain, sweep, train
+from toymodels.store import DIVERGED, OK, Store, StoreError, usable
+from toymodels.sweep import batch_shape, batch_width, plan
+from toymodels.train import NUMERICS, programs_compiled
+
+
+def same(one: xr.Dataset, other: xr.Dataset) -> bool:
+    return all(np.array_equal(one[name], other[name], equal_nan=True) for name in one.data_vars)
+
+
+@pytest.fixture(scope="module")
+def trained() -> xr.Dataset:
+    return sweep(autoencoders())
+
+
+def test_programs_are_groups() -> None:
+    """Two losses and two widths: four treedefs, four programs, however many cells."""
+    what = autoencoders(p=(0.15, 0.35, 0.55))
+    what = Sweep(config.replace(what.base, {"steps": 11}), [*what.axes, Axis("m", "problem.model.m", [2, 3])])
+    before = programs_compiled()
+    sweep(what)
+    assert programs_compiled() - before == plan(what.runs()).programs == 4
+
+
+def test_labels_find_their_cells(trained: xr.Dataset) -> None:
+    """Values at labels are those of the run with these settings, trained by itself."""
+    what = autoencoders()
+    run = what.cell(p=0.3, loss="l4", seed=1)
+    assert run.problem.data.p == 0.3
+    assert run.problem.loss.power == 4
+    alone = retrain(run, batch_shape([run]))
+    assert same(alone, trained.sel(p=0.3, loss="l4", seed=1, drop=True))
+
+
+@pytest.mark.parametrize("p", [(0.3,), (0.3, 0.1), (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)])
+@pytest.mark.parametrize("seeds", [(1,), (5, 1, 3)])
+def test_same_bits_among_any_neighbours(trained: xr.Dataset, p: tuple[float, ...], seeds: tuple[int, ...]) -> None:
+    """Fewer, more or other cells, in another order: another place and another split, equal bits."""
+    other = sweep(autoencoders(p, seeds))
+    where = {"p": 0.3, "seed": 1}
+    assert same(trained.sel(where), other.sel(where))
+
+
+def test_same_bits_on_every_split_of_a_width() -> None:
+    width = batch_width(AUTOENCODER)
+    shapes = [(2**power, width // 2**power) for power in range(1, int(np.log2(width)))]
+    reference = retrain(AUTOENCODER, shapes[0])
+    assert len(shapes) > 2
+    assert all(same(reference, retrain(AUTOENCODER, shape)) for shape in (shapes[len(shapes) // 2], shapes[-1]))
+
+
+def test_other_widths_agree_to_rounding() -> None:
+    """60 steps of float32 rounding, a few units in the last place each: within 60 x 4 eps of the largest weight."""
+    one, other = retrain(AUTOENCODER, (2, 2)), retrain(AUTOENCODER, (8, 8))
+    bound = 60 * 4 * np.finfo(np.float32).eps * np.abs(one.W).max()
+    np.testing.assert_allclose(one.W, other.W, atol=float(bound))
+
+
+def test_shards_make_the_whole(tmp_path: Path, trained: xr.Dataset) -> None:
+    what = autoencoders()
+    for part in (1, 0):
+        sweep(what, tmp_path, shard=(part, 2))
+    assert same(trained, sweep(what, tmp_path))
+    assert plan(what.runs(), Store(tmp_path)).programs == 0
+
+
+def test_finished_cells_are_not_trained_again(tmp_path: Path) -> None:
+    sweep(packings(), tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.zarr.zip")}
+    more = packings(powers=(2.0, 2.5, 3.0), seeds=range(6))
+    todo = plan(more.runs(), Store(tmp_path))
+    assert (todo.cells, todo.done) == (18, 8)
+    data = sweep(more, tmp_path)
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in before} == before
+    assert same(sweep(packings()), data.sel(power=[2.0, 3.0], seed=range(4)))
+
+
+SLOW = """
+import sys
+from tests.cases import packings
+from toymodels import Sweep, config, sweep
+what = packings(seeds=range(40))
+sweep(Sweep(config.replace(what.base, {"steps": 20_000}), [*what.axes[:1], what.axes[1]]), sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_killed_and_resumed(tmp_path: Path, how: signal.Signals) -> None:
+    """Killed after its first batch, a sweep keeps it, goes on from there, and ends with the bits of one never killed."""
+    what = Sweep(config.replace(PACKING, {"steps": 20_000}), packings(seeds=range(200)).axes)
+    script = SLOW.replace("range(40)", "range(200)")
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(killed)],
+        cwd=Path(__file__).parent.parent,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": "."},
+    )
+    deadline = time.monotonic() + 120
+    while not list(killed.glob("*.zarr.zip")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(how)
+    process.wait(60)
+    process.stderr.close()  # type: ignore[union-attr]
+    kept = list(killed.glob("*.zarr.zip"))
+    todo = plan(what.runs(), Store(killed))
+    assert kept
+    assert 0 < todo.done < todo.cells
+    few = Sweep(what.base, packings(powers=(3.0,), seeds=[0, 199]).axes)
+    resumed = sweep(few, killed)
+    assert same(resumed, sweep(few))
+
+
+def test_divergence_is_flagged_and_left_out() -> None:
+    rates = Choice("lr", {"small": {"optimizer.lr": 0.01}, "huge": {"optimizer.lr": 1e6}})
+    from toymodels.optimizers import Sgd
+    from toymodels.problems.factorize import Components, Factorize
+
+    data = sweep(Sweep(Run(Factorize(Components(8, 8), 1, scale=0.5), Sgd(0.01), steps=2000), [rates]))
+    assert data.status.sel(lr="small") == OK
+    assert data.status.sel(lr="huge") == DIVERGED
+    kept = usable(data.loss, data.status)
+    assert np.isnan(kept.sel(lr="huge")).all()
+    assert np.isfinite(kept.sel(lr="small")).all()
+
+
+def test_shapes_that_differ_are_padded() -> None:
+    data = sweep(Sweep(AUTOENCODER, [Axis("m", "problem.model.m", [2, 3])]))
+    assert data.W.sizes["hidden"] == 3
+    assert np.isnan(data.W.sel(m=2).isel(hidden=2)).all()
+    assert np.isfinite(data.W.sel(m=3)).all()
+
+
+def test_derive_is_part_of_the_cell() -> None:
+    def faster(run: Run) -> Run:
+        return config.replace(run, {"optimizer.lr": 0.01 * run.problem.power})
+
+    what = Sweep(PACKING, [Axis("power", "problem.power", [2.0, 3.0])], faster)
+    assert what.cell(power=3.0).optimizer.lr == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"), [({"p": 0.2}, "p=0.2: not on the axis"), ({"q": 1}, "q: no such axis"), ({"p": 0.1}, "loss=")]
+)
+def test_unknown_labels(labels: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        autoencoders().cell(**labels)
+
+
+def test_axes_are_checked() -> None:
+    for axes, said in (
+        ([Axis("p", "problem.data.p", [])], "at least one value"),
+        ([Axis("p", "problem.data.p", [0.1, 0.1])], "each value once"),
+        ([Axis("feature", "seed", [0])], "a name of its own"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Sweep(AUTOENCODER, axes)
+    with pytest.raises(ValueError, match="activation probability"):
+        Sweep(AUTOENCODER, [Axis("p", "problem.data.p", [0.5, 1.5])]).runs()
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=30, unique=True), st.integers(1, 5), st.integers(1, 4))
+def test_every_cell_is_planned_once(seeds: list[int], powers: int, shards: int) -> None:
+    """Over all shards, batches hold each cell, in rows of one seed, all of one shape."""
+    runs = packings(tuple(np.linspace(1, 4, powers)), seeds).runs()
+    wanted = {config.digest(run, NUMERICS) for run in runs}
+    found: list[set[str]] = []
+    for shard in range(shards):
+        for group in plan(runs, shard=(shard, shards)).groups:
+            for grid in group.batches:
+                assert (len(grid), len(grid[0])) == group.shape
+                assert all(len({run.seed for run in row}) == 1 and len(row) == len(grid[0]) for row in grid)
+                found.append({config.digest(run, NUMERICS) for row in grid for run in row})
+    assert set().union(*found) == wanted
+    assert sum(map(len, found)) == len(wanted)
+
+
+def test_a_single_run_is_a_dataset() -> None:
+    data = train(AUTOENCODER)
+    assert data.W.dims == ("snapshot", "feature", "hidden")
+    assert int(data.status) in (OK, 1)
+
+
+def test_unwritable_folder_is_said_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="file"):
+        sweep(packings(), tmp_path / "file")
