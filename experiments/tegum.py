@@ -19,12 +19,12 @@ def loss_against_power(even: Swept) -> Figure:
     from matplotlib import pyplot as plt
 
     figure, ax = plt.subplots()
-    ax.plot(even.data.power, even.data.loss.isel(step=-1).min("seed"))
+    ax.plot(even.data.power, even.data.objective.isel(step=-1).min("seed"))
     return figure
 
 
 def lowest(even: Swept) -> Finding:
-    best = float(even.data.loss.isel(step=-1).sel(power=2).min())
+    best = float(even.data.objective.isel(step=-1).sel(power=2).min())
     return Finding("frame potential bound met", f"{best:.4g}", "24", bool(np.isclose(best, 24, rtol=1e-3)))
 
 

@@ -22,12 +22,12 @@ def losses(packed: Swept) -> Figure:
     """Final losses."""
     from matplotlib import pyplot
     figure, ax = pyplot.subplots()
-    ax.plot(packed.data.loss.isel(step=-1).min("seed"))
+    ax.plot(packed.data.objective.isel(step=-1).min("seed"))
     return figure
 
 
 def lowest(packed: Swept) -> Finding:
-    return Finding("lowest", f"{float(packed.data.loss.min()):.3g}", "0", None)
+    return Finding("lowest", f"{float(packed.data.objective.min()):.3g}", "0", None)
 
 
 experiment = Experiment("What?", "Nobody", lambda scale: {"packed": packings()}, [losses], [lowest])

@@ -135,7 +135,7 @@ def test_divergence_is_flagged_and_left_out() -> None:
     data = sweep(Sweep(Run(Factorize(Components(8, 8), 1, scale=0.5), Sgd(0.01), steps=2000), [rates]))
     assert data.status.sel(lr="small") == OK
     assert data.status.sel(lr="huge") == DIVERGED
-    kept = usable(data.loss, data.status)
+    kept = usable(data.objective, data.status)
     assert np.isnan(kept.sel(lr="huge")).all()
     assert np.isfinite(kept.sel(lr="small")).all()
 

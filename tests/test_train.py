@@ -25,12 +25,12 @@ def test_gradient_descent_by_hand() -> None:
         error = TARGET - U @ V.T
         U, V = U + 0.05 * error @ V, V + 0.05 * error.T @ U
     np.testing.assert_allclose(data.U.sel(snapshot=40), U, atol=40 * 1e-7 * np.abs(U).max())
-    np.testing.assert_allclose(data.loss.sel(step=40), ((TARGET - U @ V.T) ** 2).sum() / 2, rtol=1e-5)
+    np.testing.assert_allclose(data.objective.sel(step=40), ((TARGET - U @ V.T) ** 2).sum() / 2, rtol=1e-5)
 
 
 def test_factorization_meets_eckart_young() -> None:
     run = Run(Factorize(Given(TARGET), 2, scale=0.1), Sgd(0.1), steps=2000, record=Record(2, 2))
-    assert float(train(run).loss[-1]) == pytest.approx(0.5**2 / 2, rel=1e-4)
+    assert float(train(run).objective[-1]) == pytest.approx(0.5**2 / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("record", [Record(50, 1, examples=128), Record(3, 3, linear=True, examples=128)])
@@ -39,7 +39,7 @@ def test_recording_changes_nothing(record: Record) -> None:
     watched = train(config.replace(AUTOENCODER, {"record": record}))
     usual = train(AUTOENCODER)
     np.testing.assert_array_equal(watched.W.isel(snapshot=-1), usual.W.isel(snapshot=-1))
-    assert float(watched.loss[-1]) == float(usual.loss[-1])
+    assert float(watched.objective[-1]) == float(usual.objective[-1])
 
 
 def test_initial_weights_are_of_the_seed_alone() -> None:
@@ -67,7 +67,7 @@ def test_done_freezes_a_cell() -> None:
     size = np.linalg.norm(np.einsum("tir,tjr->tij", data.U, data.V), axis=(1, 2))
     stopped = size >= np.linalg.norm(TARGET)
     assert 0 < stopped.sum() < len(size)
-    assert np.unique(data.loss.values[stopped]).size == 1
+    assert np.unique(data.objective.values[stopped]).size == 1
 
 
 @given(st.integers(1, 5000), st.integers(1, 300), st.integers(1, 60), st.booleans())
@@ -91,7 +91,7 @@ def test_loss_is_the_mean_of_one_example_losses(p: float, seed: int) -> None:
     observed, clean = run.problem.sample(evaluation_key, run.record.examples)
     W, b = data.W.values[0], data.b.values[0]
     by_hand = np.mean([((c - np.maximum(W @ (W.T @ x) + b, 0)) ** 2).sum() for x, c in zip(observed, clean, strict=True)])
-    np.testing.assert_allclose(data.loss[0], by_hand, rtol=1e-4)
+    np.testing.assert_allclose(data.objective[0], by_hand, rtol=1e-4)
 
 
 def test_deterministic_problem_ignores_batch() -> None:
@@ -108,4 +108,4 @@ def test_target_is_worked_out_once() -> None:
 
 def test_batches_of_copies_agree() -> None:
     results = train_batch([[AUTOENCODER] * 2] * 2)
-    assert jnp.unique(results.scalars["loss"][:, -1]).size == 1
+    assert jnp.unique(results.scalars["objective"][:, -1]).size == 1

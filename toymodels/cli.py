@@ -234,7 +234,7 @@ def _cell(args: argparse.Namespace, extra: list[str]) -> None:
         same = np.array_equal(before, now, equal_nan=True)
         gap = np.nanmax(np.abs(before - now)) if before.size else 0.0
         console.print(f"{name}: {'same bits' if same else f'differs by up to {gap:.2g}'}")
-    console.print(f"loss {again.loss.values[0]:.6g} -> {again.loss.values[-1]:.6g}")
+    console.print(f"objective {again.objective.values[0]:.6g} -> {again.objective.values[-1]:.6g}")
 
 
 # ------------------------------------------------------------------------------------------------------------- helpers

@@ -209,7 +209,7 @@ class Grid:
 def open(path: str | Path) -> "xr.Dataset | xr.DataTree":
     """Results of a sweep as a Dataset with the sweep's axes as labelled dimensions; arrays are read when used.
 
-    Dimensions are the axes of the sweep, then `step` (of `loss` and metrics) or `snapshot` (a step as well) and the
+    Dimensions are the axes of the sweep, then `step` (of `objective`, the loss on the evaluation examples, and metrics) or `snapshot` (a step as well) and the
     parameter's own, such as feature and hidden; shapes that differ between cells are padded with NaN. `status` says what
     became of each cell (see `STATUS`). A folder of several sweeps opens as a DataTree of them. StoreError (a
     ValueError) if nothing is stored there or a file is damaged.

@@ -347,7 +347,7 @@ def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: flo
 
 
 def _status(trained: Results, slot: int) -> int:
-    loss = trained.scalars["loss"][slot]
+    loss = trained.scalars["objective"][slot]
     params = [values[slot, -1] for values in trained.params.values()]
     if diverged(loss) or not all(np.isfinite(values).all() for values in params):
         return DIVERGED

@@ -154,7 +154,7 @@ def _evaluate(state: State, examples: Any) -> dict[str, Array]:
 
     def scalars(params: Any, example: Any) -> dict[str, Array]:
         metrics = problem.metrics(params, example) if hasattr(problem, "metrics") else {}
-        return {"loss": problem.objective(params, example), **metrics}
+        return {"objective": problem.objective(params, example), **metrics}
 
     return _mean(scalars, state.params, examples)
 
@@ -240,7 +240,7 @@ class Results(NamedTuple):
     steps: Int[np.ndarray, " steps"]
     snapshot_steps: Int[np.ndarray, " snapshots"]
     scalars: dict[str, np.ndarray]
-    """(cells, steps): `loss`, the objective on the evaluation examples, and the problem's metrics."""
+    """(cells, steps): `objective`, the loss on the evaluation examples, and the problem's metrics."""
     params: dict[str, np.ndarray]
     """(cells, snapshots, ...)"""
 

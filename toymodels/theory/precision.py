@@ -29,6 +29,8 @@ def float64(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         with jax.enable_x64(True):
             args, kwargs = jax.tree.map(_promote, (args, kwargs))
-            return jax.tree.map(lambda leaf: np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf, function(*args, **kwargs))
+            return jax.tree.map(
+                lambda leaf: np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf, function(*args, **kwargs)
+            )
 
     return wrapped
