@@ -1,0 +1,1 @@
+"""Timings against peers, in one run and as ratios: `make bench`."""
