@@ -1,0 +1,64 @@
+"""Many packings at once: V is cells x vectors x dim, any number of leading axes; V_i are rows, cos_ij their cosines.
+
+What `geometry` says of one set of directions, for the thousands of restarts of a sweep, in numpy and float64.
+"""
+
+import numpy as np
+
+from toymodels.arrays import Array, Bool, Float, Int
+
+
+def cosines(V: Float[Array, "*cells vectors dim"]) -> Float[np.ndarray, "*cells vectors vectors"]:
+    """cos_ij = V_i . V_j / |V_i| |V_j|; 0 on the diagonal, which is no pair, and for a zero row, which has no cosine."""
+    rows = np.asarray(V, np.float64)
+    top = np.abs(rows).max(axis=-1, keepdims=True)
+    rows = rows / np.where(top > 0, top, 1)  # so that squares stay in range
+    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
+    units = rows / np.where(norms > 0, norms, 1)
+    return units @ np.swapaxes(units, -1, -2) * ~np.eye(rows.shape[-2], dtype=bool)
+
+
+def losses(
+    V: Float[Array, "*cells vectors dim"], power: Float[Array, "..."] | float, signed: bool = False
+) -> Float[np.ndarray, "*cells"]:
+    """sum_{i != j} |cos_ij|^power, or relu(cos_ij)^power if signed, of each cell. Jermyn 2022.
+
+    power >= 1 is one number or one a cell (broadcast against the leading axes).
+    """
+    exponent = np.asarray(power, np.float64)
+    if not np.all((exponent >= 1) & np.isfinite(exponent)):
+        raise ValueError(f"power={exponent.min():g}: the exponent of an interference loss is finite and at least 1")
+    found = cosines(V)
+    size = np.maximum(found, 0) if signed else np.abs(found)
+    return np.sum(size ** exponent[..., None, None], axis=(-2, -1))
+
+
+def orthogonal_pair_counts(V: Float[Array, "*cells vectors dim"], tol: float) -> Int[np.ndarray, "*cells"]:
+    """Number of ordered pairs i != j with |cos_ij| <= tol of each cell; pairs with a zero row do not count."""
+    alive = np.any(np.asarray(V) != 0, axis=-1)
+    pair = alive[..., :, None] & alive[..., None, :] & ~np.eye(alive.shape[-1], dtype=bool)
+    return np.sum((np.abs(cosines(V)) <= _fraction(tol)) & pair, axis=(-2, -1))
+
+
+def orthogonal_factor_counts(V: Float[Array, "*cells vectors dim"], tol: float) -> Int[np.ndarray, "*cells"]:
+    """Connected components of the pairs with |cos_ij| > tol of each cell: orthogonal factors. Zero rows do not count."""
+    alive = np.any(np.asarray(V) != 0, axis=-1)
+    reached = _reachable(np.abs(cosines(V)) > _fraction(tol))
+    # A component is counted once, at its first vector.
+    earlier = np.any(np.tril(reached, -1), axis=-1)
+    return np.sum(alive & ~earlier, axis=-1)
+
+
+def _reachable(edge: Bool[np.ndarray, "*cells vectors vectors"]) -> Bool[np.ndarray, "*cells vectors vectors"]:
+    """Pairs joined by a path: paths double in length with every squaring."""
+    vectors = edge.shape[-1]
+    joined = (edge | np.eye(vectors, dtype=bool)).astype(np.float32)
+    for _ in range(max(1, int(np.ceil(np.log2(vectors))))):
+        joined = np.minimum(joined @ joined, 1)
+    return joined > 0
+
+
+def _fraction(tol: float) -> float:
+    if not 0 <= tol < 1:
+        raise ValueError(f"tol={tol}: a tolerance on |cos| lies in [0, 1)")
+    return tol
