@@ -10,7 +10,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 from hypothesis import settings  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
-install_import_hook("toymodels", "beartype.beartype")
+install_import_hook("toymodels", "tests.checker.checked")
 
 settings.register_profile("toymodels", deadline=None, derandomize=True, max_examples=50, print_blob=True)
 settings.load_profile("toymodels")

@@ -231,7 +231,7 @@ def programs_compiled() -> int:
 
 def compile_seconds() -> float:
     """Time this process has spent compiling training programs."""
-    return sum(each.seconds for each in _programs.values())
+    return math.fsum(each.seconds for each in _programs.values())
 
 
 class Results(NamedTuple):
