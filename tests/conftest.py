@@ -10,6 +10,8 @@ os.environ.setdefault("MPLBACKEND", "agg")
 from hypothesis import settings  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
+import tests.checker  # noqa: E402, F401  (the hook finds it by name)
+
 install_import_hook("toymodels", "tests.checker.checked")
 
 settings.register_profile("toymodels", deadline=None, derandomize=True, max_examples=50, print_blob=True)
