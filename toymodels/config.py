@@ -1,9 +1,9 @@
 """A config is a value and a pytree: its leaves sweep, its treedef compiles.
 
 `@config` turns an annotated class into a frozen dataclass that is also a pytree. A plain field is a leaf (or a nested
-config): it can be swept inside one compiled program. A field declared with `static(...)` changes shapes or code and lives
-in the treedef, so `jax.tree.structure(run)` tells which cells share a program. Values are coerced to their annotated
-type and checked when a config is built by hand, never when JAX rebuilds one around tracers.
+config): it can be swept inside one compiled program. A field declared with `static(...)` changes shapes or code and
+lives in the treedef, so `jax.tree.structure(run)` tells which cells share a program. Values are coerced to their
+annotated type and checked when a config is built by hand, never when JAX rebuilds one around tracers.
 """
 
 import dataclasses
@@ -36,16 +36,26 @@ def is_config(value: object) -> bool:
 def config(cls: type[C]) -> type[C]:
     """Make `cls` a frozen dataclass and a pytree. Its method `check`, if any, raises ValueError for bad values."""
 
+    hints = typing.get_type_hints(cls)
+
     def __post_init__(self: Any) -> None:
-        hints = typing.get_type_hints(cls)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             object.__setattr__(self, field.name, _coerce(value, hints[field.name], f"{cls.__name__}.{field.name}"))
         if hasattr(self, "check"):
             self.check()
 
+    # The equality of dataclasses asks arrays for one truth value, which they do not have.
+    def __eq__(self: Any, other: object) -> bool:
+        return type(other) is made and _identity(self) == _identity(other)
+
+    def __hash__(self: Any) -> int:
+        return hash(_identity(self))
+
+    cls.__eq__, cls.__hash__ = __eq__, __hash__  # type: ignore[method-assign, assignment]
     cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
     cls.__config__ = True  # type: ignore[attr-defined]
+    cls.__no_type_check__ = True  # type: ignore[attr-defined]  # __post_init__ checks, in one sentence
     made = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(made)  # type: ignore[arg-type]
     leaves = [field.name for field in fields if not field.metadata.get("static")]
@@ -69,6 +79,12 @@ def config(cls: type[C]) -> type[C]:
     return made
 
 
+def _identity(value: Any) -> tuple[Any, ...]:
+    """The fields of a config as something that can be compared and hashed."""
+    fields = (getattr(value, field.name) for field in dataclasses.fields(value))
+    return tuple((item.shape, *item.ravel().tolist()) if isinstance(item, np.ndarray) else item for item in fields)
+
+
 def _coerce(value: Any, hint: Any, where: str) -> Any:
     """`value` as the annotated type, or a ValueError in one sentence."""
     options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
@@ -82,35 +98,61 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
 
 
 def _as_type(value: Any, hint: Any, where: str) -> Any:
+    """`value` as one type of an annotation; TypeError if it is not of that type."""
+    if isinstance(value, np.generic | np.ndarray | jax.Array) and np.ndim(value) == 0:
+        value = np.asarray(value).item()
     if hint is Any:
         return value
-    origin = typing.get_origin(hint)
-    if origin is tuple:
-        if not isinstance(value, (Sequence, np.ndarray, range)) or isinstance(value, str):
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, Sequence | np.ndarray | jax.Array) or isinstance(value, str | bytes):
             raise TypeError
         inner = typing.get_args(hint)[0]
         return tuple(_as_type(item, inner, where) for item in value)
-    if hint is float and isinstance(value, (numbers.Real, np.floating, np.integer, np.ndarray, jax.Array)):
-        if isinstance(value, bool) or np.ndim(value) or not np.isfinite(float(value)):
-            raise TypeError
-        return float(value)
-    if hint is int and isinstance(value, (numbers.Integral, np.integer, float)) and not isinstance(value, bool):
-        if value != int(value):
-            raise TypeError
-        return int(value)
-    if hint is None or hint is type(None):
-        if value is not None:
-            raise TypeError
-        return None
-    if hint is np.ndarray and isinstance(value, tuple | list):
-        return np.asarray(value, np.float32)
-    if isinstance(hint, type) and hint not in (float, int) and isinstance(value, hint):
+    if hint in (float, int):
+        return _as_number(value, hint)
+    if hint is np.ndarray:
+        return _as_array(value)
+    if isinstance(hint, type) and isinstance(value, hint):
         return value
     raise TypeError
 
 
+def _as_number(value: Any, hint: type) -> float | int:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError
+    try:
+        number = float(value)
+    except OverflowError:
+        raise TypeError from None
+    # No larger than the float32 or int32 that it is trained with.
+    if not abs(number) <= np.finfo(np.float32).max:
+        raise TypeError
+    if hint is float:
+        return number
+    if not (number.is_integer() and -(2**31) <= number < 2**31):
+        raise TypeError
+    return int(number)
+
+
+def _as_array(value: Any) -> np.ndarray:
+    """Numbers as a float32 array of its own that cannot be changed: a config is a value."""
+    try:
+        with np.errstate(over="ignore"):
+            array = np.array(value, np.float64).astype(np.float32)
+    except (ValueError, OverflowError):
+        raise TypeError from None
+    array.flags.writeable = False
+    return array
+
+
 def _hint_name(hint: Any) -> str:
-    names = {float: "a number", int: "an integer", bool: "true or false", type(None): "none"}
+    names = {
+        float: "a finite number",
+        int: "an integer",
+        bool: "true or false",
+        type(None): "none",
+        np.ndarray: "an array of numbers",
+    }
     if typing.get_origin(hint) is tuple:
         return "a list of " + {float: "numbers", int: "integers"}.get(typing.get_args(hint)[0], "configs")
     return names.get(hint) or (f"a {hint.__name__}" if hasattr(hint, "__name__") else str(hint))
@@ -192,17 +234,28 @@ def to_dict(value: Any) -> Any:
 
 
 def from_dict(data: Any) -> Any:
-    """Inverse of `to_dict`; ValueError where a class is gone."""
+    """Inverse of `to_dict`; ValueError where a class is gone, or has other fields."""
     if isinstance(data, Mapping):
-        module, _, name = data["type"].partition(":")
+        fields = {key: from_dict(item) for key, item in data.items() if key != "type"}
+        cls = _config_class(data.get("type"))
         try:
-            cls = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise ValueError(f"{data['type']}: this config class cannot be imported") from error
-        return cls(**{key: from_dict(item) for key, item in data.items() if key != "type"})
+            return cls(**fields)
+        except TypeError as error:
+            raise ValueError(f"{data['type']}: these are not its fields: {', '.join(fields)}") from error
     if isinstance(data, list):
         return tuple(from_dict(item) for item in data)
     return data
+
+
+def _config_class(path: Any) -> Any:
+    module, _, name = str(path).partition(":")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path}: this config class cannot be imported") from error
+    if not (isinstance(cls, type) and hasattr(cls, "__config__")):
+        raise ValueError(f"{path}: not a config class")
+    return cls
 
 
 def digest(value: Any, version: int) -> str:
@@ -216,7 +269,7 @@ def digest(value: Any, version: int) -> str:
             return {key: canonical(item) for key, item in data.items()}
         if isinstance(data, list):
             return [canonical(item) for item in data]
-        return f"{np.float32(data)!s}f" if isinstance(data, float) else data
+        return f"{np.float32(data) + np.float32(0)!s}f" if isinstance(data, float) else data  # -0 is 0
 
     text = json.dumps([version, canonical(to_dict(value))], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

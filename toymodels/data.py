@@ -2,8 +2,8 @@
 
 A distribution has `n` features, draws `sample(key, batch) -> (batch, n)` and states `marginals()`, the probability that
 each feature is on, `mean()` and `second_moment() = E[x xᵀ]`. Throughout, p is the activation probability of a feature
-(one minus the sparsity S of Elhage et al. 2022). One uniform number a feature decides both whether it is on and its
-value, so cells that differ in p see the same draws: where p is larger, the same features are on, and more.
+(one minus the sparsity S of Elhage et al. 2022). Cells that differ in p see the same draws: where p is larger, the same
+features are on, and more.
 """
 
 from typing import Protocol
@@ -18,8 +18,26 @@ from toymodels.laws import Law, check_law, per_feature
 PROBABILITY = "an activation probability lies in (0, 1]"
 
 
+BELOW_ONE = 1 - 2.0**-24
+"""The largest float32 below 1."""
+
+
 def _is_probability(p: float) -> bool:
     return 0 < p <= 1
+
+
+def _uniform(key: Array, shape: tuple[int, ...]) -> Float[Array, "*shape"]:
+    """U(0, 1) on the midpoints of a grid of 2^-32, neither 0 nor 1.
+
+    `jax.random.uniform` keeps 23 of the 32 bits it draws: a feature of p = 1e-6 would take nine values, the lowest 0.
+    """
+    bits = jax.random.bits(key, shape, "uint32")
+    return jnp.minimum(bits.astype(float) * 2.0**-32 + 2.0**-33, BELOW_ONE)
+
+
+def _given_below(u: Float[Array, "..."], p: Float[Array, "..."] | Number) -> Float[Array, "..."]:
+    """u / p, which is uniform on (0, 1) given u < p; below 1 where it has no meaning, so that quantiles stay finite."""
+    return jnp.minimum(u / jnp.asarray(p), BELOW_ONE)
 
 
 # ---------------------------------------------------------------------------------------------------------- value laws
@@ -88,14 +106,14 @@ Value = Uniform | Constant | Exponential
 
 def _moment(value: Value, together: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """E[x xᵀ] of independent values under given probabilities of being on together (marginals on the diagonal)."""
-    first, second = value.moments()
+    first, second = (jnp.asarray(moment) for moment in value.moments())
     own = jnp.diag(jnp.diag(together))
     return first**2 * (together - own) + second * own
 
 
 @config
 class Sparse:
-    """x_i = 0 with probability 1 - p_i, else a draw of `value`, all independent. Elhage et al. 2022, data of section 2."""
+    """x_i = 0 with probability 1 - p_i, else a draw of `value`, all independent. Elhage et al. 2022, section 2."""
 
     n: int = static()
     p: Law = 1.0
@@ -107,14 +125,14 @@ class Sparse:
 
     def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
         p = self.marginals()[:, None]
-        u = jax.random.uniform(key, (self.n, batch))
-        return jnp.where(u < p, self.value.quantile(u / p), 0.0).T
+        u = _uniform(key, (self.n, batch))  # decides both whether a feature is on and its value
+        return jnp.where(u < p, self.value.quantile(_given_below(u, p)), 0.0).T
 
     def marginals(self) -> Float[Array, " n"]:
         return per_feature(self.p, self.n)
 
     def mean(self) -> Float[Array, " n"]:
-        return self.marginals() * self.value.moments()[0]
+        return self.marginals() * jnp.asarray(self.value.moments()[0])
 
     def second_moment(self) -> Float[Array, "n n"]:
         p = self.marginals()
@@ -134,14 +152,14 @@ class OneSparse:
     def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
         which_key, value_key = jax.random.split(key)
         which = jax.random.randint(which_key, (batch,), 0, self.n)
-        value = self.value.quantile(jax.random.uniform(value_key, (batch,)))
+        value = self.value.quantile(_uniform(value_key, (batch,)))
         return jnp.where(which[:, None] == jnp.arange(self.n), value[:, None], 0.0)
 
     def marginals(self) -> Float[Array, " n"]:
         return jnp.full(self.n, 1 / self.n)
 
     def mean(self) -> Float[Array, " n"]:
-        return self.marginals() * self.value.moments()[0]
+        return self.marginals() * jnp.asarray(self.value.moments()[0])
 
     def second_moment(self) -> Float[Array, "n n"]:
         return _moment(self.value, jnp.diag(self.marginals()))
@@ -166,15 +184,15 @@ class Correlated:
 
     def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
         on_key, value_key = jax.random.split(key)
-        on = jax.random.uniform(on_key, (batch, self.sets, 1)) < self.p
-        value = self.value.quantile(jax.random.uniform(value_key, (batch, self.sets, self.size)))
+        on = _uniform(on_key, (batch, self.sets, 1)) < self.p
+        value = self.value.quantile(_uniform(value_key, (batch, self.sets, self.size)))
         return jnp.where(on, value, 0.0).reshape(batch, self.n)
 
     def marginals(self) -> Float[Array, " n"]:
         return per_feature(self.p, self.n)
 
     def mean(self) -> Float[Array, " n"]:
-        return self.marginals() * self.value.moments()[0]
+        return self.marginals() * jnp.asarray(self.value.moments()[0])
 
     def second_moment(self) -> Float[Array, "n n"]:
         return _moment(self.value, jnp.where(_same_set(self.sets, self.size), self.p, self.p**2))
@@ -212,16 +230,17 @@ class Anticorrelated:
         return self.sets * self.size
 
     def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
-        # One uniform a set: member i is on where u falls in [i p, (i + 1) p), and its place there is the value's quantile.
-        u = jax.random.uniform(key, (batch, self.sets, 1)) / self.p
-        q = u - jnp.arange(self.size)
-        return jnp.where((q >= 0) & (q < 1), self.value.quantile(jnp.clip(q, 0, 1 - 1e-7)), 0.0).reshape(batch, self.n)
+        on_key, member_key = jax.random.split(key)
+        u, of_set = _uniform(on_key, (batch, self.sets, 1)), self.size * self.p
+        member = jax.random.randint(member_key, (batch, self.sets, 1), 0, self.size)
+        on = (u < of_set) & (member == jnp.arange(self.size))
+        return jnp.where(on, self.value.quantile(_given_below(u, of_set)), 0.0).reshape(batch, self.n)
 
     def marginals(self) -> Float[Array, " n"]:
         return per_feature(self.p, self.n)
 
     def mean(self) -> Float[Array, " n"]:
-        return self.marginals() * self.value.moments()[0]
+        return self.marginals() * jnp.asarray(self.value.moments()[0])
 
     def second_moment(self) -> Float[Array, "n n"]:
         together = jnp.where(_same_set(self.sets, self.size), 0.0, self.p**2)

@@ -46,11 +46,11 @@ Law = float | Geometric | PowerLaw | tuple[float, ...]
 
 
 def per_feature(law: Law | Number | tuple[Number, ...], n: int) -> Float[Array, " n"]:
-    """The n values of a law: a number repeated, a rule evaluated, or a given vector."""
+    """The n values of a law: a number repeated, a rule evaluated, or a given vector (of n values, or one repeated)."""
     if isinstance(law, Geometric | PowerLaw):
         return law.values(n)
     if isinstance(law, tuple):
-        return jnp.stack([jnp.asarray(value, float) for value in law])
+        return jnp.broadcast_to(jnp.stack([jnp.asarray(value, float) for value in law]), (n,))
     return jnp.broadcast_to(jnp.asarray(law, float), (n,))
 
 

@@ -12,7 +12,7 @@ from toymodels.laws import Geometric, Law, PowerLaw, check_law, per_feature
 
 
 def _check_importance(importance: Law) -> None:
-    n = len(importance) if isinstance(importance, tuple) else 1
+    n = max(len(importance), 1) if isinstance(importance, tuple) else 1
     check_law("importance", importance, n, lambda value: value >= 0, "an importance is not negative")
 
 
@@ -20,7 +20,7 @@ def _weighted_sum(importance: Law | Number | tuple[Number, ...], errors: Float[A
     """sum_i I_i errors_i, the features on the last axis; one importance for all stays a scalar, which costs nothing."""
     if isinstance(importance, Geometric | PowerLaw | tuple):
         return jnp.sum(per_feature(importance, errors.shape[-1]) * errors)
-    return importance * jnp.sum(errors)
+    return jnp.asarray(importance) * jnp.sum(errors)
 
 
 def check_power(power: float) -> None:
@@ -32,7 +32,7 @@ def check_power(power: float) -> None:
 def abs_power(x: Float[Array, "..."], power: Number) -> Float[Array, "..."]:
     """|x|^power with derivative power |x|^(power-1) sign(x), 0 at x = 0: no NaN where JAX's power rule has one."""
     safe = jnp.where(x == 0, 1.0, jnp.abs(x))
-    return jnp.where(x == 0, 0.0, safe**power)
+    return jnp.where(x == 0, 0.0, safe ** jnp.asarray(power))
 
 
 @config
@@ -73,7 +73,7 @@ class PowerError:
 
 @config
 class BinaryCrossEntropy:
-    """sum_i KL(Bernoulli(x_i) || Bernoulli(sigmoid(x'_i))): targets in [0, 1] are probabilities, predictions are logits.
+    """sum_i KL(Bernoulli(x_i) || Bernoulli(sigmoid(x'_i))): targets in [0, 1] are probabilities, predictions logits.
 
     The entropy of the target is subtracted, so that equality is zero. Use it with a model whose output is linear.
     """
@@ -88,13 +88,27 @@ class SoftmaxCrossEntropy:
     """KL(softmax(A) || softmax(Ã)), softmax over all entries: zero exactly when Ã = A + constant."""
 
     def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
-        log_target, log_prediction = jax.nn.log_softmax(target.ravel()), jax.nn.log_softmax(prediction.ravel())
-        return jnp.sum(jnp.exp(log_target) * (log_target - log_prediction))
+        # KL = log E[exp e] under softmax(A), with e = Ã - A less its mean: no cancellation near agreement.
+        log_probability = jax.nn.log_softmax(target.ravel())
+        probability = jnp.exp(log_probability)
+        error = (prediction - target).ravel()
+        error = error - jnp.sum(probability * error)
+        near = jnp.log1p(jnp.sum(probability * _exp_remainder(jnp.clip(error, -1, 1))))
+        far = jax.nn.logsumexp(log_probability + error)
+        return jnp.where(jnp.max(jnp.abs(error)) <= 1, near, far)
+
+
+def _exp_remainder(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """exp(x) - 1 - x for |x| <= 1, to float32 precision also where x is tiny: x²/2 (1 + x/3 (1 + x/4 (...)))."""
+    series: Array = jnp.ones_like(x)
+    for order in range(11, 2, -1):
+        series = 1 + x / order * series
+    return x**2 / 2 * series
 
 
 @config
 class InnerProduct:
-    """-<A, Ã>: no self-interaction, so unbounded below; `factorize` stops it where |Ã| = |A|. Jermyn & Shlegeris 2022."""
+    """-<A, Ã>: no self-interaction, so unbounded below. `factorize` stops it at |Ã| = |A|. Jermyn & Shlegeris 2022."""
 
     def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
         return -jnp.sum(prediction * target)

@@ -82,6 +82,7 @@ class Tied:
 
     def check(self) -> None:
         check_width(self.m)
+        check_scale(self.scale)
 
     def init(self, key: Array, n: int) -> Autoencoder:
         W = self.scale * xavier(key, n, self.m)
@@ -100,6 +101,7 @@ class Untied:
 
     def check(self) -> None:
         check_width(self.m)
+        check_scale(self.scale)
 
     def init(self, key: Array, n: int) -> Autoencoder:
         encoder_key, decoder_key = jax.random.split(key)
@@ -113,3 +115,8 @@ Model = Tied | Untied
 def check_width(m: int) -> None:
     if m < 1:
         raise ValueError(f"m={m}: a hidden layer has at least one unit")
+
+
+def check_scale(scale: float) -> None:
+    if not scale >= 0:
+        raise ValueError(f"scale={scale:g}: an initial scale is not negative")

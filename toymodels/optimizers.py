@@ -1,8 +1,9 @@
-"""Optimizers as values: `transform(steps)` gives an `optax.GradientTransformation`, and the numbers are leaves that sweep."""
+"""Optimizers as values: `transform(steps)` gives an optax.GradientTransformation, and their numbers sweep."""
 
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from toymodels.arrays import Number
@@ -23,7 +24,7 @@ class Cosine:
     def check(self) -> None:
         check_lr(self.peak)
         for name, fraction in (("warmup", self.warmup), ("floor", self.floor)):
-            if not 0 <= fraction < 1:
+            if not 0 <= np.float32(fraction) < 1:  # rounded first, as it will be used
                 raise ValueError(f"{name}={fraction:g}: a fraction, in [0, 1)")
 
     def schedule(self, steps: int) -> optax.Schedule:
@@ -41,7 +42,7 @@ Rate = float | Cosine
 
 
 def check_lr(lr: Rate) -> None:
-    if isinstance(lr, float) and not lr > 0:
+    if isinstance(lr, float) and not np.float32(lr) > 0:
         raise ValueError(f"lr={lr:g}: a learning rate is above 0")
 
 
@@ -50,8 +51,15 @@ def _rate(lr: Number | Cosine, steps: int) -> Any:
 
 
 def _check_decay(name: str, decay: float) -> None:
-    if not 0 <= decay < 1:
-        raise ValueError(f"{name}={decay:g}: a decay rate lies in [0, 1)")
+    if not 0 <= np.float32(decay) < 1:  # rounded first, as it will be used: Adam divides by 1 - decay
+        raise ValueError(f"{name}={decay!r}: a decay rate lies in [0, 1)")
+
+
+def _check_adam(b1: float, b2: float, eps: float) -> None:
+    _check_decay("b1", b1)
+    _check_decay("b2", b2)
+    if not eps >= np.finfo(np.float32).tiny:
+        raise ValueError(f"eps={eps:g}: Adam divides by it where a gradient is zero, so it is above 0")
 
 
 @config
@@ -93,8 +101,7 @@ class Adam:
 
     def check(self) -> None:
         check_lr(self.lr)
-        _check_decay("b1", self.b1)
-        _check_decay("b2", self.b2)
+        _check_adam(self.b1, self.b2, self.eps)
 
     def transform(self, steps: int) -> optax.GradientTransformation:
         return optax.adam(_rate(self.lr, steps), self.b1, self.b2, self.eps)
@@ -112,8 +119,9 @@ class AdamW:
 
     def check(self) -> None:
         check_lr(self.lr)
-        _check_decay("b1", self.b1)
-        _check_decay("b2", self.b2)
+        _check_adam(self.b1, self.b2, self.eps)
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay={self.weight_decay:g}: a weight decay is not negative")
 
     def transform(self, steps: int) -> optax.GradientTransformation:
         return optax.adamw(_rate(self.lr, steps), self.b1, self.b2, self.eps, weight_decay=self.weight_decay)

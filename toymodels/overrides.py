@@ -14,13 +14,17 @@ from toymodels import config as configs
 from toymodels import data, laws, losses, models, optimizers
 from toymodels.problems import factorize, packing, supervised
 from toymodels.sweep import Axis, Choice, Sweep
+from toymodels.train import Record
 
 CLASSES = {
     name: value
     for module in (data, laws, losses, models, optimizers, factorize, packing, supervised)
     for name, value in vars(module).items()
     if isinstance(value, type) and hasattr(value, "__config__")
-}
+} | {"Record": Record}
+
+LONGEST = 1_000_000
+"""The most values a range may have: more are a slip of the keyboard, and would fill the memory."""
 
 
 def apply(sweeps: Mapping[str, Sweep], overrides: Sequence[str]) -> dict[str, Sweep]:
@@ -31,7 +35,7 @@ def apply(sweeps: Mapping[str, Sweep], overrides: Sequence[str]) -> dict[str, Sw
     """
     changed = dict(sweeps)
     for text in overrides:
-        path, equals, value = text.lstrip("-").partition("=")
+        path, equals, value = (part.strip() for part in text.lstrip("-").partition("="))
         if not equals or not path:
             raise ValueError(f"{text}: an override reads path=value")
         head, _, rest = path.partition(".")
@@ -63,43 +67,57 @@ def _unknown(sweep: Sweep, path: str, text: str) -> str:
 
 
 def _changed(sweep: Sweep, path: str, text: str) -> Sweep:
-    value = parse(text)
     for place, axis in enumerate(sweep.axes):
         if path == axis.name or (isinstance(axis, Axis) and path == axis.path):
             axes = list(sweep.axes)
-            axes[place] = _with_values(axis, value if isinstance(value, tuple) else (value,))
+            axes[place] = _with_values(axis, text)
             return dataclasses.replace(sweep, axes=axes)
-        if any(path in axis.binding(i) for i in range(len(axis.labels))):
+        bound = {bound for i in range(len(axis.labels)) for bound in axis.binding(i)}
+        if any(path == each or path.startswith(each + ".") for each in bound):
             raise ValueError(f"{path}={text}: this field is swept; set its axis instead, {axis.name}={text}")
-    return dataclasses.replace(sweep, base=configs.replace(sweep.base, {path: value}))
+    return dataclasses.replace(sweep, base=configs.replace(sweep.base, {path: parse(text)}))
 
 
-def _with_values(axis: Axis | Choice, values: tuple[Any, ...]) -> Axis | Choice:
+def _with_values(axis: Axis | Choice, text: str) -> Axis | Choice:
     if isinstance(axis, Axis):
-        return dataclasses.replace(axis, values=values)
-    unknown = [value for value in values if value not in axis.options]
+        value = parse(text)
+        return dataclasses.replace(axis, values=value if isinstance(value, tuple) else (value,))
+    known = {str(label): label for label in axis.options}
+    listed = text[1:-1] if text[:1] + text[-1:] in ("[]", "()") else text
+    words = [text] if text in known else [word.strip(" '\"") for word in listed.split(",") if word.strip()]
+    unknown = [word for word in words if word not in known]
     if unknown:
-        raise ValueError(f"{axis.name}={unknown[0]}: not on the axis, which has {', '.join(map(str, axis.options))}")
-    return dataclasses.replace(axis, options={value: axis.options[value] for value in values})
+        raise ValueError(f"{axis.name}={unknown[0]}: not on the axis, which has {', '.join(known)}")
+    return dataclasses.replace(axis, options={known[word]: axis.options[known[word]] for word in words})
 
 
 def parse(text: str) -> Any:
-    """A value from its text; a bare word that is no config class stays a word."""
+    """A value from its text. A bare word that is a config class is that config at its defaults; others stay words."""
+    text = text.strip()
     if match := re.fullmatch(r"(-?\d+):(-?\d+)(?::(-?\d+))?", text):
         start, stop, step = (int(part) if part else 1 for part in match.groups())
-        return tuple(range(start, stop, step))
+        return _range(start, stop, step, text)
     try:
         return _evaluate(ast.parse(text, mode="eval").body, text)
-    except SyntaxError as error:
-        raise ValueError(f"{text}: not a value that can be read") from error
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{text or 'nothing'}: not a value that can be read") from error
+
+
+def _range(start: int, stop: int, step: int, text: str) -> tuple[int, ...]:
+    if step == 0:
+        raise ValueError(f"{text}: a range has a step other than 0")
+    values = range(start, stop, step)
+    if not 0 < len(values) <= LONGEST:
+        raise ValueError(f"{text}: a range has 1 to {LONGEST} values")
+    return tuple(values)
 
 
 def _evaluate(node: ast.expr, text: str) -> Any:
     match node:
-        case ast.Constant(value=value):
+        case ast.Constant(value=bool() | int() | float() | str() | None as value):
             return value
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
-            return -value
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=ast.Constant(value=int() | float() as value)):
+            return -value if isinstance(sign, ast.USub) else value
         case ast.Tuple(elts=items) | ast.List(elts=items):
             return tuple(_evaluate(item, text) for item in items)
         case ast.Name(id="true" | "false" as word):
@@ -107,15 +125,19 @@ def _evaluate(node: ast.expr, text: str) -> Any:
         case ast.Name(id="none"):
             return None
         case ast.Name(id=word):
-            return word
+            return _build(word, (), {}, text) if word in CLASSES else word
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name in CLASSES:
-            named = {keyword.arg: _evaluate(keyword.value, text) for keyword in keywords if keyword.arg}
-            try:
-                return CLASSES[name](*[_evaluate(arg, text) for arg in args], **named)
-            except TypeError as error:
-                raise ValueError(f"{text}: {error}") from error
+            named = {str(keyword.arg): _evaluate(keyword.value, text) for keyword in keywords}
+            return _build(name, [_evaluate(arg, text) for arg in args], named, text)
         case ast.Call(func=ast.Name(id=name)):
             raise ValueError(f"{text}: no config is called {name}; there are {', '.join(sorted(CLASSES))}")
     raise ValueError(
         f"{text}: write a number, a list with commas, a range start:stop, or a config such as Sgd(lr=0.01)"
     )
+
+
+def _build(name: str, args: Sequence[Any], named: Mapping[str, Any], text: str) -> Any:
+    try:
+        return CLASSES[name](*args, **named)
+    except TypeError as error:
+        raise ValueError(f"{text}: {str(error).replace('.__init__()', '')}") from error

@@ -9,8 +9,13 @@ import numpy as np
 from toymodels.arrays import Array, Bool, Float
 from toymodels.config import config, static, substitute
 from toymodels.data import Distribution
-from toymodels.laws import Law, per_feature
-from toymodels.losses import HalfSquaredError, InnerProduct, Loss
+from toymodels.laws import Law, check_law, per_feature
+from toymodels.losses import BinaryCrossEntropy, HalfSquaredError, InnerProduct, Loss
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**31:
+        raise ValueError(f"seed={seed}: an integer in 0..2^31 - 1")
 
 
 def _check_target(n: int, m: int, rank: int) -> None:
@@ -35,8 +40,11 @@ class Components:
 
     def check(self) -> None:
         _check_target(self.n, self.m, self.rank)
-        if isinstance(self.spectrum, tuple) and not self.rank <= len(self.spectrum) <= min(self.n, self.m):
-            raise ValueError(f"spectrum has {len(self.spectrum)} values for a target of rank {self.rank}")
+        _check_seed(self.seed)
+        full, given = min(self.n, self.m), len(self.spectrum) if isinstance(self.spectrum, tuple) else self.rank
+        if not self.rank <= given <= full:
+            raise ValueError(f"spectrum has {given} values: a target of rank {self.rank} takes {self.rank}..{full}")
+        check_law("spectrum", self.spectrum, given, lambda s: s >= 0, "a singular value is not negative")
 
     def singular_values(self) -> Float[Array, " full"]:
         """s_k, in the order of the law, zero from `rank` on."""
@@ -71,6 +79,7 @@ class Gaussian:
 
     def check(self) -> None:
         _check_target(self.n, self.m, self.rank)
+        _check_seed(self.seed)
 
     def matrix(self) -> Float[Array, "n m"]:
         left_key, right_key = jax.random.split(jax.random.key(self.seed))
@@ -87,8 +96,10 @@ class Given:
     values: np.ndarray
 
     def check(self) -> None:
-        if self.values.ndim != 2 or not np.isfinite(self.values).all():
-            raise ValueError(f"values of shape {self.values.shape}: a target matrix has two axes and finite entries")
+        if self.values.ndim != 2 or not self.values.size:
+            raise ValueError(f"values of shape {self.values.shape}: a target matrix has rows and columns")
+        if not np.isfinite(self.values).all():
+            raise ValueError("values: the entries of a target matrix are finite numbers")
 
     @property
     def n(self) -> int:
@@ -109,8 +120,8 @@ Target = Components | Gaussian | Given
 class Factorize:
     """L = loss(U Vᵀ, A), or E_x loss(U Vᵀ x, A x) on sparse inputs x where `data` is given.
 
-    U (n x components) and V (m x components) start as N(0, scale²). Only the first `rank` components start non-zero; the
-    others stay exactly zero under every optimizer here, so that all ranks up to `components` share one program.
+    U (n x components) and V (m x components) start as N(0, scale²). Only the first `rank` components start non-zero;
+    the others stay exactly zero under every optimizer here, so that all ranks up to `components` share one program.
     With `InnerProduct` a run is done once |Ã| >= |A|.
     """
 
@@ -132,6 +143,19 @@ class Factorize:
             raise ValueError(f"scale={self.scale:g}: an initial scale is not negative")
         if self.data is not None and self.data.n != self.target.m:
             raise ValueError(f"data has {self.data.n} features for a target with {self.target.m} columns")
+        self._check_loss()
+
+    def _check_loss(self) -> None:
+        importance = getattr(self.loss, "importance", None)
+        outputs = self.target.m if self.data is None else self.target.n
+        if isinstance(importance, tuple) and len(importance) not in (1, outputs):
+            raise ValueError(f"importance has {len(importance)} values for {outputs} outputs")
+        if isinstance(self.loss, BinaryCrossEntropy):
+            A = np.asarray(self.target.matrix())
+            if self.data is not None or not (A.min() >= 0 and A.max() <= 1):
+                raise ValueError(
+                    "binary cross-entropy takes targets in [0, 1]: give a target matrix of those, and no data"
+                )
 
     def prepare(self) -> "Factorize":
         """The same problem with its target worked out once, rather than at every step."""
@@ -141,7 +165,7 @@ class Factorize:
 
     def init(self, key: Array) -> dict[str, Array]:
         left_key, right_key = jax.random.split(key)
-        used = jnp.arange(self.components) < self.rank
+        used = jnp.arange(self.components) < jnp.asarray(self.rank)
         return {
             name: jnp.where(used, self.scale * jax.random.normal(side_key, (size, self.components)), 0.0)
             for name, side_key, size in (("U", left_key, self.target.n), ("V", right_key, self.target.m))

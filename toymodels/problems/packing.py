@@ -14,8 +14,8 @@ from toymodels.theory.tegum import interference_loss
 class Packing:
     """L = sum_{i != j} l(cos_ij) over ordered pairs of rows of V; l(c) = |c|^power, or max(c, 0)^power where `signed`.
 
-    V starts standard normal: only directions matter, so rows stay unnormalised and the loss sees their cosines. Restarts
-    are seeds.
+    V starts standard normal: only directions matter, so rows stay unnormalised and the loss sees their cosines.
+    Restarts are seeds.
     """
 
     n: int = static()

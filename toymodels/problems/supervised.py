@@ -8,7 +8,7 @@ from flax import nnx
 
 from toymodels.arrays import Array, Float
 from toymodels.config import config
-from toymodels.data import Distribution, observe
+from toymodels.data import Distribution, Noisy, observe
 from toymodels.losses import BinaryCrossEntropy, Loss, SquaredError
 from toymodels.models import Autoencoder, Model
 
@@ -34,7 +34,7 @@ class Supervised:
         if isinstance(importance, tuple) and len(importance) not in (1, self.data.n):
             raise ValueError(f"importance has {len(importance)} values for {self.data.n} features")
         if isinstance(self.loss, BinaryCrossEntropy):
-            clean = getattr(self.data, "clean", self.data)
+            clean = self.data.clean if isinstance(self.data, Noisy) else self.data
             low, high = float(clean.value.quantile(jnp.asarray(0.0))), float(clean.value.quantile(jnp.asarray(1.0)))
             if not 0 <= low <= high <= 1:
                 raise ValueError(f"values in [{low:g}, {high:g}]: binary cross-entropy takes targets in [0, 1]")
