@@ -7,14 +7,16 @@ against the best explicit configurations.
 """
 
 import functools
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw, usable
@@ -30,6 +32,8 @@ TOLERANCE = 1e-3
 float32's rounding, about 1e-7; `undecided` counts those within a factor ten of the tolerance."""
 MET = 1e-4
 """Relative excess over a bound (or over the best restart) up to which it counts as met."""
+FLOOR = 1e-8
+"""Least relative excess that is drawn: vectors are stored in float32."""
 
 # ------------------------------------------------------------------------------------------------------------- the grid
 
@@ -153,15 +157,26 @@ def basins(one: Packed, power: float) -> list[tuple[str, float, int]]:
 
 def basin_name(V: np.ndarray, signed: bool) -> str:
     """Orthogonal factors by shape, the largest first, such as "pentagon + 2 axes of 3"; no known shape: "9 in 4D"."""
-    found = Counter(_factor_name(factor, signed) for factor in tegum_factors(V, TOLERANCE, even=not signed).factors)
+    found = Counter(_factor_name(V, factor, signed) for factor in tegum_factors(V, TOLERANCE, even=not signed).factors)
     parts = sorted(found.items(), key=lambda item: (item[0].startswith("ax"), item[0]))
-    return " + ".join(f"{count} {name.replace('axis', 'axes', 1)}" if count > 1 else name for name, count in parts)
+    return " + ".join(_counted(name, count) for name, count in parts)
 
 
-def _factor_name(factor: Factor, signed: bool) -> str:
+def _factor_name(V: np.ndarray, factor: Factor, signed: bool) -> str:
     if factor.rank == 1:
         return "axis" if factor.size == 1 else f"axis of {factor.size}"
-    return f"{factor.size} in {factor.rank}D" if factor.polytope == "irregular" else factor.polytope
+    if factor.polytope != "irregular":
+        return factor.polytope
+    found = cosines(V[factor.members])[~np.eye(factor.size, dtype=bool)]
+    if not signed and np.ptp(abs(found)) < TOLERANCE:
+        return f"{factor.size} equiangular lines"
+    return f"{factor.size} in {factor.rank}D"
+
+
+def _counted(name: str, count: int) -> str:
+    if count == 1:
+        return name
+    return f"{count} {name.replace('axis', 'axes')}" if name.startswith("axis") else f"{count} × ({name})"
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -171,61 +186,67 @@ def factors(even: Swept) -> Figure:
     """Number of mutually orthogonal factors that restarts end in, against the power of the cosine in an even loss: grey
     discs are restarts, their area the share of them; red the restart of least loss (of several equal to 1e-4, the one
     with most factors). Dashed: the best number of factors by the Johnson-Lindenstrauss estimate. Green crosses: the
-    best explicit configuration known. The axis of powers is stretched around 2, where everything happens."""
+    best explicit configuration known (at power 2 all tight frames tie). The axis of powers is stretched around 2."""
     figure, axes = _panels(even)
     for ax, one in zip(axes, packed(even), strict=False):
         _factor_panel(ax, one)
-    _label(figure, axes, "orthogonal factors")
-    return figure
+    _legend(axes[0], "center left", {"restarts": 0, "best restart": 1, "best known": 2, "estimate": 3})
+    return _label(figure, "orthogonal factors")
 
 
-def loss_over_bound(even: Swept) -> Figure:
-    """Even loss in units of the largest lower bound known at that power: red the best restart, filled where it meets
-    the bound (named: the explicit configuration that attains it), grey the range of all restarts. Green: the best
-    explicit configuration known. No packing lies below the dashed line at 1."""
-    figure, axes = _panels(even)
+def excess_over_bound(even: Swept) -> Figure:
+    """How far the even loss lies above the largest lower bound known at that power, relative to it: a dot a restart,
+    red the best one, filled where it meets the bound to 1e-4 (the dashed line). Green: the best explicit configuration
+    known, named where it attains the bound. A loss below its bound has no place on this axis; excesses below 1e-8,
+    rounding, are drawn there."""
+    figure, axes = _panels(even, sharey=True)
     for ax, one in zip(axes, packed(even), strict=False):
-        _bound_panel(ax, one)
-    _label(figure, axes, "loss / lower bound")
-    return figure
+        _excess_panel(ax, one)
+        _name_attained(ax, one)
+    return _label(figure, "loss / lower bound - 1")
 
 
-def losses_against_power(even: Swept) -> Figure:
-    """Even loss against the power of the cosine: red the best restart, grey the range of all restarts. Dashed: the
-    lower bounds at each power, the largest of them (black), Welch and frame potential (blue) and orthoplex (orange).
-    Green: the best explicit configuration known. Dotted: the Johnson-Lindenstrauss estimate at its best number of
-    factors, which leaves a constant open."""
-    figure, axes = _panels(even)
+def loss_against_power(even: Swept) -> Figure:
+    """Even loss in units of that of independent uniform directions: red the best restart, grey the range of restarts,
+    green the best explicit configuration known. Dashed: lower bounds, the largest known (black) and, where it is
+    smaller, the frame potential and Welch's (blue) and the orthoplex bound (orange). Dotted: the Johnson-Lindenstrauss
+    estimate for one factor (purple) and for d factors (sky blue), whose crossing is its switch; it leaves a constant
+    open."""
+    figure, axes = _panels(even, sharey=True)
     for ax, one in zip(axes, packed(even), strict=False):
         _loss_panel(ax, one)
-    _label(figure, axes, "loss")
-    return figure
+    return _label(figure, "loss / loss of random directions")
 
 
 def orthogonal_pairs(even: Swept) -> Figure:
-    """Ordered pairs of exactly orthogonal vectors: red the best restart, grey the range of all restarts. Lines: the
-    most that any n nonzero vectors can have (Turán), which copies of an orthonormal basis reach; n² (1 - 1/d), a tegum
-    product of d equal factors; n (d - 1), overlapping orthonormal sets. Green crosses: pairs between the factors of the
-    best restart alone, so that red above green counts orthogonal pairs inside factors."""
+    """Ordered pairs of exactly orthogonal vectors: red the best restart, grey the range of all restarts. Dashed, most:
+    the most that any n nonzero vectors can have (Turán), which copies of an orthonormal basis reach; k = d: n² (1 -
+    1/k), a tegum product of d equal factors (out of reach where d does not divide n); sets: n (d - 1), overlapping
+    orthonormal sets. Green crosses: pairs between the factors of the best restart, so that red above them counts
+    orthogonal pairs inside factors."""
     figure, axes = _panels(even)
     for ax, one in zip(axes, packed(even), strict=False):
         _pairs_panel(ax, one)
-    _label(figure, axes, "orthogonal pairs")
-    return figure
+    return _label(figure, "orthogonal pairs")
 
 
 def signed_loss(signed: Swept) -> Figure:
     """A loss that ignores negative cosines. Above: orthogonal factors that restarts end in (discs, by share), the best
     restart (red), the best explicit configuration known (green crosses) and the Johnson-Lindenstrauss estimate of the
-    even loss (dashed). Below: loss in units of the largest lower bound known, as in the figure of the even loss."""
+    even loss (dashed). Below: how far the loss lies above the largest lower bound known, relative to it: restarts
+    (grey), the best one (red, filled where it meets the bound to 1e-4), the best explicit configuration (green)."""
     found = list(packed(signed))
     figure, axes = plt.subplots(2, len(found), figsize=(draw.PAGE, 3.6), squeeze=False, sharex=True)
     for column, one in enumerate(found):
         _factor_panel(axes[0, column], one)
-        _bound_panel(axes[1, column], one, names=False)
+        _excess_panel(axes[1, column], one)
         axes[1, column].set_title("")
+        for ax in axes[:, column]:
+            ax.xaxis.set_major_locator(FixedLocator([1, 1.8, 2, 2.2, 6]))
+            ax.sharey(axes[1, 0]) if column and ax is axes[1, column] else None
+            ax.tick_params(labelleft=column == 0 or ax is axes[0, column])
     axes[0, 0].set_ylabel("orthogonal factors")
-    axes[1, 0].set_ylabel("loss / lower bound")
+    axes[1, 0].set_ylabel("loss / lower bound - 1")
     figure.supxlabel("power of the cosine", fontsize=8)
     return figure
 
@@ -239,22 +260,25 @@ def winners(even: Swept) -> Figure:
     its name, and how many restarts reach its loss to four digits."""
     found = list(packed(even))
     powers = _nearest(found[0])
-    figure, axes = plt.subplots(len(found), len(powers), figsize=(draw.PAGE, 1.5 * len(found)), squeeze=False)
+    size = (draw.PAGE, 1.35 * len(found) + 0.3)
+    figure, axes = plt.subplots(len(found), len(powers), figsize=size, squeeze=False)
     for row, one in zip(axes, found, strict=True):
         for ax, power in zip(row, powers, strict=True):
             _winner_panel(ax, one, power)
-        row[0].set_ylabel(f"{one.n} in {one.d}", labelpad=8)
-    mappable = axes[0, 0].images[0]
-    figure.colorbar(mappable, ax=axes, label="|cos|", shrink=0.25, aspect=12, location="right")
+        row[0].set_ylabel(f"{one.n} in {one.d}")
+    for ax, power in zip(axes[0], powers, strict=True):
+        ax.set_title(f"power {power:g}\n{ax.get_title()}")
+    figure.colorbar(axes[0, 0].images[0], ax=axes, label="|cos|", shrink=0.4, aspect=18, location="right")
     return figure
 
 
 def basin_frequencies(even: Swept) -> Figure:
-    """Where restarts end: named configurations with the number of restarts in each, from the least loss down (at most
-    four; the rest in grey), at some powers. Red: the least loss found."""
+    """Where restarts end: configurations by name and, but for the first, excess of their loss over the least one, with
+    the number of restarts in each. Red: the least loss found; blue: up to three more; grey: all others."""
     found = list(packed(even))
-    powers = _nearest(found[0])[:: max(1, len(_nearest(found[0])) - 2)] if len(found) > 9 else _nearest(found[0])
-    figure, axes = plt.subplots(len(found), len(powers), figsize=(draw.PAGE, 0.95 * len(found)), squeeze=False)
+    powers = _nearest(found[0])
+    size = (draw.PAGE, 0.8 * len(found) + 0.4)
+    figure, axes = plt.subplots(len(found), len(powers), figsize=size, squeeze=False, sharex=True)
     for row, one in zip(axes, found, strict=True):
         for ax, power in zip(row, powers, strict=True):
             _basin_panel(ax, one, power)
@@ -265,19 +289,31 @@ def basin_frequencies(even: Swept) -> Figure:
     return figure
 
 
-def _panels(swept: Swept) -> tuple[Figure, Sequence[Axes]]:
+def _panels(swept: Swept, sharey: bool = False) -> tuple[Figure, Sequence[Axes]]:
     sizes = swept.data.sizes["size"]
     columns = min(3, sizes)
     rows = -(-sizes // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(draw.PAGE, 0.4 + 1.75 * rows), squeeze=False, sharex=True)
+    shape = (draw.PAGE, 0.4 + 1.75 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=shape, squeeze=False, sharex=True, sharey=sharey)
     for ax in axes.flat[sizes:]:
         ax.remove()
     return figure, axes.ravel()
 
 
-def _label(figure: Figure, axes: Sequence[Axes], name: str) -> None:
+def _label(figure: Figure, name: str) -> Figure:
     figure.supxlabel("power of the cosine", fontsize=8)
     figure.supylabel(name, fontsize=8)
+    return figure
+
+
+def _legend(ax: Axes, place: str, names: dict[str, int]) -> None:
+    kinds = (
+        {"ls": "", "marker": "o", "color": "0.72", "ms": 6},
+        {"ls": "-", "marker": "o", "color": draw.RED, "ms": 2.2, "lw": 0.9},
+        {"ls": "", "marker": "x", "color": draw.GREEN, "ms": 4.5},
+        {"ls": (0, (4, 2)), "color": draw.THEORY, "lw": 0.8},
+    )
+    ax.legend([Line2D([], [], **kinds[kind]) for kind in names.values()], list(names), loc=place)
 
 
 def _power_axis(ax: Axes, one: Packed) -> None:
@@ -319,26 +355,47 @@ def _range(ax: Axes, one: Packed, values: np.ndarray) -> None:
     ax.fill_between(one.powers, low, high, color="0.82", lw=0, zorder=1)
 
 
-def _bound_panel(ax: Axes, one: Packed, names: bool = True) -> None:
+def _excess_panel(ax: Axes, one: Packed) -> None:
     bound = np.where(one.bound > 0, one.bound, np.nan)
-    best = np.nanmin(one.loss, axis=1) / bound
-    _range(ax, one, one.loss / bound[:, None])
-    ax.axhline(1, color=draw.THEORY, ls=(0, (4, 2)), lw=0.8, zorder=1.5)
-    ax.plot(one.powers, [each.loss for each in one.known] / bound, "-", lw=0.9, color=draw.GREEN, zorder=1.9)
-    draw.flagged_points(ax, one.powers, best, best > 1 + MET, colour=draw.RED)
-    top = max(1.02, np.nanmax(np.where(np.isfinite(best), best, 1)))
-    ax.set_ylim(top**-0.35, top**1.15)
-    if top > 1.6:
-        ax.set_yscale("log")
+    restarts = np.maximum(one.loss / bound[:, None] - 1, FLOOR)
+    known = np.maximum(np.array([each.loss for each in one.known]) / bound - 1, FLOOR)
+    best = np.min(np.where(np.isnan(restarts), np.inf, restarts), axis=1)
+    powers = np.broadcast_to(one.powers[:, None], restarts.shape)
+    ax.plot(powers.ravel(), restarts.ravel(), "o", ms=1.8, mew=0, color="0.6", alpha=0.5, rasterized=True, zorder=1)
+    ax.axhline(MET, color=draw.THEORY, ls=(0, (4, 2)), lw=0.8, zorder=1.5)
+    ax.plot(one.powers, known, "-", lw=0.9, color=draw.GREEN, zorder=1.9)
+    draw.flagged_points(ax, one.powers, best, best > MET, colour=draw.RED)
+    ax.set(yscale="log", ylim=(FLOOR / 3, 30), yticks=[1e-8, 1e-6, 1e-4, 1e-2, 1])
+    ax.yaxis.set_minor_locator(NullLocator())
     _power_axis(ax, one)
 
 
+def _name_attained(ax: Axes, one: Packed) -> None:
+    """The name of the known configuration above each run of three powers or more at which it attains the bound."""
+    names = [
+        each.name if each.loss <= bound * (1 + MET) else "" for each, bound in zip(one.known, one.bound, strict=True)
+    ]
+    for name, run in itertools.groupby(zip(names, one.powers.tolist(), strict=True), key=lambda pair: pair[0]):
+        powers = [power for _, power in run]
+        if name and len(powers) >= 3:
+            middle = 2 + 0.1 * np.sinh(np.mean(np.arcsinh((np.array([powers[0], powers[-1]]) - 2) / 0.1)))
+            ax.text(middle, MET * 1.6, name, fontsize=6.5, color=draw.GREEN, ha="center", va="bottom")
+
+
 def _loss_panel(ax: Axes, one: Packed) -> None:
-    _range(ax, one, one.loss)
-    ax.plot(one.powers, [each.loss for each in one.known], lw=0.9, color=draw.GREEN)
-    ax.plot(one.powers, np.nanmin(one.loss, axis=1), "o", ms=2.5, color=draw.RED, zorder=3)
-    ax.plot(one.powers, one.bound, ls=(0, (4, 2)), lw=0.9, color="black")
-    ax.set_yscale("log")
+    unit = np.array([theory.random_loss(one.n, one.d, q, one.signed) for q in one.powers.tolist()])
+    _range(ax, one, one.loss / unit[:, None])
+    for name, colour in (("moment", draw.BLUE), ("orthoplex", draw.ORANGE)):
+        bound = getattr(theory, f"{name}_bound")
+        values = [bound(one.n, one.d, q) for q in one.powers.tolist()]
+        ax.plot(one.powers, values / unit, ls=(0, (4, 2)), lw=0.8, color=colour)
+    ax.plot(one.powers, one.bound / unit, ls=(0, (4, 2)), lw=0.9, color="black")
+    for k, colour in ((1, draw.PURPLE), (one.d, draw.SKY)):
+        estimate = np.array([theory.jl_estimate(one.n, one.d, k, q) for q in one.powers.tolist()])
+        ax.plot(one.powers, estimate / unit, ":", lw=1, color=colour)
+    ax.plot(one.powers, [each.loss for each in one.known] / unit, lw=0.9, color=draw.GREEN)
+    ax.plot(one.powers, np.nanmin(one.loss, axis=1) / unit, "o", ms=2.5, color=draw.RED, zorder=3)
+    ax.set_ylim(0, 1.6)
     _power_axis(ax, one)
 
 
@@ -347,7 +404,6 @@ def _pairs_panel(ax: Axes, one: Packed) -> None:
     between = [_pairs_between(V) for V in one.at_best(one.V)]
     ax.plot(one.powers, between, "x", ms=4.5, mew=0.9, color=draw.GREEN, zorder=2.2)
     ax.plot(one.powers, one.at_best(one.pairs), "o-", ms=2.2, lw=0.9, color=draw.RED, zorder=2)
-    _power_axis(ax, one)
     lines = {
         "most": theory.max_orthogonal_pairs(one.n, one.d),
         "$k=d$": theory.tegum_orthogonal_pairs(one.n, one.d),
@@ -355,6 +411,7 @@ def _pairs_panel(ax: Axes, one: Packed) -> None:
     }
     ax.set_ylim(-0.04 * lines["most"], 1.1 * lines["most"])
     draw.levels(ax, list(lines.values()), list(lines))
+    _power_axis(ax, one)
 
 
 def _pairs_between(V: np.ndarray) -> int:
@@ -372,17 +429,20 @@ def _winner_panel(ax: Axes, one: Packed, power: float) -> None:
     shown = np.abs(cosines(V)) + np.eye(one.n)
     ax.imshow(shown[np.ix_(order, order)], cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
     ax.set(xticks=[], yticks=[])
-    name, _, count = basins(one, power)[0]
-    ax.set_title(f"power {power:g}: {name}\n{count} of {len(one.seeds)}", fontsize=6.5)
+    for spine in ax.spines.values():
+        spine.set_visible(True)
+    count = sum(count for _, loss, count in basins(one, power) if loss == basins(one, power)[0][1])
+    ax.set_title(f"{basin_name(V, one.signed)}\n{count} of {len(one.seeds)} restarts", fontsize=6)
 
 
 def _basin_panel(ax: Axes, one: Packed, power: float) -> None:
     found = basins(one, power)
-    shown = found[:4]
-    rest = sum(count for _, _, count in found[4:])
-    rows = [(name, count) for name, _, count in shown] + ([(f"{len(found) - 4} others", rest)] if rest else [])
-    for place, (name, count) in enumerate(rows):
-        colour = "0.85" if place >= 4 else "#F2B79C" if place == 0 else "#B9D6E8"
+    rows = [(found[0][0], found[0][2], "#F2B79C")]
+    least = found[0][1]
+    rows += [(f"{name}, +{100 * (loss / least - 1):.2g} %", count, "#B9D6E8") for name, loss, count in found[1:4]]
+    if len(found) > 4:
+        rows.append((f"{len(found) - 4} others", sum(count for _, _, count in found[4:]), "0.85"))
+    for place, (name, count, colour) in enumerate(rows):
         ax.barh(place, count, color=colour, height=0.85)
         ax.text(0.3, place, name, fontsize=5.5, va="center", ha="left")
     ax.set(yticks=[], ylim=(4.6, -0.6), xlim=(0, len(one.seeds)))
@@ -391,18 +451,143 @@ def _basin_panel(ax: Axes, one: Packed, power: float) -> None:
 
 # ------------------------------------------------------------------------------------------------------------- findings
 
+
+def bounds_hold(even: Swept, signed: Swept) -> list[Finding]:
+    """No packing lies below a bound: losses of the stored vectors, in float64, so only the bounds' own rounding counts."""
+    found = [*packed(even), *packed(signed)]
+    deepest = max(float(np.nanmax((one.bound[:, None] - one.loss) / np.maximum(one.loss, 1e-300))) for one in found)
+    cells = sum(int(np.isfinite(one.loss).sum()) for one in found)
+    rounding = max(float(np.nanmax(abs(one.trained - one.loss) / _rounding(one))) for one in found)
+    return [
+        Finding(f"largest (bound - loss) / loss of {cells} packings", f"{deepest:.1e}", "<= 1e-9", deepest <= 1e-9),
+        Finding("error of the loss in training over n (n - 1) power d 2^-24", f"{rounding:.2g}", "<= 1", rounding <= 1),
+    ]
+
+
+def _rounding(one: Packed) -> np.ndarray:
+    """Each of n (n - 1) terms |c|^power moves by at most power times the rounding of a cosine, d products in float32."""
+    return (one.n * (one.n - 1) * one.d * 2.0**-24 * one.powers)[:, None]
+
+
+def bounds_met(even: Swept, signed: Swept) -> list[Finding]:
+    """Where an explicit configuration attains the bound, training finds a packing as good."""
+    answers = []
+    for swept in (even, signed):
+        attained = met = better = points = 0
+        gain = 0.0
+        for one in packed(swept):
+            best, known = np.nanmin(one.loss, axis=1), np.array([each.loss for each in one.known])
+            attains = known <= one.bound * (1 + 1e-9)
+            attained += int(attains.sum())
+            met += int((attains & (best <= one.bound * (1 + MET))).sum())
+            points += len(best)
+            better += int((best < known * (1 - MET)).sum())
+            gain = max(gain, float(np.max(1 - best / known)))
+        kind = "signed" if one.signed else "even"
+        what = f"{kind} loss: bound met to {MET:g} by the best restart where a known configuration attains it"
+        answers.append(Finding(what, f"{met} of {attained}", f"{attained} of {attained}", met == attained))
+        what = f"{kind} loss: training below the best known configuration by more than {MET:g} (largest gain)"
+        answers.append(Finding(what, f"{better} of {points} ({100 * gain:.0f} %)", "-", None))
+    return answers
+
+
+def switch(even: Swept, signed: Swept) -> list[Finding]:
+    """Where the best restart leaves d factors and reaches one, against the Johnson-Lindenstrauss estimate's switch."""
+    answers = []
+    for one in [*packed(even), *packed(signed)]:
+        k = one.at_best(one.factors)
+        split = np.flatnonzero(k == one.d)
+        whole = np.flatnonzero(k > 1)
+        last = one.powers[split[-1]] if len(split) else np.nan
+        first = one.powers[whole[-1] + 1 :][:1]
+        estimate = theory.jl_switch(one.n, one.d)
+        what = f"{one.size}{', signed' if one.signed else ''}: last power with d factors, first with one"
+        expected = f"estimate {estimate:.3g}" if np.isfinite(estimate) else "estimate never"
+        measured = f"{last:g}, {first[0]:g}" if len(first) else f"{last:g}, none"
+        holds = bool(last <= estimate <= first[0]) if len(first) else bool(estimate >= last)
+        answers.append(Finding(what, measured, expected, None if one.signed else holds))
+    return answers
+
+
+def one_factor_above_two(even: Swept, signed: Swept) -> Finding:
+    """Above power 2 no minimum with interference splits: turn one vector of a crowded factor by a small angle e towards
+    another factor; its own interference falls by (power/2) e² of itself, the new one is of order e^power."""
+    most = 0
+    cells = 0
+    for one in [*packed(even), *packed(signed)]:
+        if one.n > (2 * one.d if one.signed else one.d):
+            above = one.powers > 2
+            counts = one.factors[above][np.isfinite(one.loss[above])]
+            most, cells = max(most, int(counts.max(initial=0))), cells + counts.size
+    return Finding(f"most factors in any of {cells} restarts above power 2", str(most), "1", most == 1)
+
+
+def between_one_and_d(even: Swept, signed: Swept) -> list[Finding]:
+    """Numbers of factors strictly between 1 and d that are best at some power."""
+    answers = []
+    for one in [*packed(even), *packed(signed)]:
+        k = one.at_best(one.factors)
+        seen = [f"{count} at {power:g}" for power, count in zip(one.powers, k, strict=True) if 1 < count < one.d]
+        what = f"{one.size}{', signed' if one.signed else ''}: best number of factors between 1 and d"
+        expected, holds = "estimate: none", None if one.signed else not seen
+        if one.n == one.d + 1 and not one.signed:
+            staircase = np.array([_staircase(one.d, power) for power in one.powers])
+            what, expected = f"{what}; all {len(k)} powers as proved", "staircase 1.58 < power < 2 (Xu & Xu 2021)"
+            holds = bool(np.all(k == staircase))
+        answers.append(Finding(what, ", ".join(seen) or "none", expected, holds))
+    return answers
+
+
+def _staircase(d: int, power: float) -> int:
+    """d - k + 1 for the k of least (k + 1) k^(1 - power): a k-simplex, and d - k vectors orthogonal to it."""
+    k = np.arange(1, d + 1)
+    return int(d - np.argmin((k + 1) * k ** (1.0 - power)))
+
+
+def pairs_bounded(even: Swept, signed: Swept) -> list[Finding]:
+    """Orthogonal pairs against the extremal bound, and how clearly pairs are orthogonal or not."""
+    found = [*packed(even), *packed(signed)]
+    share = max(float(np.max(one.pairs / theory.max_orthogonal_pairs(one.n, one.d))) for one in found)
+    reached = sum(bool(np.any(one.pairs == theory.max_orthogonal_pairs(one.n, one.d))) for one in found)
+    best = [(one, np.max(np.where(one.powers > 2, one.at_best(one.pairs), 0))) for one in found if not one.signed]
+    sets = [one.size for one, pairs in best if pairs >= theory.overlapping_sets_pairs(one.n, one.d)]
+    undecided = max(_undecided(one) for one in found)
+    return [
+        Finding("orthogonal pairs over the extremal bound, largest of all restarts", f"{share:g}", "<= 1", share <= 1),
+        Finding("sizes at which some restart reaches the extremal bound", f"{reached} of {len(found)}", "-", None),
+        Finding(
+            "sizes at which one factor has the n (d - 1) pairs of overlapping sets",
+            ", ".join(sets) or "none",
+            "-",
+            None,
+        ),
+        Finding(
+            f"even and signed loss, power other than 2: most pairs of a size with |cos| within a factor 10 of {TOLERANCE:g}",
+            f"{100 * undecided:.1f} %",
+            "-",
+            None,
+        ),
+    ]
+
+
+def _undecided(one: Packed) -> float:
+    size = np.abs(cosines(one.V[one.powers != 2]))
+    near = (size > TOLERANCE / 10) & (size < TOLERANCE * 10)
+    return float(near.sum() / (size.shape[0] * size.shape[1] * one.n * (one.n - 1)))
+
+
 experiment = Experiment(
     question="How many orthogonal subspaces minimise the interference of n vectors in d dimensions?",
     source="Jermyn 2022, on tegum products; bounds and configurations: toymodels.theory.tegum",
     sweeps=sweeps,
     figures=[
         factors,
-        loss_over_bound,
-        losses_against_power,
+        excess_over_bound,
+        loss_against_power,
         orthogonal_pairs,
         signed_loss,
         winners,
         basin_frequencies,
     ],
-    findings=[],
+    findings=[bounds_hold, bounds_met, switch, one_factor_above_two, between_one_and_d, pairs_bounded],
 )
