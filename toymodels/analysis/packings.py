@@ -9,7 +9,7 @@ from toymodels.arrays import Array, Bool, Float, Int
 
 
 def cosines(V: Float[Array, "*cells vectors dim"]) -> Float[np.ndarray, "*cells vectors vectors"]:
-    """cos_ij = V_i . V_j / |V_i| |V_j|; 0 on the diagonal, which is no pair, and for a zero row, which has no cosine."""
+    """cos_ij = V_i . V_j / |V_i| |V_j|; 0 on the diagonal, which is no pair, and for a zero row."""
     rows = np.asarray(V, np.float64)
     top = np.abs(rows).max(axis=-1, keepdims=True)
     rows = rows / np.where(top > 0, top, 1)  # so that squares stay in range
@@ -30,23 +30,30 @@ def losses(
         raise ValueError(f"power={exponent.min():g}: the exponent of an interference loss is finite and at least 1")
     found = cosines(V)
     size = np.maximum(found, 0) if signed else np.abs(found)
-    return np.sum(size ** exponent[..., None, None], axis=(-2, -1))
+    return np.asarray(np.sum(size ** exponent[..., None, None], axis=(-2, -1)))
 
 
 def orthogonal_pair_counts(V: Float[Array, "*cells vectors dim"], tol: float) -> Int[np.ndarray, "*cells"]:
     """Number of ordered pairs i != j with |cos_ij| <= tol of each cell; pairs with a zero row do not count."""
     alive = np.any(np.asarray(V) != 0, axis=-1)
     pair = alive[..., :, None] & alive[..., None, :] & ~np.eye(alive.shape[-1], dtype=bool)
-    return np.sum((np.abs(cosines(V)) <= _fraction(tol)) & pair, axis=(-2, -1))
+    return np.asarray(np.sum((np.abs(cosines(V)) <= _fraction(tol)) & pair, axis=(-2, -1)))
 
 
 def orthogonal_factor_counts(V: Float[Array, "*cells vectors dim"], tol: float) -> Int[np.ndarray, "*cells"]:
-    """Connected components of the pairs with |cos_ij| > tol of each cell: orthogonal factors. Zero rows do not count."""
+    """Connected components of the pairs with |cos_ij| > tol of each cell: orthogonal factors, zero rows aside."""
     alive = np.any(np.asarray(V) != 0, axis=-1)
     reached = _reachable(np.abs(cosines(V)) > _fraction(tol))
     # A component is counted once, at its first vector.
     earlier = np.any(np.tril(reached, -1), axis=-1)
-    return np.sum(alive & ~earlier, axis=-1)
+    return np.asarray(np.sum(alive & ~earlier, axis=-1))
+
+
+def between_factor_pair_counts(V: Float[Array, "*cells vectors dim"], tol: float) -> Int[np.ndarray, "*cells"]:
+    """Number of ordered pairs in different components of |cos_ij| > tol: n^2 - sum_f n_f^2, zero rows aside."""
+    alive = np.any(np.asarray(V) != 0, axis=-1)
+    reached = _reachable(np.abs(cosines(V)) > _fraction(tol))
+    return np.asarray(np.sum(~reached & alive[..., :, None] & alive[..., None, :], axis=(-2, -1)))
 
 
 def _reachable(edge: Bool[np.ndarray, "*cells vectors vectors"]) -> Bool[np.ndarray, "*cells vectors vectors"]:

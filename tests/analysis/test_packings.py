@@ -1,0 +1,83 @@
+"""Measures of many packings at once, against those of one packing in `theory` and `geometry`."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ortho_group
+
+from toymodels.analysis import packings
+from toymodels.analysis.geometry import orthogonal_pairs
+from toymodels.theory import tegum
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def product(rng, scale=True):
+    """Nine vectors: three orthogonal factors of 4, 3 and 2 vectors in 2, 1 and 1 dimensions, rotated and shuffled."""
+    V = tegum.tegum_product(rng.normal(size=(4, 2)), rng.normal(size=(3, 1)), rng.normal(size=(2, 1)))
+    V = rng.permutation(V @ ortho_group.rvs(4, random_state=rng))
+    return V * np.exp(rng.normal(size=(9, 1))) if scale else V
+
+
+@given(seeds, st.floats(1, 8), st.booleans())
+def test_losses_are_those_of_one_packing(seed, power, signed):
+    V = np.random.default_rng(seed).normal(size=(3, 5, 4))
+    expected = [float(tegum.interference_loss(v, power, signed)) for v in V]
+    np.testing.assert_allclose(packings.losses(V, power, signed), expected, rtol=1e-12)
+
+
+@given(seeds)
+def test_losses_take_a_power_for_each_cell_and_see_directions_only(seed):
+    rng = np.random.default_rng(seed)
+    V, powers = rng.normal(size=(2, 3, 6, 4)), np.array([[1.0], [2.5]])
+    turned = np.exp(rng.normal(size=(2, 3, 6, 1))) * V @ ortho_group.rvs(4, random_state=rng)
+    rows = [packings.losses(V[0], 1.0), packings.losses(V[1], 2.5)]
+    np.testing.assert_allclose(packings.losses(turned, powers), rows, rtol=1e-10)
+
+
+@given(seeds)
+def test_factors_and_pairs_of_a_planted_tegum_product(seed):
+    V = product(np.random.default_rng(seed))
+    tol = 1e-9  # rounding of a rotation is about 1e-15 of a cosine
+    stacked = np.stack([V, V])
+    assert packings.orthogonal_factor_counts(stacked, tol).tolist() == [3, 3] == [tegum.orthogonal_factors(V, tol)] * 2
+    assert packings.between_factor_pair_counts(stacked, tol).tolist() == [tegum.factor_orthogonal_pairs([4, 3, 2])] * 2
+    assert packings.orthogonal_pair_counts(stacked, tol).tolist() == [int(orthogonal_pairs(V, tol))] * 2
+
+
+@given(seeds, st.floats(0, 0.99))
+def test_counts_agree_with_those_of_one_packing_at_any_tolerance(seed, tol):
+    V = np.random.default_rng(seed).normal(size=(4, 7, 3))
+    assert packings.orthogonal_factor_counts(V, tol).tolist() == [tegum.orthogonal_factors(v, tol) for v in V]
+    assert packings.orthogonal_pair_counts(V, tol).tolist() == [int(orthogonal_pairs(v, tol)) for v in V]
+    assert np.all(packings.between_factor_pair_counts(V, tol) <= packings.orthogonal_pair_counts(V, tol))
+
+
+def test_a_chain_is_one_factor():
+    """Neighbours interfere, all others do not: the longest path there is among 33 vectors."""
+    V = np.eye(34)[:33] + np.eye(34)[1:]
+    assert packings.orthogonal_factor_counts(V, 0.1) == 1
+    assert packings.orthogonal_pair_counts(V, 0.1) == 33 * 32 - 2 * 32
+    assert packings.between_factor_pair_counts(V, 0.1) == 0
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_zero_rows_and_extreme_scales(scale):
+    V = scale * np.array([[1.0, 0], [0, 1], [0, 0]])
+    assert packings.losses(V, 1.0) == 0
+    assert packings.orthogonal_factor_counts(V, 0.1) == 2
+    assert packings.orthogonal_pair_counts(V, 0.1) == packings.between_factor_pair_counts(V, 0.1) == 2
+    assert packings.losses(scale * np.ones((2, 3)), 3.0) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("power", [0.5, np.inf, np.nan])
+def test_powers_below_one_are_refused(power):
+    with pytest.raises(ValueError, match="at least 1"):
+        packings.losses(np.eye(2), power)
+
+
+@pytest.mark.parametrize("count", ["orthogonal_factor_counts", "orthogonal_pair_counts", "between_factor_pair_counts"])
+def test_tolerances_lie_below_one(count):
+    with pytest.raises(ValueError, match="tolerance"):
+        getattr(packings, count)(np.eye(2), 1.0)
