@@ -125,7 +125,7 @@ def _as_number(value: Any, hint: type) -> float | int:
     except OverflowError:
         raise TypeError from None
     # No larger than the float32 or int32 that it is trained with.
-    if not abs(number) <= np.finfo(np.float32).max:
+    if not abs(number) <= float(np.finfo(np.float32).max):
         raise TypeError
     if hint is float:
         return number

@@ -1,0 +1,208 @@
+"""Samples have the marginals and moments that a distribution states, to what that many samples can tell."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toymodels.data import Anticorrelated, Constant, Correlated, Exponential, Noisy, OneSparse, Sparse, Uniform, observe
+from toymodels.laws import Geometric, PowerLaw
+
+BATCH = 20_000
+NATS = 20.0
+"""Every bound below fails with probability e^-NATS or less for one number."""
+
+few = jax.jit(lambda data, key: data.sample(key, 64))
+draw = jax.jit(lambda data, key: data.sample(key, BATCH))
+moments = jax.jit(lambda data: (data.marginals(), data.mean(), data.second_moment()))
+draw_and_state = jax.jit(lambda data, key: (observe(data, key, BATCH), moments(data)))
+
+probabilities = st.floats(0.003, 1)
+seeds = st.integers(0, 2**31 - 1)
+
+
+def laws_of_p(kind: str, p: float, q: float) -> Any:
+    """The four ways to say the probabilities of four features."""
+    return {
+        "one": p,
+        "geometric": Geometric(q, p),
+        "power": PowerLaw(3 * q, p),
+        "each": (p, q, p * q, 1.0),
+    }[kind]
+
+
+def value_law(kind: str, a: float, b: float) -> Any:
+    return {"uniform": Uniform(-a, b), "constant": Constant(a - b), "exponential": Exponential(b)}[kind]
+
+
+def means_agree(samples: np.ndarray, expected: Any, bound: float) -> None:
+    """Empirical Bernstein (Maurer & Pontil 2009): |mean - E| <= s sqrt(2 L / N) + 7 bound L / (3 (N - 1)), L = ln(2/δ).
+
+    `bound` is the range of the samples; the last term is the rounding of a float32 sum and of the stated moment.
+    """
+    samples = samples.astype(float)
+    allowed = samples.std(axis=0) * np.sqrt(2 * NATS / BATCH) + 7 * bound * NATS / (3 * (BATCH - 1)) + 1e-5 * bound
+    assert (np.abs(samples.mean(axis=0) - np.asarray(expected)) <= allowed).all()
+
+
+def states_its_moments(data: Any, seed: int) -> None:
+    (observed, clean), (on_probability, mean, second) = jax.tree.map(
+        np.asarray, draw_and_state(data, jax.random.key(seed))
+    )
+    range_ = max(np.abs(observed).max(), 1e-6)
+    means_agree(clean != 0, on_probability, 1)
+    means_agree(observed, mean, range_)
+    means_agree(observed[:, :, None] * observed[:, None, :], second, 2 * range_**2)
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(["one", "geometric", "power", "each"]),
+    st.sampled_from(["uniform", "constant", "exponential"]),
+    probabilities,
+    st.floats(0.2, 1),
+    st.floats(0, 2),
+    st.floats(2.1, 4),
+    seeds,
+)
+def test_sparse_moments(kind: str, values: str, p: float, q: float, a: float, b: float, seed: int) -> None:
+    states_its_moments(Sparse(4, laws_of_p(kind, p, q), value_law(values, a, b)), seed)
+
+
+@given(st.sampled_from(["uniform", "constant"]), st.floats(0, 2), st.floats(2.1, 4), seeds)
+def test_one_sparse_moments(values: str, a: float, b: float, seed: int) -> None:
+    data = OneSparse(4, value_law(values, a, b))
+    states_its_moments(data, seed)
+    assert (np.count_nonzero(draw(data, jax.random.key(seed)), axis=1) == 1).all()
+
+
+@given(probabilities, st.floats(0, 2), st.floats(2.1, 4), seeds)
+def test_correlated_sets_are_on_together(p: float, a: float, b: float, seed: int) -> None:
+    data = Correlated(2, 3, p, Uniform(-a, b))
+    states_its_moments(data, seed)
+    on = np.asarray(draw(data, jax.random.key(seed))).reshape(BATCH, 2, 3) != 0
+    assert (on.all(axis=2) == on.any(axis=2)).all()
+
+
+@given(st.floats(0.003, 1 / 3), st.floats(0, 2), st.floats(2.1, 4), seeds)
+def test_of_anticorrelated_sets_at_most_one_is_on(p: float, a: float, b: float, seed: int) -> None:
+    """p is a member's, up to p = 1 / size, where exactly one is on; `of_set` takes the set's."""
+    data = Anticorrelated(2, 3, p, Uniform(-a, b))
+    states_its_moments(data, seed)
+    on = np.asarray(draw(data, jax.random.key(seed))).reshape(BATCH, 2, 3) != 0
+    assert on.sum(axis=2).max() <= 1
+    assert Anticorrelated.of_set(2, 3, 3 * p if 3 * p <= 1 else 1.0).p == pytest.approx(p)
+
+
+def test_a_full_anticorrelated_set_always_has_one_on() -> None:
+    on = np.asarray(draw(Anticorrelated.of_set(2, 3, 1.0), jax.random.key(0))).reshape(BATCH, 2, 3) != 0
+    assert (on.sum(axis=2) == 1).all()
+    assert Anticorrelated(2, 3, 1 / 3 + 1e-8).p > 1 / 3  # rounding of 1 / size is no error
+
+
+@given(probabilities, st.floats(0, 2), st.floats(0.5, 2), seeds)
+def test_noise_is_seen_and_not_learned(p: float, scale: float, b: float, seed: int) -> None:
+    """Observed = clean + N(0, scale²), independent; the clean part is what the clean distribution states."""
+    data = Noisy(Sparse(4, p, Uniform(0, b)), scale)
+    states_its_moments(data, seed)
+    observed, clean = (np.asarray(x, float) for x in draw_and_state(data, jax.random.key(seed))[0])
+    assert np.array_equal(observed, draw(data, jax.random.key(seed)))  # `sample` is what is observed
+    noise = observed - clean
+    bound = scale * 6 + 1e-6
+    means_agree(noise[:, :, None] * noise[:, None, :], scale**2 * np.eye(4), 2 * bound**2)
+    means_agree(noise[:, :, None] * clean[:, None, :], 0, 2 * bound * b)
+
+
+@given(st.floats(0.1, 1), st.floats(0, 1), st.floats(2, 3), seeds)
+def test_values_follow_their_law(p: float, a: float, b: float, seed: int) -> None:
+    """Kolmogorov-Smirnov against scipy's laws; by Massart's inequality a distance sqrt(NATS / 2N) has p < 2 e^-NATS."""
+    for law, reference in (
+        (Uniform(-a, b), scipy.stats.uniform(-a, a + b)),
+        (Exponential(b), scipy.stats.expon(scale=b)),
+    ):
+        for data in (Sparse(4, p, law), Correlated(2, 2, p, law), Anticorrelated(2, 2, p / 2, law), OneSparse(4, law)):
+            x = np.asarray(draw(data, jax.random.key(seed)))
+            values = x[x != 0]
+            distance = scipy.stats.kstest(values, reference.cdf).statistic
+            assert distance <= np.sqrt(NATS / 2 / len(values))
+
+
+@given(st.floats(1e-4, 0.5), st.floats(1, 2), seeds)
+def test_more_probable_features_are_on_where_less_probable_ones_were(p: float, more: float, seed: int) -> None:
+    """Common random numbers: cells that differ in p are paired."""
+    kinds = (
+        partial(Sparse, 4),
+        partial(Correlated, 2, 2),
+        lambda p: Anticorrelated(2, 2, p / 2),
+        lambda p: Noisy(Sparse(4, p), 0.0),
+    )
+    for kind in kinds:
+        few, many = (np.asarray(draw(kind(q), jax.random.key(seed))) != 0 for q in (p, p * more))
+        assert not (few & ~many).any()
+
+
+def test_the_same_key_gives_the_same_draws() -> None:
+    one, other = (draw(Sparse(4, 0.3), jax.random.key(seed)) for seed in (1, 2))
+    assert np.array_equal(one, draw(Sparse(4, 0.3), jax.random.key(1)))
+    assert not np.array_equal(one, other)
+
+
+def test_rare_features_take_all_values() -> None:
+    """At p = 4e-6 a uniform number of 23 bits leaves 34 values, the lowest of them 0."""
+    x = np.asarray(Sparse(64, 4e-6).sample(jax.random.key(0), 2**18))
+    values = x[x != 0]
+    assert abs(len(values) - 67.1) < 6 * np.sqrt(67.1)  # 2^24 draws, Poisson
+    assert len(np.unique(values)) > 0.9 * len(values)
+    assert scipy.stats.kstest(values, "uniform").statistic < np.sqrt(NATS / 2 / len(values))
+
+
+@pytest.mark.parametrize("p", [1.0, 1e-7, 1e-30, 1e-45])
+def test_extreme_probabilities_are_finite(p: float) -> None:
+    """No division by an underflown p, no quantile at 1 - where that of the exponential law is infinite."""
+    law = Exponential()
+    with jax.debug_nans(True):
+        for data in (
+            Sparse(4, p, law),
+            Sparse(4, (p, 1.0, p, 1.0), law),
+            Sparse(80, Geometric(0.1, p), law),
+            Correlated(2, 2, p, law),
+            Anticorrelated(2, 2, p / 2 or p, law),
+            OneSparse(1, law),
+        ):
+            x = few(data, jax.random.key(0))
+            assert x.shape == (64, data.n)
+            assert jnp.isfinite(x).all()
+            if p == 1 and isinstance(data, Sparse) and isinstance(data.p, float):
+                assert (x != 0).all()
+
+
+@given(probabilities, st.floats(-2, 2), st.floats(2.1, 4))
+def test_second_moment_is_a_covariance(p: float, low: float, high: float) -> None:
+    """E[x xᵀ] - E[x] E[x]ᵀ has no negative eigenvalue, beyond rounding; its diagonal is p E[v²]."""
+    law = Uniform(low, high)
+    second = (high**3 - low**3) / (3 * (high - low))
+    for data in (
+        Sparse(4, p, law),
+        OneSparse(4, law),
+        Correlated(2, 2, p, law),
+        Anticorrelated(2, 2, p / 2, law),
+        Noisy(Correlated(2, 2, p, law), 1.0),
+    ):
+        on, mean, moment = (np.asarray(x, float) for x in moments(data))
+        assert np.linalg.eigvalsh(moment - np.outer(mean, mean)).min() >= -1e-5
+        np.testing.assert_allclose(np.diag(moment), on * second + (1 if isinstance(data, Noisy) else 0), rtol=1e-5)
+
+
+def test_sampling_maps_over_cells() -> None:
+    """Under vmap over configs with one key, as in a sweep, each cell draws what it would draw alone."""
+    ps = jnp.asarray([0.1, 0.5, 1.0])
+    key = jax.random.key(3)
+    mapped = jax.vmap(lambda p: jax.tree.unflatten(jax.tree.structure(Sparse(4)), [p, 0.0, 1.0]).sample(key, 32))(ps)
+    for p, x in zip(ps, mapped, strict=True):
+        np.testing.assert_allclose(x, Sparse(4, float(p)).sample(key, 32), rtol=1e-6)
