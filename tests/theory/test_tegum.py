@@ -539,3 +539,15 @@ def test_bad_input_is_one_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("power", "falls"), [(1.5, False), (1.9, False), (2.2, True), (3.0, True)])
+def test_above_power_two_no_tegum_product_is_a_minimum(power, falls):
+    """A vector turned out of its crowded factor towards another gains e^2 and costs e^power: the sign flips at 2."""
+    lines = tegum.polygon(3, lines=True)
+    V = tegum.tegum_product(lines, lines)
+    angle = 1e-3
+    turned = V.copy()
+    turned[0] = np.cos(angle) * V[0] + np.sin(angle) * V[3]
+    change = float(tegum.interference_loss(turned, power)) - float(tegum.interference_loss(V, power))
+    assert (change < 0) == falls

@@ -595,6 +595,10 @@ def jl_switch(n: Count, d: Count) -> float:
 
     Above 2, which it approaches as ln d outgrows the logarithms' ratio. inf where k = d is never worse: d = 1, n <= d
     (no interference at k = n), or d ln(n/d) <= ln n (few more vectors than dimensions).
+
+    Exact minima switch no later than at 2: at a larger power none with interference has two orthogonal factors. Turn a
+    vector of a crowded factor by a small angle e towards another one: its own interference falls by power e^2 / 2 of
+    itself, the new one is of order e^power.
     """
     n, d = _count(n=n, d=d)
     if d == 1 or n <= d:
