@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from toymodels import Axis, Choice, Record, Run, Sweep, census, draw, usable
 from toymodels.analysis.dynamics import Shelf, jumps, shelf
 from toymodels.analysis.geometry import (
+    LocalExcess,
     TegumFactors,
     dimensions_per_feature,
     feature_dimensionality,
@@ -54,7 +55,7 @@ def sweeps(scale: Scale) -> dict[str, Sweep]:
         "shelf": _shelf(*((20, 4) if tiny else (400, 30) if full else (100, 10)), scale),
         "levels": _levels(*((20, 4) if tiny else (400, 30) if full else (100, 10)), scale),
         "widths": _widths(scale),
-        "losses": _losses(steps=200 if tiny else 3000),
+        "losses": _losses(steps=200 if tiny else 2000),
     }
 
 
@@ -109,7 +110,7 @@ def _shelf(n: int, m: int, scale: Scale) -> Sweep:
 
 def _levels(n: int, m: int, scale: Scale) -> Sweep:
     base = _base(n, m, scale)
-    problem = Supervised(Sparse(n, p=0.25), Tied(m))
+    problem = Supervised(Sparse(n, p=0.32), Tied(m))
     watched = Record(100, 100, linear=True, examples=1024)
     seeds = range(2 if scale == "tiny" else 8)
     return Sweep(
@@ -152,7 +153,7 @@ def _losses(steps: int) -> Sweep:
     )
 
 
-# -------------------------------------------------------------------------------------------------------- what was found
+# ------------------------------------------------------------------------------------------------------- what was found
 
 
 def final_weights(swept: Swept, **labels: object) -> np.ndarray:
@@ -255,8 +256,8 @@ def phase_of(W: np.ndarray) -> str:
 
 
 def phase_diagram(phases: Swept) -> Figure:
-    """Two features in one dimension: what the trained model keeps (left, best of all seeds by exact expected loss), what
-    is optimal (middle), and how far the best trained model is above the optimum (right). Lines: where superposition
+    """Two features in one dimension: what the trained model keeps (left, best of all seeds by exact loss), what is
+    optimal (middle), and how far the best trained model is above the optimum (right). Lines: where superposition
     starts to win without bias (dotted), with the best bias at unit norm (dashed), with everything optimised (solid)."""
     optima, trained, _ = two_feature_optima(phases)
     p, ratio = phases.data.p.values, phases.data.ratio.values.astype(float)
@@ -280,16 +281,8 @@ def phase_diagram(phases: Swept) -> Figure:
 
 
 def _phases_panel(ax: Axes, ratio: np.ndarray, p: np.ndarray, values: np.ndarray, title: str) -> None:
-    ax.pcolormesh(
-        ratio,
-        p,
-        values,
-        cmap=ListedColormap(list(PHASES.values())),
-        norm=BoundaryNorm(np.arange(6) - 0.5, 5),
-        shading="nearest",
-        rasterized=True,
-    )
-    limits = (ax.get_xlim(), ax.get_ylim())
+    colours, norm = ListedColormap(list(PHASES.values())), BoundaryNorm(np.arange(len(PHASES) + 1) - 0.5, len(PHASES))
+    ax.pcolormesh(_log_edges(ratio), _log_edges(p), values, cmap=colours, norm=norm, rasterized=True)
     line = np.geomspace(p.min(), p.max(), 60)
     for boundary, dash in (
         (theory.boundary_without_bias, ":"),
@@ -299,7 +292,14 @@ def _phases_panel(ax: Axes, ratio: np.ndarray, p: np.ndarray, values: np.ndarray
         r = np.asarray(boundary(line))
         for side in (r, 1 / r):
             ax.plot(side, line, dash, color="black", lw=0.9)
-    ax.set(xscale="log", yscale="log", xlim=limits[0], ylim=limits[1], xlabel="relative importance", title=title)
+    ax.set(xscale="log", yscale="log", xlabel="relative importance", title=title)
+    ax.set(xlim=_log_edges(ratio)[[0, -1]], ylim=_log_edges(p)[[0, -1]])
+
+
+def _log_edges(centres: np.ndarray) -> np.ndarray:
+    """Edges of cells whose centres are evenly spaced in the logarithm."""
+    half = np.sqrt(centres[1] / centres[0])
+    return np.append(centres / half, centres[-1] * half)
 
 
 def dimensions_per_feature_by_sparsity(shelf: Swept, widths: Swept) -> Figure:
@@ -314,7 +314,7 @@ def dimensions_per_feature_by_sparsity(shelf: Swept, widths: Swept) -> Figure:
     found = found_shelf(shelf)
     if np.isfinite(found.start):
         left.axvspan(*np.exp([found.start, found.stop]), color=draw.ORANGE, alpha=0.25, lw=0)
-    left.set(xscale="log", xlabel="$1/p$", ylabel="dimensions per feature $D^*$", ylim=(0, 1.1))
+    left.set(xscale="log", xlabel="$1/p$", ylabel="dimensions per feature $D^*$", ylim=(0, 1.45))
     draw.levels(left, [1, 0.5], ["one each", "pairs"])
     draw.excluded(left, left_out(shelf))
     D = dimensions(final_weights(widths))
@@ -331,16 +331,16 @@ def dimensions_per_feature_by_sparsity(shelf: Swept, widths: Swept) -> Figure:
             )
     right.set(xscale="log", xlabel="$1/p$")
     draw.levels(right, [1, 0.5], ["", ""])
-    right.legend(ncols=2, fontsize=6.5)
+    right.legend(fontsize=6.5, loc="upper right")
     draw.excluded(right, left_out(widths))
     draw.panel_labels([left, right])
     return figure
 
 
 def feature_dimensionalities(shelf: Swept) -> Figure:
-    """Dimensionality D_i of every feature of every seed against 1/p (left), with the values of regular polytopes. Right:
-    for the same features, counts within 0.01 of each value against what the neighbourhood predicts; one value a factor,
-    since the members of a factor share theirs. Numbers: p-values of the excess."""
+    """Dimensionality D_i of every feature of every seed against 1/p (left), with the values of regular polytopes.
+    Right: for the same models, counts within 0.01 of each value against what the neighbourhood predicts; one value a
+    factor, since the members of a factor share theirs. Numbers: p-values of the excess."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.8), width_ratios=(1.7, 1))
     W = final_weights(shelf)
     x = 1 / shelf.data.p.values
@@ -369,7 +369,7 @@ def feature_dimensionalities(shelf: Swept) -> Figure:
     return figure
 
 
-def polytope_excess(shelf: Swept):  # noqa: ANN201 - a LocalExcess
+def polytope_excess(shelf: Swept) -> LocalExcess:
     """Local excess at the polytope values, one mean dimensionality a factor of two features or more."""
     values = [
         factor.dimensionality / factor.size
@@ -381,9 +381,9 @@ def polytope_excess(shelf: Swept):  # noqa: ANN201 - a LocalExcess
 
 
 def factor_counts(shelf: Swept) -> Figure:
-    """Orthogonal factors of trained models against 1/p, by kind, means over seeds. Dashed: all m dimensions in factors of
-    one dimension each, as dense features (one feature each) and antipodal pairs predict. Factors are found at a cosine
-    of 0.1; small features are left out."""
+    """Orthogonal factors of trained models against 1/p, by kind, means over seeds. Dashed: all m dimensions in factors
+    of one dimension each, as dense features (one feature each) and antipodal pairs predict. Factors are found at a
+    cosine of 0.1; small features are left out."""
     kinds = ("point", "digon", "triangle", "other")
     m = shelf.run(p=shelf.data.p.values[0], seed=shelf.data.seed.values[0]).problem.model.m
     figure, ax = plt.subplots(figsize=(draw.COLUMN, 2.5))
@@ -407,8 +407,9 @@ def _kinds(found: TegumFactors, kinds: Sequence[str]) -> Counter[str]:
 
 
 def polygons_reached(polygons: Swept) -> Figure:
-    """One active feature at a time, two dimensions. Top: the best seed for each number of features k, beside the regular
-    k-gon of least loss (grey). Bottom: how often each geometry was reached, all seeds, with 95 % Wilson intervals."""
+    """One active feature at a time, two dimensions. Top: the best seed for each number of features k, beside the
+    regular k-gon of least loss (grey). Bottom: how often each geometry was reached, all seeds, with 95 % Wilson
+    intervals."""
     sides = polygons.data.k.values
     figure, axes = plt.subplots(2, len(sides), figsize=(draw.PAGE * len(sides) / 3 + 1, 4.2), squeeze=False)
     for column, k in enumerate(sides):
@@ -453,15 +454,19 @@ def census_of(polygons: Swept, k: int) -> Counter[str]:
 
 
 def energy_levels(levels: Swept) -> Figure:
-    """Dimensionality D_i(t) of every feature of one seed (top) above the loss of all seeds (bottom): features drop in and
-    out, and settle on levels. Dots: jumps, detected in each D_i(t) by itself."""
+    """Dimensionality D_i(t) of every feature of one seed (top) above the loss of all seeds (bottom): features drop
+    out or rise, and settle on levels. Dots: jumps, detected in each D_i(t) by itself."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(draw.PAGE, 3.8), sharex=True, height_ratios=(2, 1))
     steps, D = dimensionality_over_time(levels, int(levels.data.seed.values[0]))
     draw.trajectories(top, steps, D.T, jumps(steps, D.T, size=0.15), log_steps=False)
-    draw.levels(top, [1, 0.5], ["1", "1/2"])
+    for line in top.lines[:-1]:
+        line.set_alpha(0.4)
+    top.set_ylim(-0.02, 0.72)
+    draw.levels(top, [2 / 3, 1 / 2, 2 / 5], ["triangle", "digon", "pentagon"])
     curves = levels.data.objective.transpose("seed", "step").values
-    draw.loss_curves(bottom, levels.data.step.values, curves, log_steps=False)
-    bottom.set(xlabel="step")
+    draw.loss_curves(bottom, levels.data.step.values, curves, log_steps=False, log_loss=False)
+    top.set_xlabel("")
+    bottom.set(xlabel="step", ylabel="loss, all seeds")
     draw.panel_labels([top, bottom])
     return figure
 
@@ -474,7 +479,7 @@ def dimensionality_over_time(levels: Swept, seed: int) -> tuple[np.ndarray, np.n
 
 def losses_and_models(losses: Swept) -> Figure:
     """W Wᵀ (for the untied model, decoder times encoder transposed) of the best seed by its own objective, under other
-    losses and other models, dense features above and sparse ones below."""
+    losses and other models, dense features above and sparse ones below; each panel relative to its largest entry."""
     kinds, probabilities = losses.data.kind.values, losses.data.p.values
     figure, axes = plt.subplots(len(probabilities), len(kinds), figsize=(draw.PAGE, 2.4), sharex=True, sharey=True)
     for column, kind in enumerate(kinds):
@@ -482,16 +487,15 @@ def losses_and_models(losses: Swept) -> Figure:
             cell = losses.data.sel(kind=kind, p=p, seed=best_seed(losses, kind=kind, p=p)).isel(snapshot=-1)
             W = cell.W.values
             encoder = cell.encoder.values if kind == "untied" else W
-            ax = axes[row, column]
-            mesh = ax.pcolormesh(W @ encoder.T, cmap="RdBu_r", vmin=-1.2, vmax=1.2, rasterized=True)
-            ax.set(aspect="equal", xticks=[], yticks=[])
-            ax.invert_yaxis()
+            ax, product = axes[row, column], W @ encoder.T
+            mesh = ax.pcolormesh(product / np.abs(product).max(), cmap="RdBu_r", vmin=-1, vmax=1, rasterized=True)
+            ax.set(aspect="equal", xticks=[], yticks=[], ylim=(len(W), 0))
             if row == 0:
                 ax.set_title(kind, fontsize=7)
             if column == 0:
                 ax.set_ylabel(f"$p={p:g}$")
     figure.supxlabel("feature (input)", fontsize=8)
-    figure.colorbar(mesh, ax=axes, label="$W W^\\mathsf{T}$", aspect=20, extend="both")
+    figure.colorbar(mesh, ax=axes, label="$W W^\\mathsf{T}$ / largest", aspect=20)
     return figure
 
 
@@ -545,7 +549,8 @@ def shelf_near_one_half(shelf: Swept) -> Finding:
     flanks = min(abs(found.left_slope), abs(found.right_slope))
     return Finding(
         f"shelf of D* near 1/2, {shelf.data.seed.size} seeds: |dD*/d ln(1/p)|",
-        f"{abs(found.slope):.3f} for 1/p in {np.exp(found.start):.2f} to {np.exp(found.stop):.2f}, D* = {found.level:.3f}; "
+        f"{abs(found.slope):.3f} for 1/p in {np.exp(found.start):.2f} to {np.exp(found.stop):.2f}, "
+        f"D* = {found.level:.3f}; "
         f"flanks {abs(found.left_slope):.3f}, {abs(found.right_slope):.3f}; found in {found.support:.0%} of resamples",
         "under half of both flanks",
         bool(found.found and abs(found.slope) < flanks / 2),
@@ -558,7 +563,8 @@ def exact_optimum(phases: Swept) -> list[Finding]:
     count = phases.data.seed.size
     return [
         Finding(
-            f"n = 2, m = 1, best of {count}: largest excess over the exact optimum in {int(clear.sum())} of {clear.size} clear cells",
+            f"n = 2, m = 1, best of {count}: largest excess over the exact optimum in the {int(clear.sum())} of "
+            f"{clear.size} cells with a clear winner",
             f"{excess[clear].max():.4f} (median {np.median(excess[clear]):.1e})",
             "at most .02",
             bool(excess[clear].max() <= 0.02),
@@ -579,16 +585,17 @@ def exact_optimum(phases: Swept) -> list[Finding]:
 
 
 def pairs_on_the_shelf(shelf: Swept) -> Finding:
-    found = found_shelf(shelf)
-    inside = (-np.log(shelf.data.p.values) >= found.start - 1e-9) & (-np.log(shelf.data.p.values) <= found.stop + 1e-9)
-    models = [model for row in final_weights(shelf)[inside] for model in row if np.isfinite(model).all()]
-    names = [Counter(factor.polytope for factor in factors_of(model).factors)["digon"] for model in models]
+    """All m dimensions hold one antipodal pair each where D* is nearest to 1/2."""
+    W = final_weights(shelf)
+    place = int(np.nanargmin(np.abs(np.nanmean(dimensions(W), axis=1) - 0.5)))
+    models = [model for model in W[place] if np.isfinite(model).all()]
+    digons = [Counter(factor.polytope for factor in factors_of(model).factors)["digon"] for model in models]
     m = shelf.data.sizes["hidden"]
     return Finding(
-        "digons of a model on the shelf",
-        f"{np.mean(names or [0]):.2f} (mean of {len(names)} models)",
+        f"digons of a model where D* is nearest 1/2 (1/p = {1 / shelf.data.p.values[place]:.2f})",
+        f"{np.mean(digons):.2f} (mean of {len(digons)} models)",
         f"m = {m}",
-        bool(names and np.mean(names) > 0.9 * m),
+        bool(np.mean(digons) > 0.9 * m),
     )
 
 
@@ -606,16 +613,18 @@ def excess_at_polytopes(shelf: Swept) -> list[Finding]:
 
 
 def jumps_between_levels(levels: Swept) -> Finding:
+    """Where every D_i of a converged model ends, and how many jumps it took."""
     counts, ends = [], []
     for seed in levels.data.seed.values:
         steps, D = dimensionality_over_time(levels, int(seed))
-        found = jumps(steps, D.T, size=0.15)
-        counts.append(len(found))
-        ends += [D[-1][D[-1] > 0.1]]
+        counts.append(len(jumps(steps, D.T, size=0.15)))
+        ends.append(D[-1])
     final = np.concatenate(ends)
+    known = np.array([0.0, *polytope_lines().values()])
+    on_line = np.abs(final[:, None] - known).min(axis=1) < 0.01
     return Finding(
-        "jumps of D_i(t) a seed",
-        f"{np.mean(counts):.1f}; features that end within .03 of 1/2 or 1: {np.mean((abs(final - 0.5) < 0.03) | (abs(final - 1) < 0.03)):.2f}",
+        "features that end within .01 of 0 or of a polytope's D",
+        f"{on_line.mean():.3f}, after {np.mean(counts):.1f} abrupt jumps of D_i(t) a seed",
         "",
         None,
     )
@@ -643,6 +652,6 @@ experiment = Experiment(
         excess_at_polytopes,
         jumps_between_levels,
     ],
-    cost="full: n = 400, m = 30, 40 sparsities, 16 seeds and a 50 x 50 phase diagram of 25,000 models; about a day on two "
-    "CPU cores, minutes to an hour on a GPU.",
+    cost="full: n = 400, m = 30, 40 sparsities, 16 seeds and a 50 x 50 phase diagram of 25,000 models: a day or so on "
+    "two CPU cores.",
 )

@@ -23,7 +23,7 @@ WORKING_SET = 12 * 2**20
 """Bytes that a batch of cells may work on, calibrated on CPUs: larger batches fall out of the caches."""
 COMPILE_SECONDS, OVERHEAD_SECONDS, SECONDS_PER_BYTE = 2.0, 10e-6, 0.4e-9
 """What `--dry-run` guesses with, from two CPU cores."""
-NARROWEST, WIDEST = 4, 128
+NARROWEST, WIDEST = 4, 64
 """The fewest and most cells of a batch. With more, padding costs more than is gained; see `batch_shape` for fewer."""
 
 
