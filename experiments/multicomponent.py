@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from scipy.stats import kstest
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw, usable
-from toymodels.analysis.alignment import alignment, bumps, match, span_alignment
+from toymodels.analysis.alignment import alignment, bumps, span_alignment
 from toymodels.analysis.dynamics import Plateau, plateaus
 from toymodels.analysis.statistics import interval, proportion
 from toymodels.config import replace
@@ -50,6 +50,8 @@ NAMES = {
     "l1_5": "$L^{1.5}$",
     "l4": "$L^4$",
 }
+TARGETS = 10_000
+"""The target of seed i is drawn from seed TARGETS + i: never a seed that starts a run."""
 COLOURS = dict(zip([*OPTIMIZERS, *LOSSES], draw.PALETTE[:4] + draw.PALETTE[:5], strict=True))
 
 
@@ -63,15 +65,39 @@ class Size:
     many: int
     steps: int
     long: int
+    slow: int
+    small: Sequence[float]
+    """Step sizes that are compared with the flow; `slow` steps of the smallest see the whole escape."""
     batch: int
     snapshots: int
 
 
-SIZES = {
-    "tiny": Size(n=8, ranks=(1, 8), seeds=2, many=16, steps=200, long=600, batch=16, snapshots=25),
-    "default": Size(n=32, ranks=(1, 2, 10, 32), seeds=16, many=256, steps=2000, long=3000, batch=64, snapshots=80),
-    "full": Size(n=100, ranks=(1, 2, 10, 100), seeds=32, many=1024, steps=20000, long=6000, batch=256, snapshots=120),
-}
+TINY = Size(8, (1, 8), seeds=2, many=16, steps=200, long=600, slow=600, small=(0.04, 0.02), batch=16, snapshots=25)
+DEFAULT = Size(
+    32,
+    (1, 2, 10, 32),
+    16,
+    many=256,
+    steps=2000,
+    long=3000,
+    slow=40_000,
+    small=(1e-3, 5e-4, 2.5e-4),
+    batch=64,
+    snapshots=80,
+)
+FULL = Size(
+    100,
+    (1, 2, 10, 100),
+    32,
+    many=1024,
+    steps=20_000,
+    long=6000,
+    slow=80_000,
+    small=(1e-3, 5e-4, 2.5e-4, 1.25e-4),
+    batch=256,
+    snapshots=120,
+)
+SIZES = {"tiny": TINY, "default": DEFAULT, "full": FULL}
 
 
 def growth_rate(problem: Factorize) -> float:
@@ -92,7 +118,7 @@ def in_natural_units(run: Run) -> Run:
     (Momentum) SGD: lr / growth rate, times 1 - decay for the steps that the memory adds. Adam moves each weight by about
     lr whatever the loss: a tenth of the root mean square entry of the largest component's vectors, sqrt(s_1 / n).
     """
-    run = replace(run, {"problem.target.seed": run.seed + 10_000})
+    run = replace(run, {"problem.target.seed": run.seed + TARGETS})
     optimizer, target = run.optimizer, run.problem.target
     if isinstance(optimizer, Momentum):
         unit = (1 - optimizer.decay) / growth_rate(run.problem)
@@ -137,8 +163,8 @@ def sweeps(scale: Scale) -> dict[str, Sweep]:
             in_natural_units,
         ),
         "flow": Sweep(
-            one,
-            [Axis("lr", "optimizer.lr", [0.08, 0.04, 0.02, 0.01]), Axis("seed", "seed", range(min(size.seeds, 16)))],
+            replace(one, {"steps": size.slow, "problem.scale": 1e-2}),
+            [Axis("lr", "optimizer.lr", size.small), Axis("seed", "seed", range(2 * size.seeds))],
             in_natural_units,
         ),
         "escapes": Sweep(
@@ -203,12 +229,12 @@ def predicted(levels: Swept, ratio: float, scale: float) -> np.ndarray:
     return theory.plateau_levels(singular_values(run), run.problem.rank)
 
 
-def level_errors(levels: Swept, ratio: float, scale: float) -> np.ndarray:
-    """level / theory - 1 of every detected plateau, theory being the nearest predicted level."""
+def level_errors(levels: Swept, ratio: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """level / theory - 1 of every detected plateau of every run, and which of the predicted levels is its nearest."""
     expected = predicted(levels, ratio, scale)
     found = np.array([plateau.level for run in detected(levels, ratio, scale) for plateau in run])
     nearest = np.abs(np.log(found[:, None] / expected)).argmin(1)
-    return found / expected[nearest] - 1
+    return found / expected[nearest] - 1, nearest
 
 
 def staircases(levels: Swept, ratio: float, scale: float) -> np.ndarray:
@@ -245,7 +271,7 @@ def plateaus_and_escapes(levels: Swept) -> Figure:
     for index, scale in enumerate(scales):
         label, colour = f"scale {scale:g}", draw.PALETTE[index]
         for place, ratio in enumerate(ratios):
-            errors = 100 * level_errors(levels, ratio, scale)
+            errors = 100 * level_errors(levels, ratio, scale)[0]
             x = place + 0.25 * (index - 1) + np.linspace(-0.08, 0.08, len(errors))
             axes[1].plot(x, errors, ".", ms=1.5, color=colour, rasterized=True)
         shown = [staircases(levels, ratio, scale) for ratio in ratios]
@@ -277,19 +303,24 @@ def _staircase(ax: Axes, levels: Swept, ratio: float, scale: float) -> None:
     draw.levels(ax, expected, [f"$L_{k}$" for k in range(len(expected))])
 
 
+def _level_finding(levels: Swept, scale: float) -> Finding:
+    errors, of = level_errors(levels, 0.5, scale)
+    middle = np.array([np.median(errors[of == level]) for level in np.unique(of)])
+    shown = staircases(levels, 0.5, scale)
+    single = f"single plateaus: {np.mean(np.abs(errors) <= 0.02):.0%} of {len(errors)} within 2 %"
+    return Finding(
+        f"plateau levels against theory, ratio 1/2, initial scale {scale:g}, {len(shown)} seeds",
+        f"medians of {len(middle)} levels off by up to {np.abs(middle).max(initial=0):.2%}; {single}, "
+        f"worst {np.abs(errors).max(initial=0):.1%}",
+        "medians within 2 %",
+        bool(len(middle) and np.abs(middle).max() <= 0.02),
+    )
+
+
 def level_findings(levels: Swept) -> list[Finding]:
     """Levels where consecutive singular values differ by 2x and the start is small; escapes; how often elsewhere."""
     small = [scale for scale in levels.data.scale.values if scale <= 1e-3]
-    errors = np.concatenate([level_errors(levels, 0.5, scale) for scale in small])
-    shown = np.concatenate([staircases(levels, 0.5, scale) for scale in small])
-    found = [
-        Finding(
-            "plateau levels against theory, ratio 1/2, initial scale <= 1e-3",
-            f"worst of {len(errors)} plateaus {np.abs(errors).max(initial=0):.2%}, all found in {shown.mean():.0%} of runs",
-            "within 2 %",
-            bool(len(errors) and np.abs(errors).max() <= 0.02),
-        )
-    ]
+    found = [_level_finding(levels, scale) for scale in small]
     for scale in small:
         times, laws = component_escapes(levels, 0.5, scale)
         mean = interval(times)
@@ -342,15 +373,14 @@ def escape_samples(escapes: Swept, ratio: float, scale: float) -> tuple[np.ndarr
 
 def flow_and_escape_law(flow: Swept, escapes: Swept) -> Figure:
     """Rank-one learning of a full-rank target. (a) Trained loss (dots) on the exact gradient flow (dashed) from the same
-    start, one colour a step size, first seed; time is step size x step. (b) Largest deviation over time, each seed a
+    start, at the smallest step size, one colour a seed; time is step size x step. (b) Largest deviation over time, each seed a
     dot, against the step size, with a line of slope one. (c) Escape times from the first plateau over seeds, and their
     law over random starts (dashed)."""
     figure, axes = plt.subplots(1, 3, figsize=(draw.PAGE, 2.5))
     worst, lrs = flow_deviations(flow)
-    for index, lr in enumerate(lrs[:: max(1, len(lrs) - 1)]):
-        _on_the_flow(axes[0], flow, lr, draw.PALETTE[index])
-    axes[0].legend(loc="upper right")
-    axes[0].set(xlabel="time $s_1 t$", ylabel="loss", xlim=(0, 20))
+    for seed, colour in zip(flow.data.seed.values[:5], draw.PALETTE, strict=False):
+        _on_the_flow(axes[0], flow, lrs.min(), seed, colour)
+    axes[0].set(xlabel="time $s_1 t$", ylabel="loss")
     axes[1].loglog(np.repeat(lrs[:, None], worst.shape[1], 1), worst, ".", color=draw.BLUE, ms=3)
     axes[1].loglog(lrs, np.median(worst, 1)[-1] * lrs / lrs[-1], color=draw.THEORY, ls=(0, (4, 2)), lw=0.9)
     axes[1].axhline(1e-3, color="0.7", lw=0.6)
@@ -369,15 +399,14 @@ def flow_and_escape_law(flow: Swept, escapes: Swept) -> Figure:
     return figure
 
 
-def _on_the_flow(ax: Axes, flow: Swept, lr: float, colour: str) -> None:
-    seed = flow.data.seed.values[0]
+def _on_the_flow(ax: Axes, flow: Swept, lr: float, seed: int, colour: str) -> None:
     run, cell = flow.run(lr=lr, seed=seed), flow.data.sel(lr=lr, seed=seed)
     time, start = cell.step.values * run.optimizer.lr, cell.isel(snapshot=0)
-    fine = np.linspace(0, 20, 300)
-    exact = theory.rank_one_flow(target_of(run.problem.target)[0], start.U.values[:, 0], start.V.values[:, 0], fine)
-    kept = np.unique(np.searchsorted(time, np.linspace(0, min(time[-1], 20), 25)).clip(0, len(time) - 1))
-    ax.plot(time[kept], cell.objective.values[kept], "o", ms=2.5, color=colour, label=f"$\\eta s_1 = {lr:g}$")
-    ax.plot(fine, exact.loss, color=draw.THEORY, ls=(0, (4, 2)), lw=0.9, zorder=1)
+    A = target_of(run.problem.target)[0]
+    exact = theory.rank_one_flow(A, start.U.values[:, 0], start.V.values[:, 0], time)
+    kept = slice(None, None, max(1, len(time) // 40))
+    ax.plot(time[kept], cell.objective.values[kept], "o", ms=2.5, color=colour)
+    ax.plot(time, exact.loss, color=draw.THEORY, ls=(0, (4, 2)), lw=0.9, zorder=1)
 
 
 def flow_findings(flow: Swept) -> list[Finding]:
@@ -418,11 +447,351 @@ def escape_findings(escapes: Swept) -> list[Finding]:
     return found
 
 
+# ------------------------------------------------------------------------------------------------- alignment and bumps
+
+
+def pair_alignment(pairs: Swept, **labels: object) -> tuple[np.ndarray, np.ndarray, xr.DataArray]:
+    """Of the usable runs at these labels: |cos| of each learned with each target component, and of the spans.
+
+    A component is the matrix u vᵀ, so that |cos| = |cos(u, a)| |cos(v, b)|: (runs, snapshots, learned, target); the span
+    alignment is that of U with all a_k, (runs, snapshots). The last result is the status of all runs.
+    """
+    cells = first_lr(pairs.data).sel(**labels)
+    target, kept = pairs.sweep.base.problem.target, cells.isel(seed=cells.status.values == 0)
+    vectors = [target_of(replace(target, {"seed": int(seed) + TARGETS}))[1:] for seed in kept.seed.values]
+    left, right = (np.stack(side)[:, None] for side in zip(*vectors, strict=True)) if vectors else (np.empty(0),) * 2
+    U, V = (kept[name].values.swapaxes(-1, -2) for name in "UV")
+    if not vectors:
+        return np.empty((0, U.shape[1], 2, 2)), np.empty((0, U.shape[1])), cells.status
+    return alignment(U, left) * alignment(V, right), np.asarray(span_alignment(U, left)), cells.status
+
+
+def bump_counts(pairs: Swept, **labels: object) -> np.ndarray:
+    """Number of bumps of prominence >= 0.1 in each run, over its four alignments of a learned with a target component."""
+    each, _, _ = pair_alignment(pairs, **labels)
+    curves = each.reshape(len(each), each.shape[1], -1)
+    return np.array([sum(len(bumps(curve)) for curve in run.T) for run in curves], float)
+
+
+def alignment_over_training(pairs: Swept) -> Figure:
+    """Rank-2 learning of a rank-2 target, by optimizer, at the middle ratio and the smallest initial scale. (a-d)
+    |cos| of each learned component u_i v_iᵀ with each target component a_k b_kᵀ, solid for the first and dashed for the
+    second target, in the run with most bumps of the seeds. (e-h) Over all seeds, median and quartiles: alignment of the
+    learned with the target span, which no mixing of the components changes, and mean |cos| of the best one-to-one
+    matching, which depends on it."""
+    figure, axes = plt.subplots(2, 4, figsize=(draw.PAGE, 3.4), sharex=True, sharey=True)
+    labels = {"ratio": _middle(pairs.data.ratio.values), "scale": pairs.data.scale.values[0]}
+    steps = pairs.data.snapshot.values
+    for column, optimizer in enumerate(pairs.data.optimizer.values):
+        top, bottom = axes[:, column]
+        each, span, status = pair_alignment(pairs, optimizer=optimizer, **labels)
+        top.set_title(optimizer)
+        draw.excluded(bottom, _left_out(status))
+        if not len(each):
+            continue
+        most = each[np.argmax(bump_counts(pairs, optimizer=optimizer, **labels))]
+        for learned in range(2):
+            for k, line in enumerate(("-", (0, (3, 1.5)))):
+                top.plot(steps, most[:, learned, k], ls=line, color=draw.PALETTE[learned])
+        middle, low, high = np.median(span, 0), *np.quantile(span, (0.25, 0.75), 0)
+        draw.band(bottom, steps, low, middle, high, "span", draw.BLACK)
+        matched = _matched(each)
+        draw.band(bottom, steps, *np.quantile(matched, (0.25, 0.5, 0.75), 0), "matched", draw.ORANGE)
+        bottom.set_xlabel("step")
+    for learned in range(2):
+        axes[0, 0].plot([], [], color=draw.PALETTE[learned], label=f"learned {learned + 1}")
+    axes[0, 0].legend(loc="center right")
+    axes[1, 0].legend(loc="center right")
+    axes[0, 0].set(ylabel="|cos| with each target", ylim=(-0.03, 1.03))
+    axes[1, 0].set(ylabel="alignment")
+    draw.panel_labels(axes)
+    return figure
+
+
+def _middle(values: np.ndarray) -> float:
+    return values[len(values) // 2]
+
+
+def _matched(each: np.ndarray) -> np.ndarray:
+    """Mean |cos| of the better of the two one-to-one pairings of two components: (runs, snapshots)."""
+    straight, crossed = each[..., 0, 0] + each[..., 1, 1], each[..., 0, 1] + each[..., 1, 0]
+    return np.maximum(straight, crossed) / 2
+
+
+def bumps_by_optimizer(pairs: Swept) -> Figure:
+    """Bumps in the alignment of a learned with a target component, per run of a rank-2 target learned at rank 2: maxima
+    that rise and fall back by at least 0.1. Means over seeds with 95 % bootstrap intervals, by optimizer, against the
+    ratio of the singular values; one panel an initial scale."""
+    scales = pairs.data.scale.values
+    figure, axes = plt.subplots(1, len(scales), figsize=(draw.PAGE * 0.75, 2.4), sharey=True, squeeze=False)
+    for ax, scale in zip(axes[0], scales, strict=True):
+        for index, optimizer in enumerate(pairs.data.optimizer.values):
+            for place, ratio in enumerate(pairs.data.ratio.values):
+                mean = interval(bump_counts(pairs, optimizer=optimizer, ratio=ratio, scale=scale))
+                x, colour = place + 0.15 * (index - 1.5), COLOURS[optimizer]
+                ax.plot(x, mean.mean, "o", color=colour, label=optimizer if place == 0 else None)
+                ax.vlines(x, mean.low, mean.high, color=colour, lw=0.9)
+        ax.set_xticks(range(pairs.data.ratio.size), [f"{ratio:g}" for ratio in pairs.data.ratio.values])
+        ax.set(xlabel="ratio $s_2 / s_1$", title=f"initial scale {scale:g}")
+        draw.excluded(ax, "")
+    axes[0, 0].set(ylabel="bumps per run")
+    axes[0, 0].set_ylim(bottom=0)
+    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    draw.panel_labels(axes)
+    return figure
+
+
+def bump_findings(pairs: Swept) -> list[Finding]:
+    """Whether Adam shows more bumps than SGD, and how often two components show one at all."""
+    found = []
+    for scale in pairs.data.scale.values:
+        for ratio in pairs.data.ratio.values:
+            counts = {
+                name: bump_counts(pairs, optimizer=name, ratio=ratio, scale=scale)
+                for name in pairs.data.optimizer.values
+            }
+            if not {"SGD", "Adam"} <= set(counts):
+                continue
+            means = [f"{name} {np.mean(each) if len(each) else np.nan:.2f}" for name, each in counts.items()]
+            gap = _difference(counts["Adam"], counts["SGD"])
+            found.append(
+                Finding(
+                    f"bumps per run, ratio {ratio:g}, scale {scale:g}, {len(counts['SGD'])} seeds",
+                    f"{', '.join(means)}; Adam - SGD {gap[0]:+.2f} ({gap[1]:+.2f} to {gap[2]:+.2f})",
+                    "Adam more than SGD (conjecture)",
+                    bool(gap[1] > 0),
+                )
+            )
+    return found
+
+
+def _difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
+    """Difference of two means with its 95 % bootstrap interval, the groups resampled independently."""
+    if not (len(one) and len(other)):
+        return np.nan, np.nan, np.nan
+    rng = np.random.default_rng(0)
+    draws = [rng.choice(group, (2000, len(group))).mean(1) for group in (one, other)]
+    low, high = np.quantile(draws[0] - draws[1], [0.025, 0.975])
+    return float(one.mean() - other.mean()), float(low), float(high)
+
+
+# ----------------------------------------------------------------------------------------------------- losses and ranks
+
+
+def optimum(ranks: Swept) -> xr.DataArray:
+    """Eckart-Young: least 1/2 |A - Ã|^2 in units of 1/2 |A|^2, (target_rank, rank)."""
+    s = singular_values(ranks.sweep.base)
+    data = ranks.data
+    least = [[(s[r:R] ** 2).sum() / (s[:R] ** 2).sum() for r in data["rank"].values] for R in data.target_rank.values]
+    return xr.DataArray(least, dims=("target_rank", "rank"))
+
+
+def final_error(ranks: Swept, unconverged: bool = True) -> xr.DataArray:
+    """1/2 |A - Ã|^2 / (1/2 |A|^2) at the end, (loss, optimizer, target_rank, rank, seed)."""
+    data = first_lr(ranks.data)
+    s = singular_values(ranks.sweep.base)
+    size = xr.DataArray(np.cumsum(s**2)[data.target_rank.values - 1] / 2, dims="target_rank")
+    return usable(data.squared_error.isel(step=-1).load() / size, data.status, unconverged)
+
+
+def losses_and_ranks(ranks: Swept) -> Figure:
+    """What each loss makes of the common measure, 1/2 |A - Ã|^2 in units of its start: median and quartiles over seeds
+    against the learned rank, for each rank of the target (columns) and each optimizer (rows), with the Eckart-Young
+    optimum (dashed). Open markers: more than half of the runs had not converged; runs that diverged are left out."""
+    data, error, least = first_lr(ranks.data), final_error(ranks), optimum(ranks)
+    optimizers, targets = data.optimizer.values, data.target_rank.values
+    size = (draw.PAGE, 1.1 + 1.25 * len(optimizers))
+    figure, axes = plt.subplots(len(optimizers), len(targets), figsize=size, sharex=True, sharey=True, squeeze=False)
+    x = np.arange(data["rank"].size)
+    for (row, column), ax in np.ndenumerate(axes):
+        ax.plot(x, least[column], color=draw.THEORY, ls=(0, (4, 2)), lw=0.9, zorder=3)
+        for index, loss in enumerate(data.loss.values):
+            here = {"loss": index, "optimizer": row, "target_rank": column}
+            rough = (data.status.isel(here) == 1).mean("seed").values > 0.5
+            places = x + 0.13 * (index - (data.loss.size - 1) / 2)
+            low, middle, high = error.isel(here).quantile([0.25, 0.5, 0.75], "seed").values
+            draw.flagged_points(ax, places, middle, rough, COLOURS[loss], NAMES[loss])
+            ax.vlines(places, low, high, color=COLOURS[loss], lw=0.9)
+        ax.set_xticks(x, [str(rank) for rank in data["rank"].values])
+    for ax, target in zip(axes[0], targets, strict=True):
+        ax.set_title(f"target rank {target}")
+    for ax, optimizer in zip(axes[:, 0], optimizers, strict=True):
+        ax.set_ylabel(f"{optimizer}\n$|A - \\tilde A|^2 / |A|^2$")
+    for ax in axes[-1]:
+        ax.set_xlabel("learned rank")
+    axes[0, 0].set_ylim(-0.03, min(1.6, max(1.05, float(error.quantile(0.98)) + 0.05)))
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return figure
+
+
+def rank_findings(ranks: Swept) -> list[Finding]:
+    """The optimum of Eckart and Young at every rank; where cross-entropy ends; what unbounded growth leaves."""
+    error, least, found = final_error(ranks), optimum(ranks), []
+    data = first_lr(ranks.data)
+    for optimizer in data.optimizer.values:
+        gap = (error.sel(loss="squared", optimizer=optimizer) - least).load()
+        late = int((data.status.sel(loss="squared", optimizer=optimizer) == 1).sum())
+        found.append(
+            Finding(
+                f"squared error above Eckart-Young, in |A|^2 / 2, {optimizer}, all ranks and targets, "
+                f"{gap.notnull().sum().item()} runs",
+                f"largest {float(gap.max()):.2%}, median {float(gap.median()):.1e}; {late} runs still falling",
+                "<= 1 %",
+                bool(float(gap.max()) <= 0.01),
+            )
+        )
+    for loss in data.loss.values[1:]:
+        gap = (error.sel(loss=loss, optimizer="SGD") - least).median("seed")
+        full = gap.isel(target_rank=-1).values
+        text = ", ".join(f"rank {rank}: {each:+.3f}" for rank, each in zip(data["rank"].values, full, strict=True))
+        found.append(Finding(f"the same for {loss}, SGD, full-rank target, median", text, "no prediction", None))
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------- sparse inputs
+
+
+def moment_root(p: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """E[x xᵀ] of the inputs and its symmetric root."""
+    moment = np.asarray(Sparse(n, float(p)).second_moment(), np.float64)
+    values, vectors = np.linalg.eigh(moment)
+    return moment, (vectors * np.sqrt(values)) @ vectors.T
+
+
+def expected_losses(sparse: Swept, optimizer: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Exact expected loss at the end (p, rank, seed), its optimum (p, rank, seed) and its start (p, seed)."""
+    data, base = first_lr(sparse.data).sel(optimizer=optimizer), sparse.sweep.base.problem
+    end = data.isel(snapshot=-1)
+    reached = np.einsum("prsik,prsjk->prsij", *(_ordered(end[name]) for name in "UV"))
+    final, least = (np.full(reached.shape[:3], np.nan) for _ in range(2))
+    start = np.full((data.p.size, data.seed.size), np.nan)
+    for i, p in enumerate(data.p.values):
+        root = moment_root(p, base.target.m)[1]
+        for j, seed in enumerate(data.seed.values):
+            A = target_of(replace(base.target, {"seed": int(seed) + TARGETS}))[0]
+            final[i, :, j] = (((A - reached[i, :, j]) @ root) ** 2).sum((-1, -2))
+            tails = 2 * theory.plateau_levels(np.linalg.svd(A @ root, compute_uv=False))
+            least[i, :, j], start[i, j] = tails[data["rank"].values], tails[0]
+    return final, least, start
+
+
+def _ordered(values: xr.DataArray) -> np.ndarray:
+    side = next(str(dim) for dim in values.dims if dim in ("row", "column"))
+    return values.transpose("p", "rank", "seed", side, "component").values
+
+
+def expected_descent(
+    A: np.ndarray, moment: np.ndarray, u: np.ndarray, v: np.ndarray, lr: float, steps: int
+) -> np.ndarray:
+    """E|(A - u vᵀ) x|^2 after 0..steps steps of gradient descent on it: what training does but for its sampling noise."""
+    losses, whole = np.empty(steps + 1), np.trace(A @ moment @ A.T)
+    for step in range(steps + 1):
+        mv, au = moment @ v, A.T @ u
+        losses[step] = whole - 2 * au @ mv + (u @ u) * (v @ mv)
+        u, v = u + 2 * lr * (A @ mv - u * (v @ mv)), v + 2 * lr * moment @ (au - v * (u @ u))
+    return losses
+
+
+def sparse_escapes(sparse: Swept) -> tuple[np.ndarray, np.ndarray]:
+    """Steps to the half-drop of rank-one SGD (p, seed): measured, and of descent on the expected loss."""
+    data = first_lr(sparse.data).sel(optimizer="SGD", rank=1)
+    lr_label = sparse.data.lr.values[0]
+    measured, expected = (np.full((data.p.size, data.seed.size), np.nan) for _ in range(2))
+    for i, p in enumerate(data.p.values):
+        for j, seed in enumerate(data.seed.values):
+            run = sparse.run(optimizer="SGD", lr=lr_label, p=p, rank=1, seed=seed)
+            A, cell = target_of(run.problem.target)[0], data.isel(p=i, seed=j)
+            moment, root = moment_root(p, run.problem.target.m)
+            top = np.linalg.svd(A @ root, compute_uv=False) ** 2
+            start = cell.isel(snapshot=0)
+            u, v = (start[name].values[:, 0].astype(float) for name in "UV")
+            curve = expected_descent(A, moment, u, v, run.optimizer.lr, run.steps)
+            levels = top.sum(), top.sum() - top[0]
+            expected[i, j] = theory.measured_escape(np.arange(run.steps + 1), curve, *levels)
+            # The evaluation loss is a mean over a finite sample of inputs: read as a fraction of its own start.
+            loss = cell.objective.values * levels[0] / cell.objective.values[0]
+            measured[i, j] = theory.measured_escape(cell.step.values, loss, *levels)
+    return measured, expected
+
+
+def sparsity(sparse: Swept) -> Figure:
+    """Regression on sparse non-negative inputs, E|(A - Ã) x|^2. (a) Loss of rank-one SGD in units of its start against
+    step, by activation probability, with the level of the first plateau (dotted) of the matrix A E[x xᵀ]^(1/2). (b) Steps to
+    the first half-drop, each seed a dot, and the median of gradient descent on the expected loss (dashed). (c) Exact
+    expected loss at the end by learned rank, SGD (filled) and Adam (open), medians and quartiles over seeds, with its
+    optimum (dashed)."""
+    figure, axes = plt.subplots(1, 3, figsize=(draw.PAGE, 2.6))
+    data = first_lr(sparse.data)
+    colours = plt.get_cmap("viridis")(np.linspace(0.0, 0.85, data.p.size))
+    _, least, start = expected_losses(sparse, "SGD")
+    cells = data.sel(optimizer="SGD", rank=1)
+    for i, p in enumerate(data.p.values):
+        loss = usable(cells.objective, cells.status, unconverged=True).isel(p=i).values
+        draw.loss_curves(axes[0], data.step[1:], loss[:, 1:] / loss[:, :1], f"p = {p:g}", colours[i], log_loss=False)
+        axes[0].axhline(np.median(least[i, 0] / start[i]), color=colours[i], ls=":", lw=0.9)
+    axes[0].legend(loc="lower left")
+    axes[0].set(ylabel="loss / start", ylim=(0, 1.03))
+    measured, expected = sparse_escapes(sparse)
+    for i, p in enumerate(data.p.values):
+        axes[1].loglog([p] * measured.shape[1], measured[i], "o", ms=2.5, color=colours[i], alpha=0.6)
+    axes[1].loglog(data.p.values, np.nanmedian(expected, 1), color=draw.THEORY, ls=(0, (4, 2)), lw=0.9)
+    axes[1].set(xlabel="activation probability $p$", ylabel="steps to the first half-drop")
+    _optimum_against_sparsity(axes[2], sparse)
+    draw.panel_labels(axes)
+    return figure
+
+
+def _optimum_against_sparsity(ax: Axes, sparse: Swept) -> None:
+    data = first_lr(sparse.data)
+    for name, face in (("SGD", None), ("Adam", "white")):
+        final, least, start = expected_losses(sparse, name)
+        for r, rank in enumerate(data["rank"].values):
+            share = final[:, r] / start
+            low, middle, high = np.nanquantile(share, (0.25, 0.5, 0.75), 1)
+            x, colour = data.p.values * (1.06 if face else 0.94), draw.PALETTE[r]
+            ax.plot(x, middle, "o", color=colour, mfc=face or colour, label=f"rank {rank}" if not face else None)
+            ax.vlines(x, low, high, color=colour, lw=0.9)
+            if not face:
+                ax.plot(data.p.values, np.median(least[:, r] / start, 1), color=draw.THEORY, ls=(0, (4, 2)), lw=0.9)
+    ax.set(xscale="log", yscale="log", xlabel="activation probability $p$", ylabel="expected loss / start")
+    ax.set_ylim(1e-6, 2)
+    ax.legend(loc="lower left")
+
+
+def sparse_findings(sparse: Swept) -> list[Finding]:
+    measured, expected = sparse_escapes(sparse)
+    ratio = np.nanmedian(measured / expected, 1)
+    text = ", ".join(f"p={p:g}: {each:.3f}" for p, each in zip(sparse.data.p.values, ratio, strict=True))
+    found = [
+        Finding(
+            "half-drop of rank-one SGD over that of descent on the expected loss, median",
+            text,
+            "1 within 10 %",
+            bool((np.abs(ratio - 1) < 0.1).all()),
+        )
+    ]
+    for optimizer in sparse.data.optimizer.values:
+        final, least, start = expected_losses(sparse, optimizer)
+        gap = np.nanmedian((final - least) / start[:, None], (1, 2))
+        text = ", ".join(f"p={p:g}: {each:.2%}" for p, each in zip(sparse.data.p.values, gap, strict=True))
+        what = f"expected loss above the optimum of reduced-rank regression, {optimizer}, median"
+        found.append(Finding(what, text, "<= 1 %", bool((gap <= 0.01).all())))
+    return found
+
+
 experiment = Experiment(
     question="What is learned when, of a matrix of several components, under which loss, optimizer and sparsity?",
-    source="Jermyn & Shlegeris 2022; Saxe et al. 2013",
+    source="Jermyn & Shlegeris 2022; Saxe et al. 2013; Braun et al. 2022",
     sweeps=sweeps,
-    figures=[plateaus_and_escapes, flow_and_escape_law],
-    findings=[level_findings, flow_findings, escape_findings],
+    figures=[
+        plateaus_and_escapes,
+        flow_and_escape_law,
+        alignment_over_training,
+        bumps_by_optimizer,
+        losses_and_ranks,
+        sparsity,
+    ],
+    findings=[level_findings, flow_findings, escape_findings, bump_findings, rank_findings, sparse_findings],
     cost="about 3 hours on two CPU cores and 2 GB",
 )
