@@ -1,7 +1,7 @@
 """Time a training step of many toy models here, and in the two designs one finds elsewhere, in alternating repeats.
 
-`python -m benchmarks [--repeats N]`. Machines drift, so only the ratios within one run mean something: each repeat times
-every contender once, and the spread is over repeats. Compilation is outside the timings, and shown apart.
+`python -m benchmarks [--repeats N]`. Machines drift, so only the ratios within one run mean something: each repeat
+times every contender once, and the spread is over repeats. Compilation is outside the timings, and shown apart.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--repeats", type=int, default=5, help="timings of each contender (default 5)")
     repeats = parser.parse_args().repeats
-    table = Table("workload", "contender", "ms a step", "times slower than ours", "compile", box=None, header_style="bold")
+    table = Table("workload", "contender", "ms a step", "times ours (range)", "compile", box=None, header_style="bold")
     for name, workload in WORKLOADS.items():
         built = {label: _compiled(make, workload) for label, make in contenders.all_contenders().items()}
         times: dict[str, list[float]] = {label: [] for label in built}

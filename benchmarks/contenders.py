@@ -43,9 +43,8 @@ def all_contenders() -> dict[str, Contender]:
 
 def ours(workload: Workload) -> Callable[[], None]:
     """One seed, all instances as cells of a sweep, in the batches that a sweep would cut."""
-    base = Run(
-        Supervised(Sparse(workload.n), Tied(workload.m)), AdamW(), steps=workload.steps, batch=BATCH, record=Record(1, 1)
-    )
+    problem = Supervised(Sparse(workload.n), Tied(workload.m))
+    base = Run(problem, AdamW(), steps=workload.steps, batch=BATCH, record=Record(1, 1))
     sweep = Sweep(base, [Axis("p", "problem.data.p", workload.probabilities())])
     (group,) = plan(sweep.runs()).groups
 

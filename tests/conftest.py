@@ -7,10 +7,10 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).pa
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("MPLBACKEND", "agg")
 
-from hypothesis import settings  # noqa: E402
-from jaxtyping import install_import_hook  # noqa: E402
+from hypothesis import settings
+from jaxtyping import install_import_hook
 
-import tests.checker  # noqa: E402, F401  (the hook finds it by name)
+import tests.checker  # noqa: F401  (the hook finds it by name)
 
 install_import_hook("toymodels", "tests.checker.checked")
 

@@ -160,7 +160,7 @@ def test_what_is_stored_is_what_was_trained(tmp_path: Path) -> None:
 
 
 def test_opening_is_lazy_and_fast(tmp_path: Path) -> None:
-    """12,000 cells in 94 batches: labels and losses without reading a weight. The bound is loose: ten times measured."""
+    """12,000 cells in 94 batches: labels and losses without reading a weight. The bound is ten times what it took."""
     store = Store(tmp_path)
     digests = [f"{i:x}" for i in range(12_000)]
     example = batch(["0"] * 128, steps=100)
@@ -188,7 +188,9 @@ for i in range(30):
 
 def test_many_writers_lose_nothing(tmp_path: Path) -> None:
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name], cwd=Path(__file__).parent.parent, env=os.environ)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), name], cwd=Path(__file__).parent.parent, env=os.environ
+        )
         for name in "xyz"
     ]
     assert [writer.wait(120) for writer in writers] == [0, 0, 0]

@@ -102,7 +102,7 @@ sweep(Sweep(config.replace(what.base, {"steps": 20_000}), [*what.axes[:1], what.
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_and_resumed(tmp_path: Path, how: signal.Signals) -> None:
-    """Killed after its first batch, a sweep keeps it, goes on from there, and ends with the bits of one never killed."""
+    """Killed after its first batch, a sweep keeps it, goes on from there, and ends with the bits of one not killed."""
     what = Sweep(config.replace(PACKING, {"steps": 20_000}), packings(seeds=range(200)).axes)
     script = SLOW.replace("range(40)", "range(200)")
     killed = tmp_path / "killed"

@@ -62,7 +62,9 @@ def test_done_freezes_a_cell() -> None:
     """The inner product falls until |Ã| reaches |A|, and not one step further."""
     from toymodels.losses import InnerProduct
 
-    run = Run(Factorize(Given(TARGET), 1, loss=InnerProduct(), scale=0.1), Sgd(0.05), steps=400, record=Record(400, 400))
+    run = Run(
+        Factorize(Given(TARGET), 1, loss=InnerProduct(), scale=0.1), Sgd(0.05), steps=400, record=Record(400, 400)
+    )
     data = train(run)
     size = np.linalg.norm(np.einsum("tir,tjr->tij", data.U, data.V), axis=(1, 2))
     stopped = size >= np.linalg.norm(TARGET)
@@ -90,7 +92,9 @@ def test_loss_is_the_mean_of_one_example_losses(p: float, seed: int) -> None:
     evaluation_key = jax.random.split(jax.random.key(seed), 3)[2]
     observed, clean = run.problem.sample(evaluation_key, run.record.examples)
     W, b = data.W.values[0], data.b.values[0]
-    by_hand = np.mean([((c - np.maximum(W @ (W.T @ x) + b, 0)) ** 2).sum() for x, c in zip(observed, clean, strict=True)])
+    by_hand = np.mean(
+        [((c - np.maximum(W @ (W.T @ x) + b, 0)) ** 2).sum() for x, c in zip(observed, clean, strict=True)]
+    )
     np.testing.assert_allclose(data.objective[0], by_hand, rtol=1e-4)
 
 
@@ -103,7 +107,9 @@ def test_target_is_worked_out_once() -> None:
     """`prepare` leaves the objective as it was."""
     problem = Factorize(Components(6, 5, 2, (2.0, 1.0)), 2, scale=0.3)
     params = problem.init(jax.random.key(1))
-    assert float(problem.objective(params, None)) == pytest.approx(float(problem.prepare().objective(params, None)), rel=1e-6)
+    assert float(problem.objective(params, None)) == pytest.approx(
+        float(problem.prepare().objective(params, None)), rel=1e-6
+    )
 
 
 def test_batches_of_copies_agree() -> None:

@@ -337,8 +337,7 @@ def _draw(experiment: Any, sweeps: Mapping[str, Any], folder: Path, figures: Pat
     import matplotlib as mpl
 
     mpl.use("agg")
-    from toymodels import draw as drawing
-    from toymodels.experiment import Finding, caption, findings_table, gather, uses
+    from toymodels.experiment import draw_figures, find, findings_table, gather, uses
     from toymodels.store import Store, census
 
     Store(figures).check_writable()
@@ -349,19 +348,12 @@ def _draw(experiment: Any, sweeps: Mapping[str, Any], folder: Path, figures: Pat
             raise Refused(
                 f"{name}: {missing} of {each.data.status.size} cells are not stored; `toymodels run` trains them"
             )
-    figures.mkdir(parents=True, exist_ok=True)
-    for function in chosen or experiment.figures:
-        with drawing.style():
-            made = function(*(swept[name] for name in uses(function)))
-            made.savefig(figures / f"{function.__name__}.png", dpi=200)
-            mpl.pyplot.close(made)
-        (figures / f"{function.__name__}.md").write_text(caption(function, swept) + "\n")
-        console.print(f"drew {figures / function.__name__}.png")
+    for path in draw_figures(chosen or experiment.figures, swept, figures):
+        console.print(f"drew {path}")
     if not chosen and experiment.findings:
-        found = [function(*(swept[name] for name in uses(function))) for function in experiment.findings]
-        flat = [each for one in found for each in ([one] if isinstance(one, Finding) else one)]
-        (figures / "findings.md").write_text(findings_table(flat) + "\n")
+        found = find(experiment, swept)
+        (figures / "findings.md").write_text(findings_table(found) + "\n")
         table = Table("what", "measured", "expected", "holds", box=None, header_style="bold")
-        for each in flat:
-            table.add_row(each.what, each.measured, each.expected, {True: "yes", False: "NO", None: ""}[each.holds])
+        for what, measured, expected, holds in found:
+            table.add_row(what, measured, expected, {True: "yes", False: "NO", None: ""}[holds])
         console.print(table)

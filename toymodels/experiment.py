@@ -1,7 +1,7 @@
 """An experiment: a question, the sweeps that answer it, the figures that show the answer, the numbers that decide it.
 
-An experiment file holds one `experiment = Experiment(...)`. Figures and findings are functions whose parameters name the
-sweeps they use; each parameter arrives as a `Swept`. A figure's docstring says what is shown; the settings in its
+An experiment file holds one `experiment = Experiment(...)`. Figures and findings are functions whose parameters name
+the sweeps they use; each parameter arrives as a `Swept`. A figure's docstring says what is shown; the settings in its
 caption are written from the configs.
 """
 
@@ -9,15 +9,17 @@ import importlib.util
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import xarray as xr
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from toymodels import config as configs
+from toymodels import draw
 from toymodels.store import Store, census, dataset
 from toymodels.sweep import Sweep
 from toymodels.train import Run
@@ -63,10 +65,10 @@ class Experiment:
     name: str = ""
 
     def figure(self, name: str) -> Draw:
-        for draw in self.figures:
-            if draw.__name__ == name:
-                return draw
-        raise ValueError(f"{name}: no such figure; there are {', '.join(draw.__name__ for draw in self.figures)}")
+        for function in self.figures:
+            if function.__name__ == name:
+                return function
+        raise ValueError(f"{name}: no such figure; there are {', '.join(each.__name__ for each in self.figures)}")
 
 
 def load(path: Path) -> Experiment:
@@ -100,10 +102,10 @@ def gather(sweeps: Mapping[str, Sweep], folder: Path) -> dict[str, Swept]:
     return found
 
 
-def caption(draw: Draw, swept: Mapping[str, Swept]) -> str:
+def caption(function: Draw, swept: Mapping[str, Swept]) -> str:
     """What a figure shows (its docstring) and how it was made (from the configs)."""
-    shown = inspect.cleandoc(draw.__doc__ or draw.__name__)
-    return "\n\n".join([" ".join(shown.split()), *(settings(name, swept[name]) for name in uses(draw))])
+    shown = inspect.cleandoc(function.__doc__ or function.__name__)
+    return "\n\n".join([" ".join(shown.split()), *(settings(name, swept[name]) for name in uses(function))])
 
 
 def settings(name: str, swept: Swept) -> str:
@@ -132,6 +134,28 @@ def _span(labels: Sequence[Any]) -> str:
     if all(isinstance(label, int | float) for label in labels) and len(labels) > 4:
         return f"{labels[0]:g} to {labels[-1]:g} ({len(labels)} values)"
     return "{" + ", ".join(f"{x:g}" if isinstance(x, float) else str(x) for x in labels) + "}"
+
+
+def draw_figures(figures: Sequence[Draw], swept: Mapping[str, Swept], folder: Path) -> Iterator[Path]:
+    """Draw figures into a folder, each as a PNG with its caption beside it; yields the paths as they are written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for function in figures:
+        path = folder / f"{function.__name__}.png"
+        with draw.style():
+            made = function(*(swept[name] for name in uses(function)))
+            made.savefig(path, dpi=200)
+            pyplot.close(made)
+        path.with_suffix(".md").write_text(caption(function, swept) + "\n")
+        yield path
+
+
+def find(experiment: Experiment, swept: Mapping[str, Swept]) -> list[Finding]:
+    """All findings of an experiment."""
+    found: list[Finding] = []
+    for function in experiment.findings:
+        answer = function(*(swept[name] for name in uses(function)))
+        found += [answer] if isinstance(answer, Finding) else answer
+    return found
 
 
 def findings_table(findings: Sequence[Finding]) -> str:

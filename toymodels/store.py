@@ -1,9 +1,9 @@
 """Labelled results: cells addressed by their own digest, in batches written whole, opened as one xarray Dataset.
 
-A sweep's folder holds one zarr group in a zip file for each batch of cells (`<group>-<batch>.zarr.zip`) and `sweep.json`,
-the labels of the last grid asked for and the digest of the cell at each place in it. A batch appears in one atomic
-rename, so an interrupted write leaves nothing behind, two processes never share a file, and writing a batch twice is
-harmless. Nothing here trains: the store knows digests, labels and arrays.
+A sweep's folder holds one zarr group in a zip file for each batch of cells (`<group>-<batch>.zarr.zip`), and in
+`sweep.json` the labels of the last grid asked for and the digest of the cell at each place in it. A batch appears in
+one atomic rename, so an interrupted write leaves nothing behind, two processes never share a file, and writing a batch
+twice is harmless. Nothing here trains: the store knows digests, labels and arrays.
 """
 
 import hashlib
@@ -209,10 +209,10 @@ class Grid:
 def open(path: str | Path) -> "xr.Dataset | xr.DataTree":
     """Results of a sweep as a Dataset with the sweep's axes as labelled dimensions; arrays are read when used.
 
-    Dimensions are the axes of the sweep, then `step` (of `objective`, the loss on the evaluation examples, and metrics) or `snapshot` (a step as well) and the
-    parameter's own, such as feature and hidden; shapes that differ between cells are padded with NaN. `status` says what
-    became of each cell (see `STATUS`). A folder of several sweeps opens as a DataTree of them. StoreError (a
-    ValueError) if nothing is stored there or a file is damaged.
+    Dimensions are the axes of the sweep, then `step` for `objective` (the loss on the evaluation examples) and metrics,
+    or `snapshot` (a step as well) and a parameter's own, such as feature and hidden. Shapes that differ between cells
+    are padded with NaN. `status` says what became of each cell (see `STATUS`). A folder of several sweeps opens as a
+    DataTree of them. StoreError (a ValueError) if nothing is stored there or a file is damaged.
     """
     path = Path(path)
     if (path / "sweep.json").exists() or not path.is_dir():
@@ -309,7 +309,7 @@ class _Cells(BackendArray):
             whole[(self._rows(cells[place]), *(slice(size) for size in values.shape[1:]))] = values
             out[place] = whole[np.ix_(*picks[axes:])]
         # Integers take their axis away, which outer indexing by arrays kept.
-        kept = tuple(0 if isinstance(index, int | np.integer) else slice(None) for index in key)
+        kept: Any = tuple(0 if isinstance(index, int | np.integer) else slice(None) for index in key)
         return np.asarray(out.reshape(*chosen.shape, *out.shape[1:])[kept])
 
     def _rows(self, cell: Any) -> np.ndarray:

@@ -54,7 +54,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Choice:
-    """Named alternatives, each a set of fields to replace: `Choice("loss", {"l4": {"problem.loss": PowerError(4)}})`."""
+    """Named alternatives, each fields to replace: `Choice("loss", {"l4": {"problem.loss": PowerError(4)}})`."""
 
     name: str
     options: Mapping[str, Mapping[str, Any]]
@@ -252,8 +252,8 @@ def _batches(runs: Sequence[Run], shape: tuple[int, int]) -> Iterator[list[list[
             part = [run for _, run in row[start : start + cells]]
             rows.append(part + [part[0]] * (cells - len(part)))
     for start in range(0, len(rows), seeds):
-        part = rows[start : start + seeds]
-        yield part + [part[0]] * (seeds - len(part))
+        block = rows[start : start + seeds]
+        yield block + [block[0]] * (seeds - len(block))
 
 
 def result_bytes(run: Run) -> int:
@@ -331,7 +331,7 @@ def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: flo
     status = [_status(trained, slot) for slot in slots]
     arrays = {name: values[slots] for name, values in {**trained.scalars, **trained.params}.items()}
     declared = runs[0].problem.dims
-    dims = {name: ("cell", "step") for name in trained.scalars}
+    dims = dict.fromkeys(trained.scalars, ("cell", "step"))
     dims |= {name: ("cell", "snapshot", *declared[name]) for name in trained.params}
     return Batch(
         [digests[slot] for slot in slots],

@@ -71,7 +71,7 @@ class Run:
     batch: int = static(1024)
     seed: int = 0
     stream: int = 0
-    record: Record = static(Record())
+    record: Record = static(Record())  # type: ignore[call-arg]
 
     def check(self) -> None:
         for name in ("steps", "batch"):
@@ -174,7 +174,7 @@ def _advance(bounds: Int[Array, " chunk"], keys: Keys, run: Run, state: State) -
 
 
 def _over_cells(function: Callable[..., Any], *shared: Any) -> Callable[..., Any]:
-    """`function(*shared, keys, *cells)` over seeds (outer axis: keys and cells) and cells of a seed (inner: cells only).
+    """`function(*shared, keys, *cells)` over seeds (outer axis: keys, cells) and cells of a seed (inner: cells alone).
 
     Draws depend on keys alone, so they are made once a seed, whatever the number of its cells.
     """

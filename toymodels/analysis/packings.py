@@ -3,8 +3,12 @@
 What `geometry` says of one set of directions, for the thousands of restarts of a sweep, in numpy and float64.
 """
 
+from collections import Counter, defaultdict
+from typing import NamedTuple
+
 import numpy as np
 
+from toymodels.analysis.geometry import Factor, tegum_factors
 from toymodels.arrays import Array, Bool, Float, Int
 
 
@@ -69,3 +73,64 @@ def _fraction(tol: float) -> float:
     if not 0 <= tol < 1:
         raise ValueError(f"tol={tol}: a tolerance on |cos| lies in [0, 1)")
     return tol
+
+
+# --------------------------------------------------------------------------------------------------------------- basins
+
+
+class Basin(NamedTuple):
+    """Restarts that end alike: the name of the first of them, their loss to four digits, their places."""
+
+    name: str
+    loss: float
+    places: list[int]
+
+    @property
+    def restarts(self) -> int:
+        return len(self.places)
+
+
+def basins(
+    V: Float[Array, "restarts vectors dim"], loss: Float[Array, " restarts"], tol: float, even: bool = False
+) -> list[Basin]:
+    """The minima that restarts end in, told apart by loss (to four digits) and number of factors, least loss first.
+
+    Of equal losses the one with the most factors comes first; restarts whose loss is not finite are left out.
+    """
+    ends: defaultdict[tuple[float, int], list[int]] = defaultdict(list)
+    factors = orthogonal_factor_counts(V, tol)
+    for place in np.flatnonzero(np.isfinite(loss)).tolist():
+        ends[float(f"{loss[place]:.4g}"), int(factors[place])].append(place)
+    return [
+        Basin(configuration_name(V[places[0]], tol, even), level, places)
+        for (level, _), places in sorted(ends.items(), key=lambda item: (item[0][0], -item[0][1]))
+    ]
+
+
+def configuration_name(V: Float[Array, "vectors dim"], tol: float, even: bool = False) -> str:
+    """Orthogonal factors by shape, axes last, such as "pentagon + 2 axes of 3"; of no known shape: "9 in 4D".
+
+    An axis of 3 is three parallel or antipodal vectors. `even` takes no notice of signs, as an even loss.
+    """
+    V = np.asarray(V, np.float64)
+    found = Counter(_factor_name(V, factor, even) for factor in tegum_factors(V, tol, even=even).factors)
+    parts = sorted(found.items(), key=lambda item: (item[0].startswith("axis"), item[0]))
+    return " + ".join(_counted(name, count) for name, count in parts)
+
+
+def _factor_name(V: Float[np.ndarray, "vectors dim"], factor: Factor, even: bool) -> str:
+    if factor.rank == 1:
+        return "axis" if factor.size == 1 else f"axis of {factor.size}"
+    if factor.polytope != "irregular":
+        return factor.polytope
+    size = np.abs(cosines(V[factor.members])[~np.eye(factor.size, dtype=bool)])
+    if even and np.ptp(size) < 1e-3:
+        return f"{factor.size} equiangular lines"
+    members = V[factor.members]
+    return f"{factor.size} in {np.linalg.matrix_rank(members, tol=0.05 * np.linalg.norm(members, 2))}D"
+
+
+def _counted(name: str, count: int) -> str:
+    if count == 1:
+        return name
+    return f"{count} {name.replace('axis', 'axes')}" if name.startswith("axis") else f"{count} × ({name})"

@@ -18,9 +18,9 @@ def _promote(leaf):
 def float64(function: Callable[P, R]) -> Callable[P, R]:
     """Evaluate a jax.numpy function of plain numbers in float64 and return numpy; inside a trace, leave it as it is.
 
-    Called on numbers (numpy, lists of floats, concrete JAX arrays) the function runs under a scoped x64 context on float64
-    inputs. Called on tracers (inside `jit`, `grad`, `vmap`) it inherits the caller's dtype, so the same closed form can
-    be a training loss.
+    Called on numbers (numpy, lists of floats, concrete JAX arrays) the function runs under a scoped x64 context on
+    float64 inputs. Called on tracers (inside `jit`, `grad`, `vmap`) it inherits the caller's dtype, so the same closed
+    form can be a training loss.
     """
 
     @functools.wraps(function)

@@ -199,6 +199,16 @@ def one_more_bound(d: Count, power: Number) -> float:
     return float(np.min((k + 1) * k ** (1 - q)))
 
 
+def one_more_factors(d: Count, power: Number) -> int:
+    """d - k + 1 for the k <= d of least (k + 1) k^(1 - power): the factors of the packing that meets `one_more_bound`.
+
+    A staircase from d factors, up to power log2(3) = 1.585, to one, before power 2. Of a tie the most factors.
+    """
+    (d,), q = _count(d=d), _exponent(power)
+    k = np.arange(1, d + 1, dtype=float)
+    return int(d - np.argmin((k + 1) * k ** (1 - q)))
+
+
 def few_more_bound(n: Count, d: Count, power: Number) -> float:
     """2 (n - d) power^(-power/2) (2 - power)^((power - 2)/2), even loss, 1 <= power <= 2. Glazyrin & Park 2019.
 
