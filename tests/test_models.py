@@ -1,0 +1,125 @@
+"""Models on one vector: forward passes by hand, and how they start."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+from flax import nnx
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from toymodels.models import Autoencoder, Gelu, Identity, Relu, Tied, Untied, xavier
+
+W = np.array([[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0]], np.float32)
+ENCODER = np.array([[0.5, 1.0], [1.0, -1.0], [0.0, 1.0]], np.float32)
+b = np.array([0.5, -1.0, 0.25], np.float32)
+x = np.array([1.0, 0.5, 2.0], np.float32)
+
+
+def test_forward_passes_by_hand() -> None:
+    """Wᵀx = (-1, 3), W (-1, 3) = (-1, 6, 4); with a ReLU between (0, 3) and (0, 6, 3); encoderᵀx = (1, 2.5)."""
+    cases = [
+        (None, Identity(), Relu(), [0, 5, 4.25]),
+        (None, Identity(), Identity(), [-0.5, 5, 4.25]),
+        (None, Relu(), Relu(), [0.5, 5, 3.25]),
+        (ENCODER, Identity(), Relu(), [1.5, 4, 1.75]),
+        (ENCODER, Identity(), Identity(), [1.5, 4, 1.75]),
+    ]
+    for encoder, hidden, output, expected in cases:
+        model = Autoencoder(
+            jnp.asarray(W), jnp.asarray(b), None if encoder is None else jnp.asarray(encoder), hidden, output
+        )
+        np.testing.assert_allclose(model(jnp.asarray(x)), expected, rtol=1e-6)
+
+
+@given(arrays(np.float32, 7, elements=st.floats(-10, 10, width=32)))
+def test_activations(x: np.ndarray) -> None:
+    np.testing.assert_allclose(Relu()(x), np.maximum(x, 0), rtol=0, atol=1e-37)  # subnormal numbers are flushed
+    np.testing.assert_array_equal(Identity()(x), x)
+    np.testing.assert_allclose(Gelu()(x), x * scipy.special.ndtr(x.astype(float)), atol=1e-6)
+
+
+@given(st.floats(0, 2 * np.pi), arrays(np.float32, (3, 2), elements=st.floats(-3, 3, width=32)))
+def test_rotating_the_hidden_space_changes_nothing(angle: float, W: np.ndarray) -> None:
+    """W R gives the same x' for every rotation R, to rounding; with a ReLU in between, permutations only do."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
+
+    def apply(W: np.ndarray, hidden: Relu | Identity) -> np.ndarray:
+        return np.asarray(Autoencoder(jnp.asarray(W), jnp.asarray(b), None, hidden, Relu())(jnp.asarray(x)))
+
+    np.testing.assert_allclose(apply(W @ turn, Identity()), apply(W, Identity()), atol=2e-4)
+    np.testing.assert_allclose(apply(W[:, ::-1], Relu()), apply(W, Relu()), atol=1e-4)
+
+
+@given(arrays(np.float32, (3, 2), elements=st.floats(-3, 3, width=32)), st.permutations(range(3)))
+def test_permuting_features_permutes_outputs(W: np.ndarray, order: list[int]) -> None:
+    order = list(order)
+    straight = Autoencoder(jnp.asarray(W), jnp.asarray(b), None, Identity(), Relu())(jnp.asarray(x))
+    permuted = Autoencoder(jnp.asarray(W[order]), jnp.asarray(b[order]), None, Identity(), Relu())(
+        jnp.asarray(x[order])
+    )
+    np.testing.assert_allclose(permuted, np.asarray(straight)[order], atol=1e-4)
+
+
+@pytest.mark.parametrize(("n", "m"), [(400, 30), (30, 400), (1, 5000)])
+def test_xavier_statistics(n: int, m: int) -> None:
+    """Mean 0 and variance 2 / (n + m) to six standard errors; normal by Kolmogorov-Smirnov."""
+    values = np.asarray(xavier(jax.random.key(0), n, m), float).ravel()
+    variance, size = 2 / (n + m), values.size
+    assert abs(values.mean()) <= 6 * np.sqrt(variance / size)
+    assert abs(values.var() / variance - 1) <= 6 * np.sqrt(2 / size)
+    assert scipy.stats.kstest(values / np.sqrt(variance), "norm").statistic <= np.sqrt(10 / size)
+
+
+def test_scale_bias_and_parameters() -> None:
+    tied, untied = (config.init(jax.random.key(1), 5) for config in (Tied(2, scale=3, bias=-1), Untied(2)))
+    assert set(nnx.to_pure_dict(nnx.state(tied))) == {"W", "b"}
+    assert set(nnx.to_pure_dict(nnx.state(untied))) == {"W", "b", "encoder"}
+    np.testing.assert_array_equal(tied.b[...], -np.ones(5))
+    np.testing.assert_allclose(tied.W[...], 3 * xavier(jax.random.key(1), 5, 2), rtol=1e-6)
+    assert np.abs(np.corrcoef(np.ravel(untied.W[...]), np.ravel(untied.encoder[...]))[0, 1]) < 0.9
+
+
+def test_the_start_does_not_depend_on_who_starts_beside() -> None:
+    """torch's Xavier on a stack of models scales with their number; here a model of many starts as it does alone."""
+    keys = jax.random.split(jax.random.key(0), 7)
+    together = jax.vmap(lambda key: nnx.to_pure_dict(nnx.state(Tied(3).init(key, 6))))(keys)
+    for place in (0, 6):
+        alone = nnx.to_pure_dict(nnx.state(Tied(3).init(keys[place], 6)))
+        np.testing.assert_array_equal(together["W"][place], alone["W"])
+
+
+def test_without_the_graph_mode_of_flax() -> None:
+    """The library uses the functional part of NNX only."""
+    script = (
+        "import jax\n"
+        "from toymodels.data import Sparse\n"
+        "from toymodels.models import Tied, Untied\n"
+        "from toymodels.problems.supervised import Supervised\n"
+        "for model in (Tied(2), Untied(2)):\n"
+        "    problem = Supervised(Sparse(3, 0.5), model)\n"
+        "    params = problem.init(jax.random.key(0))\n"
+        "    example = jax.tree.map(lambda leaf: leaf[0], problem.sample(jax.random.key(1), 1))\n"
+        "    print(jax.jit(jax.value_and_grad(problem.objective))(params, example)[0])\n"
+    )
+    outputs = []
+    for mode in ({"NNX_GRAPH_MODE": "false", "NNX_GRAPH_UPDATES": "false"}, {}):
+        done = subprocess.run(
+            [sys.executable, "-W", "error::DeprecationWarning:toymodels", "-c", script],
+            env={**os.environ, **mode},
+            cwd=Path(__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        outputs.append(done.stdout)
+    assert outputs[0] == outputs[1]
