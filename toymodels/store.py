@@ -306,7 +306,8 @@ class _Cells(BackendArray):
         out = np.full((len(cells), *map(len, picks[axes:])), np.nan, self.dtype)
         for place, values in _scattered(cells, self.name):
             whole = np.full(self.shape[axes:], np.nan, self.dtype)
-            whole[(self._rows(cells[place]), *(slice(size) for size in values.shape[1:]))] = values
+            own: Any = (self._rows(cells[place]), *(slice(size) for size in values.shape[1:]))
+            whole[own] = values
             out[place] = whole[np.ix_(*picks[axes:])]
         # Integers take their axis away, which outer indexing by arrays kept.
         kept: Any = tuple(0 if isinstance(index, int | np.integer) else slice(None) for index in key)
