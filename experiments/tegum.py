@@ -8,7 +8,6 @@ against the best explicit configurations.
 
 import functools
 import itertools
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -20,9 +19,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw, usable
-from toymodels.analysis.geometry import Factor, tegum_factors
+from toymodels.analysis.geometry import tegum_factors
 from toymodels.analysis.packings import (
+    Basin,
+    basins,
     between_factor_pair_counts,
+    configuration_name,
     cosines,
     losses,
     orthogonal_factor_counts,
@@ -161,47 +163,9 @@ def packed(swept: Swept) -> Iterator[Packed]:
         )
 
 
-class Basin(NamedTuple):
-    name: str
-    loss: float
-    restarts: int
-
-
-def basins(one: Packed, power: float) -> list[Basin]:
-    """The minima that restarts end in, told apart by loss (to four digits) and number of factors, least loss first."""
+def _minima(one: Packed, power: float) -> list[Basin]:
     row = int(np.argmin(abs(one.powers - power)))
-    ends: defaultdict[tuple[float, int], list[int]] = defaultdict(list)
-    for place in np.flatnonzero(np.isfinite(one.loss[row])):
-        ends[float(f"{one.loss[row, place]:.4g}"), int(one.factors[row, place])].append(int(place))
-    return [
-        Basin(basin_name(one.V[row, places[0]], one.signed), loss, len(places))
-        for (loss, _), places in sorted(ends.items(), key=lambda item: (item[0][0], -item[0][1]))
-    ]
-
-
-def basin_name(V: np.ndarray, signed: bool) -> str:
-    """Orthogonal factors by shape, the largest first, such as "pentagon + 2 axes of 3"; no known shape: "9 in 4D"."""
-    found = Counter(_factor_name(V, factor, signed) for factor in tegum_factors(V, TOLERANCE, even=not signed).factors)
-    parts = sorted(found.items(), key=lambda item: (item[0].startswith("ax"), item[0]))
-    return " + ".join(_counted(name, count) for name, count in parts)
-
-
-def _factor_name(V: np.ndarray, factor: Factor, signed: bool) -> str:
-    if factor.rank == 1:
-        return "axis" if factor.size == 1 else f"axis of {factor.size}"
-    if factor.polytope != "irregular":
-        return factor.polytope
-    found = cosines(V[factor.members])[~np.eye(factor.size, dtype=bool)]
-    if not signed and np.ptp(abs(found)) < TOLERANCE:
-        return f"{factor.size} equiangular lines"
-    rank = np.linalg.matrix_rank(V[factor.members], tol=0.05 * np.linalg.norm(V[factor.members], 2))
-    return f"{factor.size} in {rank}D"
-
-
-def _counted(name: str, count: int) -> str:
-    if count == 1:
-        return name
-    return f"{count} {name.replace('axis', 'axes')}" if name.startswith("axis") else f"{count} × ({name})"
+    return basins(one.V[row], one.loss[row], TOLERANCE, even=not one.signed)
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -460,11 +424,13 @@ def _winner_panel(ax: Axes, one: Packed, power: float) -> None:
     for spine in ax.spines.values():
         spine.set_visible(True)
     count = int(np.sum(one.loss[row] <= one.least[row] * (1 + MET)))
-    ax.set_title(f"{basin_name(V, one.signed)}\n{count} of {len(one.seeds)} restarts", fontsize=6)
+    ax.set_title(
+        f"{configuration_name(V, TOLERANCE, even=not one.signed)}\n{count} of {len(one.seeds)} restarts", fontsize=6
+    )
 
 
 def _basin_panel(ax: Axes, one: Packed, power: float) -> None:
-    found = basins(one, power)
+    found = _minima(one, power)
     ax.set(yticks=[], ylim=(4.6, -0.6), xlim=(0, len(one.seeds)))
     ax.spines["left"].set_visible(False)
     if not found:
@@ -567,17 +533,11 @@ def between_one_and_d(even: Swept, signed: Swept) -> list[Finding]:
         what = f"{one.size}{', signed' if one.signed else ''}: best number of factors between 1 and d"
         expected, holds = "estimate: none", None if one.signed else not seen
         if one.n == one.d + 1 and not one.signed:
-            staircase = np.array([_staircase(one.d, power) for power in one.powers])
+            staircase = np.array([theory.one_more_factors(one.d, power) for power in one.powers.tolist()])
             what, expected = f"{what}; all {len(k)} powers as proved", "staircase 1.58 < power < 2 (Xu & Xu 2021)"
             holds = bool(np.all(k == staircase))
         answers.append(Finding(what, ", ".join(seen) or "none", expected, holds))
     return answers
-
-
-def _staircase(d: int, power: float) -> int:
-    """d - k + 1 for the k of least (k + 1) k^(1 - power): a k-simplex, and d - k vectors orthogonal to it."""
-    k = np.arange(1, d + 1)
-    return int(d - np.argmin((k + 1) * k ** (1.0 - power)))
 
 
 def pairs_bounded(even: Swept, signed: Swept) -> list[Finding]:

@@ -81,3 +81,33 @@ def test_powers_below_one_are_refused(power):
 def test_tolerances_lie_below_one(count):
     with pytest.raises(ValueError, match="tolerance"):
         getattr(packings, count)(np.eye(2), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "even", "name"),
+    [
+        ([1, 1, 1], True, "3 axes of 2"),
+        ([2, 1], True, "triangle + axis of 2"),
+        ([3, 3], True, "2 × (tetrahedron)"),
+        ([1, 2], False, "triangle + axis of 2"),
+    ],
+)
+def test_configurations_are_named_by_their_factors(blocks, even, name):
+    assert packings.configuration_name(tegum.tegum_product(*map(tegum.simplex, blocks)), 1e-3, even) == name
+
+
+def test_equiangular_lines_have_a_name_for_an_even_loss_only():
+    V = tegum.best_configuration(10, 5, 3).V
+    assert packings.configuration_name(V, 1e-3, even=True) == "10 equiangular lines"
+    assert packings.configuration_name(V, 1e-3) == "10 in 5D"
+
+
+def test_basins_by_loss_then_factors_without_restarts_that_failed():
+    square, triangle = np.array([[1.0, 0], [0, 1], [-1, 0]]), tegum.simplex(2)
+    V = np.stack([triangle, square, triangle, triangle])
+    found = packings.basins(V, np.array([2.0, 2.0, 1.0, np.nan]), 1e-3)
+    assert [(basin.name, basin.loss, basin.places) for basin in found] == [
+        ("triangle", 1.0, [2]),
+        ("axis + axis of 2", 2.0, [1]),
+        ("triangle", 2.0, [0]),
+    ]

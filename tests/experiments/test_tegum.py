@@ -10,9 +10,9 @@ import pytest
 from matplotlib import pyplot as plt
 
 from toymodels import Axis, draw, sweep
-from toymodels.analysis import packings
 from toymodels.experiment import SCALES, Finding, Swept, caption, load, uses
 from toymodels.store import DIVERGED
+from toymodels.theory import tegum
 
 FILE = Path(__file__).parents[2] / "experiments" / "tegum.py"
 experiment = load(FILE)
@@ -48,32 +48,7 @@ def test_bounds_hold_and_no_packing_splits_above_power_two(swept):
 
 def test_best_restart_of_seven_in_six_follows_the_proved_staircase(swept):
     one = {each.size: each for each in module.packed(swept["even"])}["7 in 6"]
-    assert one.at_best(one.factors).tolist() == [module._staircase(6, power) for power in one.powers]
-
-
-def test_staircase_is_that_of_the_bound():
-    """The number of factors of the configuration that attains `one_more_bound`, found by brute force over simplices."""
-    for d in (2, 3, 6, 9):
-        for power in (1.0, 1.4, 1.65, 1.8, 1.9, 2.0, 3.0):
-            losses = {}
-            for k in range(1, d + 1):
-                V = module.theory.tegum_product(module.theory.simplex(k), *[np.eye(1)] * (d - k))
-                losses[module.theory.orthogonal_factors(V)] = float(packings.losses(V, power))
-            assert losses[module._staircase(d, power)] == pytest.approx(min(losses.values()), rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("blocks", "signed", "name"),
-    [
-        ([1, 1, 1], False, "3 axes of 2"),
-        ([2, 1], False, "triangle + axis of 2"),
-        ([3, 3], False, "2 × (tetrahedron)"),
-        ([1, 2], True, "triangle + axis of 2"),
-    ],
-)
-def test_basins_are_named_by_their_factors(blocks, signed, name):
-    theory = module.theory
-    assert module.basin_name(theory.tegum_product(*map(theory.simplex, blocks)), signed) == name
+    assert one.at_best(one.factors).tolist() == [tegum.one_more_factors(6, power) for power in one.powers.tolist()]
 
 
 def test_best_restart_of_equal_losses_has_the_most_factors(swept):

@@ -551,3 +551,14 @@ def test_above_power_two_no_tegum_product_is_a_minimum(power, falls):
     turned[0] = np.cos(angle) * V[0] + np.sin(angle) * V[3]
     change = float(tegum.interference_loss(turned, power)) - float(tegum.interference_loss(V, power))
     assert (change < 0) == falls
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 6, 9])
+@pytest.mark.parametrize("power", [1.0, 1.4, 1.65, 1.8, 1.9, 2.0, 3.0])
+def test_one_more_factors_by_brute_force_over_simplices(d, power):
+    losses = {}
+    for k in range(1, d + 1):
+        V = tegum.tegum_product(tegum.simplex(k), *[np.eye(1)] * (d - k))
+        cosines = np.abs(np.round(V @ V.T, 14))[~np.eye(d + 1, dtype=bool)]
+        losses[tegum.orthogonal_factors(V)] = np.sum(cosines**power)
+    assert losses[tegum.one_more_factors(d, power)] == pytest.approx(min(losses.values()), rel=1e-12)
