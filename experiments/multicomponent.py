@@ -14,12 +14,14 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from scipy.stats import kstest
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw, usable
-from toymodels.analysis.alignment import alignment, bumps, span_alignment
+from toymodels.analysis.alignment import bumps, span_alignment
 from toymodels.analysis.dynamics import Plateau, plateaus
-from toymodels.analysis.statistics import interval, proportion
+from toymodels.analysis.factorization import component_alignment, expected_descent, expected_loss
+from toymodels.analysis.statistics import difference, interval, proportion
 from toymodels.config import replace
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
@@ -27,6 +29,7 @@ from toymodels.laws import Geometric
 from toymodels.losses import HalfSquaredError, InnerProduct, PowerError, SoftmaxCrossEntropy, SquaredError
 from toymodels.optimizers import AdamW, Momentum
 from toymodels.problems.factorize import Components, Factorize
+from toymodels.store import DIVERGED, OK, UNCONVERGED
 from toymodels.theory import multicomponent as theory
 
 OPTIMIZERS = {
@@ -52,6 +55,7 @@ NAMES = {
 }
 TARGETS = 10_000
 """The target of seed i is drawn from seed TARGETS + i: never a seed that starts a run."""
+QUARTILES = (0.25, 0.5, 0.75)
 COLOURS = dict(zip([*OPTIMIZERS, *LOSSES], draw.PALETTE[:4] + draw.PALETTE[:5], strict=True))
 
 
@@ -207,10 +211,10 @@ def first_lr(data: xr.Dataset) -> xr.Dataset:
 
 def _left_out(status: xr.DataArray, shown_unconverged: bool = False) -> str:
     total = status.size
-    diverged, unconverged = int((status == 2).sum()), int((status == 1).sum())
+    diverged, unconverged = int((status == DIVERGED).sum()), int((status == UNCONVERGED).sum())
     words = [f"{diverged} of {total} runs diverged"] if diverged else []
-    if unconverged and not shown_unconverged:
-        words.append(f"{unconverged} of {total} unconverged left out")
+    if unconverged:
+        words.append(f"{unconverged} of {total} unconverged, {'kept' if shown_unconverged else 'left out'}")
     return ", ".join(words)
 
 
@@ -263,27 +267,30 @@ def plateaus_and_escapes(levels: Swept) -> Figure:
     """Rank-4 learning of a full-rank target with a geometric spectrum by gradient descent. (a) Loss against step at
     ratio 1/2 and the middle initial scale: runs, median and quartiles over seeds, detected plateaus of the first seed
     (thick), the predicted levels (dashed) and, shaded, the predicted 5-95 % range of each component's escape. (b)
-    Measured levels of all detected plateaus relative to theory. (c) Share of seeds that show every intermediate plateau,
+    Measured levels of all detected plateaus relative to theory (grey: within 2 %). (c) Share of seeds that show every intermediate plateau,
     with 95 % Wilson intervals."""
     figure, axes = plt.subplots(1, 3, figsize=(draw.PAGE, 2.5), width_ratios=(1.3, 1, 1))
     ratios, scales = levels.data.ratio.values, levels.data.scale.values
     _staircase(axes[0], levels, ratios[0], scales[len(scales) // 2])
-    for index, scale in enumerate(scales):
-        label, colour = f"scale {scale:g}", draw.PALETTE[index]
+    places = np.arange(len(ratios))
+    for index, (scale, colour) in enumerate(zip(scales, draw.PALETTE, strict=False)):
+        shift = 0.24 * (index - (len(scales) - 1) / 2)
         for place, ratio in enumerate(ratios):
             errors = 100 * level_errors(levels, ratio, scale)[0]
-            x = place + 0.25 * (index - 1) + np.linspace(-0.08, 0.08, len(errors))
-            axes[1].plot(x, errors, ".", ms=1.5, color=colour, rasterized=True)
+            x = place + shift + np.linspace(-0.08, 0.08, len(errors))
+            axes[1].plot(x, errors, ".", ms=2, mew=0, color=colour, rasterized=True)
         shown = [staircases(levels, ratio, scale) for ratio in ratios]
         share = proportion([each.sum() for each in shown], [len(each) for each in shown])
-        draw.band(axes[2], ratios, share.low, share.mean, share.high, label, colour, marker="o")
-    axes[1].set_yscale("symlog", linthresh=2)
+        axes[2].plot(places + shift, share.mean, "o", color=colour, label=f"{scale:g}")
+        axes[2].vlines(places + shift, share.low, share.high, color=colour, lw=0.9)
     axes[1].axhspan(-2, 2, color="0.9", lw=0, zorder=0)
-    axes[1].axhline(0, color=draw.THEORY, ls=(0, (4, 2)), lw=0.8)
-    axes[1].set_xticks(range(len(ratios)), [f"{ratio:g}" for ratio in ratios])
-    axes[1].set(xlabel="ratio $s_{k+1} / s_k$", ylabel="level vs theory (%)")
-    axes[2].set(xlabel="ratio $s_{k+1} / s_k$", ylabel="share with all plateaus", ylim=(-0.03, 1.03))
-    axes[2].legend(loc="lower left")
+    axes[1].axhline(0, color=draw.THEORY, ls=(0, (4, 2)), lw=0.8, zorder=1)
+    for ax in axes[1:]:
+        ax.set_xticks(places, [f"{ratio:g}" for ratio in ratios])
+        ax.set_xlabel("ratio $s_{k+1} / s_k$")
+    axes[1].set_ylabel("level above theory (%)")
+    axes[2].set(ylabel="share of seeds with all plateaus", ylim=(-0.03, 1.03))
+    axes[2].legend(loc="upper right", title="initial scale", title_fontsize=7)
     draw.panel_labels(axes)
     return figure
 
@@ -384,15 +391,17 @@ def flow_and_escape_law(flow: Swept, escapes: Swept) -> Figure:
     axes[1].loglog(np.repeat(lrs[:, None], worst.shape[1], 1), worst, ".", color=draw.BLUE, ms=3)
     axes[1].loglog(lrs, np.median(worst, 1)[-1] * lrs / lrs[-1], color=draw.THEORY, ls=(0, (4, 2)), lw=0.9)
     axes[1].axhline(1e-3, color="0.7", lw=0.6)
-    axes[1].set_xticks(lrs, [f"{lr:g}" for lr in lrs])
-    axes[1].minorticks_off()
+    for axis in (axes[1].xaxis, axes[1].yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     axes[1].set(xlabel="step size $\\eta s_1$", ylabel="$\\max_t |L - L_{flow}|\\, / L(0)$")
     places = [(ratio, scale) for ratio in escapes.data.ratio.values for scale in escapes.data.scale.values]
     for index, (ratio, scale) in enumerate(places):
         times, law = escape_samples(escapes, ratio, scale)
         draw.ecdf(axes[2], times, law.cdf, f"{ratio:g}, {scale:g}", draw.PALETTE[index])
     handles, labels = axes[2].get_legend_handles_labels()
-    kept = {label: handle for handle, label in zip(handles, labels, strict=True)}
+    kept = dict(sorted(zip(labels, handles, strict=True), key=lambda each: each[0] == "theory"))
     axes[2].legend(kept.values(), kept.keys(), title="ratio, scale", loc="lower right", title_fontsize=7)
     axes[2].set(xlabel="escape time $s_1 t$")
     draw.panel_labels(axes)
@@ -451,60 +460,55 @@ def escape_findings(escapes: Swept) -> list[Finding]:
 
 
 def pair_alignment(pairs: Swept, **labels: object) -> tuple[np.ndarray, np.ndarray, xr.DataArray]:
-    """Of the usable runs at these labels: |cos| of each learned with each target component, and of the spans.
-
-    A component is the matrix u vᵀ, so that |cos| = |cos(u, a)| |cos(v, b)|: (runs, snapshots, learned, target); the span
-    alignment is that of U with all a_k, (runs, snapshots). The last result is the status of all runs.
+    """Of the converged runs at these labels, over snapshots: |cos| of each learned with each target component (runs,
+    snapshots, learned, target), alignment of the spans of U and the a_k (runs, snapshots); and the status of all runs.
     """
-    cells = first_lr(pairs.data).sel(**labels)
-    target, kept = pairs.sweep.base.problem.target, cells.isel(seed=cells.status.values == 0)
-    vectors = [target_of(replace(target, {"seed": int(seed) + TARGETS}))[1:] for seed in kept.seed.values]
-    left, right = (np.stack(side)[:, None] for side in zip(*vectors, strict=True)) if vectors else (np.empty(0),) * 2
-    U, V = (kept[name].values.swapaxes(-1, -2) for name in "UV")
-    if not vectors:
-        return np.empty((0, U.shape[1], 2, 2)), np.empty((0, U.shape[1])), cells.status
-    return alignment(U, left) * alignment(V, right), np.asarray(span_alignment(U, left)), cells.status
+    cells, base = first_lr(pairs.data).sel(**labels), pairs.sweep.base.problem.target
+    vectors = [target_of(replace(base, {"seed": int(seed) + TARGETS}))[1:] for seed in cells.seed.values]
+    left, right = (np.stack(side)[:, None] for side in zip(*vectors, strict=True))
+    U, V = (cells[name].transpose("seed", "snapshot", ..., "component").values for name in "UV")
+    good = cells.status.values == OK
+    span = np.asarray(span_alignment(U.swapaxes(-1, -2), left))
+    return component_alignment(U, V, left, right)[good], span[good], cells.status
 
 
 def bump_counts(pairs: Swept, **labels: object) -> np.ndarray:
     """Number of bumps of prominence >= 0.1 in each run, over its four alignments of a learned with a target component."""
-    each, _, _ = pair_alignment(pairs, **labels)
-    curves = each.reshape(len(each), each.shape[1], -1)
-    return np.array([sum(len(bumps(curve)) for curve in run.T) for run in curves], float)
+    each = pair_alignment(pairs, **labels)[0]
+    curves = each.reshape(*each.shape[:2], -1).swapaxes(1, 2)
+    return np.array([sum(len(bumps(curve)) for curve in run) for run in curves], float)
 
 
 def alignment_over_training(pairs: Swept) -> Figure:
-    """Rank-2 learning of a rank-2 target, by optimizer, at the middle ratio and the smallest initial scale. (a-d)
-    |cos| of each learned component u_i v_iᵀ with each target component a_k b_kᵀ, solid for the first and dashed for the
-    second target, in the run with most bumps of the seeds. (e-h) Over all seeds, median and quartiles: alignment of the
-    learned with the target span, which no mixing of the components changes, and mean |cos| of the best one-to-one
-    matching, which depends on it."""
-    figure, axes = plt.subplots(2, 4, figsize=(draw.PAGE, 3.4), sharex=True, sharey=True)
+    """Rank-2 learning of a rank-2 target, by optimizer, at the middle ratio and the smallest initial scale; first half
+    of the steps. (a-d) |cos| of each learned component u_i v_iᵀ with each target component a_k b_kᵀ, in the run that
+    has most bumps of all seeds. (e-h) Over all seeds, median and quartiles: alignment of the learned with the target
+    span, which no mixing of the components changes, and mean |cos| of the best one-to-one matching, which depends on
+    it."""
+    figure, axes = plt.subplots(2, 4, figsize=(draw.PAGE, 3.6), sharex=True, sharey=True, squeeze=False)
     labels = {"ratio": _middle(pairs.data.ratio.values), "scale": pairs.data.scale.values[0]}
     steps = pairs.data.snapshot.values
-    for column, optimizer in enumerate(pairs.data.optimizer.values):
-        top, bottom = axes[:, column]
+    for (top, bottom), optimizer in zip(axes.T, pairs.data.optimizer.values, strict=False):
         each, span, status = pair_alignment(pairs, optimizer=optimizer, **labels)
         top.set_title(optimizer)
+        bottom.set_xlabel("step")
         draw.excluded(bottom, _left_out(status))
         if not len(each):
             continue
         most = each[np.argmax(bump_counts(pairs, optimizer=optimizer, **labels))]
-        for learned in range(2):
-            for k, line in enumerate(("-", (0, (3, 1.5)))):
-                top.plot(steps, most[:, learned, k], ls=line, color=draw.PALETTE[learned])
-        middle, low, high = np.median(span, 0), *np.quantile(span, (0.25, 0.75), 0)
-        draw.band(bottom, steps, low, middle, high, "span", draw.BLACK)
-        matched = _matched(each)
-        draw.band(bottom, steps, *np.quantile(matched, (0.25, 0.5, 0.75), 0), "matched", draw.ORANGE)
-        bottom.set_xlabel("step")
-    for learned in range(2):
-        axes[0, 0].plot([], [], color=draw.PALETTE[learned], label=f"learned {learned + 1}")
-    axes[0, 0].legend(loc="center right")
-    axes[1, 0].legend(loc="center right")
-    axes[0, 0].set(ylabel="|cos| with each target", ylim=(-0.03, 1.03))
-    axes[1, 0].set(ylabel="alignment")
+        for learned, colour in enumerate(draw.PALETTE[:2]):
+            top.plot(steps, most[:, learned, 0], color=colour, label=f"learned {learned + 1}, target 1")
+            top.plot(
+                steps, most[:, learned, 1], color=colour, ls=(0, (3, 1.5)), label=f"learned {learned + 1}, target 2"
+            )
+        draw.band(bottom, steps, *np.quantile(span, QUARTILES, 0), "span", draw.BLACK)
+        draw.band(bottom, steps, *np.quantile(_matched(each), QUARTILES, 0), "matched", draw.ORANGE)
+    axes[0, 0].set(ylabel="|cos|, component by component", ylim=(-0.03, 1.03), xlim=(0, steps[-1] / 2))
+    axes[1, 0].set(ylabel="alignment, all seeds")
     draw.panel_labels(axes)
+    keys = [dict(zip(*row[0].get_legend_handles_labels()[::-1], strict=True)) for row in axes]
+    merged = keys[0] | keys[1]
+    figure.legend(merged.values(), merged.keys(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -542,37 +546,23 @@ def bumps_by_optimizer(pairs: Swept) -> Figure:
 
 
 def bump_findings(pairs: Swept) -> list[Finding]:
-    """Whether Adam shows more bumps than SGD, and how often two components show one at all."""
+    """Whether Adam shows more bumps than SGD."""
     found = []
-    for scale in pairs.data.scale.values:
+    names = pairs.data.optimizer.values
+    for scale in pairs.data.scale.values if {"SGD", "Adam"} <= set(names) else ():
         for ratio in pairs.data.ratio.values:
-            counts = {
-                name: bump_counts(pairs, optimizer=name, ratio=ratio, scale=scale)
-                for name in pairs.data.optimizer.values
-            }
-            if not {"SGD", "Adam"} <= set(counts):
-                continue
+            counts = {name: bump_counts(pairs, optimizer=name, ratio=ratio, scale=scale) for name in names}
+            gap = difference(counts["Adam"], counts["SGD"])
             means = [f"{name} {np.mean(each) if len(each) else np.nan:.2f}" for name, each in counts.items()]
-            gap = _difference(counts["Adam"], counts["SGD"])
             found.append(
                 Finding(
                     f"bumps per run, ratio {ratio:g}, scale {scale:g}, {len(counts['SGD'])} seeds",
-                    f"{', '.join(means)}; Adam - SGD {gap[0]:+.2f} ({gap[1]:+.2f} to {gap[2]:+.2f})",
+                    f"{', '.join(means)}; Adam - SGD {gap.mean:+.2f} ({gap.low:+.2f} to {gap.high:+.2f})",
                     "Adam more than SGD (conjecture)",
-                    bool(gap[1] > 0),
+                    True if gap.low > 0 else False if gap.high < 0 else None,
                 )
             )
     return found
-
-
-def _difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
-    """Difference of two means with its 95 % bootstrap interval, the groups resampled independently."""
-    if not (len(one) and len(other)):
-        return np.nan, np.nan, np.nan
-    rng = np.random.default_rng(0)
-    draws = [rng.choice(group, (2000, len(group))).mean(1) for group in (one, other)]
-    low, high = np.quantile(draws[0] - draws[1], [0.025, 0.975])
-    return float(one.mean() - other.mean()), float(low), float(high)
 
 
 # ----------------------------------------------------------------------------------------------------- losses and ranks
@@ -597,19 +587,20 @@ def final_error(ranks: Swept, unconverged: bool = True) -> xr.DataArray:
 def losses_and_ranks(ranks: Swept) -> Figure:
     """What each loss makes of the common measure, 1/2 |A - Ã|^2 in units of its start: median and quartiles over seeds
     against the learned rank, for each rank of the target (columns) and each optimizer (rows), with the Eckart-Young
-    optimum (dashed). Open markers: more than half of the runs had not converged; runs that diverged are left out."""
+    optimum (dashed); linear below 0.01. Open markers: more than half of the runs had not converged; runs that diverged
+    are left out."""
     data, error, least = first_lr(ranks.data), final_error(ranks), optimum(ranks)
     optimizers, targets = data.optimizer.values, data.target_rank.values
     size = (draw.PAGE, 1.1 + 1.25 * len(optimizers))
     figure, axes = plt.subplots(len(optimizers), len(targets), figsize=size, sharex=True, sharey=True, squeeze=False)
     x = np.arange(data["rank"].size)
     for (row, column), ax in np.ndenumerate(axes):
-        ax.plot(x, least[column], color=draw.THEORY, ls=(0, (4, 2)), lw=0.9, zorder=3)
+        ax.hlines(least[column], x - 0.4, x + 0.4, color=draw.THEORY, ls=(0, (3, 1.5)), lw=0.9, zorder=1)
         for index, loss in enumerate(data.loss.values):
             here = {"loss": index, "optimizer": row, "target_rank": column}
-            rough = (data.status.isel(here) == 1).mean("seed").values > 0.5
+            rough = (data.status.isel(here) == UNCONVERGED).mean("seed").values > 0.5
             places = x + 0.13 * (index - (data.loss.size - 1) / 2)
-            low, middle, high = error.isel(here).quantile([0.25, 0.5, 0.75], "seed").values
+            low, middle, high = error.isel(here).quantile(QUARTILES, "seed").values
             draw.flagged_points(ax, places, middle, rough, COLOURS[loss], NAMES[loss])
             ax.vlines(places, low, high, color=COLOURS[loss], lw=0.9)
         ax.set_xticks(x, [str(rank) for rank in data["rank"].values])
@@ -619,7 +610,8 @@ def losses_and_ranks(ranks: Swept) -> Figure:
         ax.set_ylabel(f"{optimizer}\n$|A - \\tilde A|^2 / |A|^2$")
     for ax in axes[-1]:
         ax.set_xlabel("learned rank")
-    axes[0, 0].set_ylim(-0.03, min(1.6, max(1.05, float(error.quantile(0.98)) + 0.05)))
+    axes[0, 0].set_yscale("symlog", linthresh=0.01)
+    axes[0, 0].set_ylim(-0.002, 2 * max(1.0, float(error.quantile(0.75, "seed").max())))
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
@@ -631,7 +623,7 @@ def rank_findings(ranks: Swept) -> list[Finding]:
     data = first_lr(ranks.data)
     for optimizer in data.optimizer.values:
         gap = (error.sel(loss="squared", optimizer=optimizer) - least).load()
-        late = int((data.status.sel(loss="squared", optimizer=optimizer) == 1).sum())
+        late = int((data.status.sel(loss="squared", optimizer=optimizer) == UNCONVERGED).sum())
         found.append(
             Finding(
                 f"squared error above Eckart-Young, in |A|^2 / 2, {optimizer}, all ranks and targets, "
@@ -652,111 +644,84 @@ def rank_findings(ranks: Swept) -> list[Finding]:
 # ------------------------------------------------------------------------------------------------------- sparse inputs
 
 
-def moment_root(p: float, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """E[x xᵀ] of the inputs and its symmetric root."""
-    moment = np.asarray(Sparse(n, float(p)).second_moment(), np.float64)
-    values, vectors = np.linalg.eigh(moment)
-    return moment, (vectors * np.sqrt(values)) @ vectors.T
-
-
-def expected_losses(sparse: Swept, optimizer: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Exact expected loss at the end (p, rank, seed), its optimum (p, rank, seed) and its start (p, seed)."""
-    data, base = first_lr(sparse.data).sel(optimizer=optimizer), sparse.sweep.base.problem
-    end = data.isel(snapshot=-1)
-    reached = np.einsum("prsik,prsjk->prsij", *(_ordered(end[name]) for name in "UV"))
-    final, least = (np.full(reached.shape[:3], np.nan) for _ in range(2))
-    start = np.full((data.p.size, data.seed.size), np.nan)
+def expected_losses(sparse: Swept, optimizer: str) -> tuple[np.ndarray, np.ndarray]:
+    """Exact E|(A - Ã) x|^2 at the end and its optimum, both in units of its start: (p, rank, seed)."""
+    data, base = first_lr(sparse.data).sel(optimizer=optimizer).isel(snapshot=-1), sparse.sweep.base.problem
+    U, V = (data[name].transpose("p", "rank", "seed", ..., "component").values for name in "UV")
+    final, least = np.full((2, *U.shape[:3]), np.nan)
     for i, p in enumerate(data.p.values):
-        root = moment_root(p, base.target.m)[1]
+        moment = np.asarray(replace(base.data, {"p": float(p)}).second_moment(), np.float64)
         for j, seed in enumerate(data.seed.values):
             A = target_of(replace(base.target, {"seed": int(seed) + TARGETS}))[0]
-            final[i, :, j] = (((A - reached[i, :, j]) @ root) ** 2).sum((-1, -2))
-            tails = 2 * theory.plateau_levels(np.linalg.svd(A @ root, compute_uv=False))
-            least[i, :, j], start[i, j] = tails[data["rank"].values], tails[0]
-    return final, least, start
-
-
-def _ordered(values: xr.DataArray) -> np.ndarray:
-    side = next(str(dim) for dim in values.dims if dim in ("row", "column"))
-    return values.transpose("p", "rank", "seed", side, "component").values
-
-
-def expected_descent(
-    A: np.ndarray, moment: np.ndarray, u: np.ndarray, v: np.ndarray, lr: float, steps: int
-) -> np.ndarray:
-    """E|(A - u vᵀ) x|^2 after 0..steps steps of gradient descent on it: what training does but for its sampling noise."""
-    losses, whole = np.empty(steps + 1), np.trace(A @ moment @ A.T)
-    for step in range(steps + 1):
-        mv, au = moment @ v, A.T @ u
-        losses[step] = whole - 2 * au @ mv + (u @ u) * (v @ mv)
-        u, v = u + 2 * lr * (A @ mv - u * (v @ mv)), v + 2 * lr * moment @ (au - v * (u @ u))
-    return losses
+            s = np.linalg.svd(theory.regression_target(A, moment), compute_uv=False)
+            levels = 2 * theory.plateau_levels(s)
+            final[i, :, j] = expected_loss(A, U[i, :, j], V[i, :, j], moment) / levels[0]
+            least[i, :, j] = levels[data["rank"].values] / levels[0]
+    return final, least
 
 
 def sparse_escapes(sparse: Swept) -> tuple[np.ndarray, np.ndarray]:
-    """Steps to the half-drop of rank-one SGD (p, seed): measured, and of descent on the expected loss."""
+    """lr x steps to the half-drop of rank-one SGD (p, seed): measured, and of descent on the expected loss."""
     data = first_lr(sparse.data).sel(optimizer="SGD", rank=1)
-    lr_label = sparse.data.lr.values[0]
-    measured, expected = (np.full((data.p.size, data.seed.size), np.nan) for _ in range(2))
+    measured, expected = np.full((2, data.p.size, data.seed.size), np.nan)
     for i, p in enumerate(data.p.values):
         for j, seed in enumerate(data.seed.values):
-            run = sparse.run(optimizer="SGD", lr=lr_label, p=p, rank=1, seed=seed)
-            A, cell = target_of(run.problem.target)[0], data.isel(p=i, seed=j)
-            moment, root = moment_root(p, run.problem.target.m)
-            top = np.linalg.svd(A @ root, compute_uv=False) ** 2
-            start = cell.isel(snapshot=0)
-            u, v = (start[name].values[:, 0].astype(float) for name in "UV")
-            curve = expected_descent(A, moment, u, v, run.optimizer.lr, run.steps)
-            levels = top.sum(), top.sum() - top[0]
-            expected[i, j] = theory.measured_escape(np.arange(run.steps + 1), curve, *levels)
+            run = sparse.run(optimizer="SGD", lr=sparse.data.lr.values[0], p=p, rank=1, seed=seed)
+            A, cell, lr = target_of(run.problem.target)[0], data.isel(p=i, seed=j), run.optimizer.lr
+            moment = np.asarray(run.problem.data.second_moment(), np.float64)
+            levels = 2 * theory.plateau_levels(np.linalg.svd(theory.regression_target(A, moment), compute_uv=False), 1)
+            U, V = (cell[name].isel(snapshot=0).values[:, :1] for name in "UV")
+            curve = expected_descent(A, U, V, moment, lr, run.steps)
+            expected[i, j] = lr * theory.measured_escape(np.arange(run.steps + 1), curve, *levels)
             # The evaluation loss is a mean over a finite sample of inputs: read as a fraction of its own start.
             loss = cell.objective.values * levels[0] / cell.objective.values[0]
-            measured[i, j] = theory.measured_escape(cell.step.values, loss, *levels)
+            measured[i, j] = lr * theory.measured_escape(cell.step.values, loss, *levels)
     return measured, expected
 
 
 def sparsity(sparse: Swept) -> Figure:
-    """Regression on sparse non-negative inputs, E|(A - Ã) x|^2. (a) Loss of rank-one SGD in units of its start against
-    step, by activation probability, with the level of the first plateau (dotted) of the matrix A E[x xᵀ]^(1/2). (b) Steps to
-    the first half-drop, each seed a dot, and the median of gradient descent on the expected loss (dashed). (c) Exact
-    expected loss at the end by learned rank, SGD (filled) and Adam (open), medians and quartiles over seeds, with its
-    optimum (dashed)."""
+    """Regression on sparse non-negative inputs, E|(A - Ã) x|^2. (a) Loss of rank-one SGD in units of its start, by
+    activation probability p: runs, median and quartiles over seeds, and the median level of the first plateau (dotted) of
+    the matrix A E[x xᵀ]^(1/2). (b) Time, step size x step, to the first half-drop, each seed a dot, and the median of
+    gradient descent on the expected loss from the same starts (dashed). (c) Exact expected loss at the end by learned
+    rank, SGD (filled) and Adam (open), medians and quartiles over seeds, and its optimum (dashed, where on the axis)."""
     figure, axes = plt.subplots(1, 3, figsize=(draw.PAGE, 2.6))
     data = first_lr(sparse.data)
     colours = plt.get_cmap("viridis")(np.linspace(0.0, 0.85, data.p.size))
-    _, least, start = expected_losses(sparse, "SGD")
+    _, least = expected_losses(sparse, "SGD")
     cells = data.sel(optimizer="SGD", rank=1)
-    for i, p in enumerate(data.p.values):
-        loss = usable(cells.objective, cells.status, unconverged=True).isel(p=i).values
-        draw.loss_curves(axes[0], data.step[1:], loss[:, 1:] / loss[:, :1], f"p = {p:g}", colours[i], log_loss=False)
-        axes[0].axhline(np.median(least[i, 0] / start[i]), color=colours[i], ls=":", lw=0.9)
-    axes[0].legend(loc="lower left")
-    axes[0].set(ylabel="loss / start", ylim=(0, 1.03))
     measured, expected = sparse_escapes(sparse)
-    for i, p in enumerate(data.p.values):
-        axes[1].loglog([p] * measured.shape[1], measured[i], "o", ms=2.5, color=colours[i], alpha=0.6)
+    for i, (p, colour) in enumerate(zip(data.p.values, colours, strict=True)):
+        loss = usable(cells.objective, cells.status, unconverged=True).isel(p=i).values
+        draw.loss_curves(axes[0], data.step[1:], loss[:, 1:] / loss[:, :1], f"$p$ = {p:g}", colour, log_loss=False)
+        axes[0].axhline(np.median(least[i, 0]), color=colour, ls=":", lw=0.9)
+        axes[1].loglog([p] * measured.shape[1], measured[i], "o", ms=2.5, color=colour, alpha=0.6)
+    axes[0].legend(loc="center left")
+    axes[0].set(ylabel="loss / start", ylim=(0, 1.03))
     axes[1].loglog(data.p.values, np.nanmedian(expected, 1), color=draw.THEORY, ls=(0, (4, 2)), lw=0.9)
-    axes[1].set(xlabel="activation probability $p$", ylabel="steps to the first half-drop")
+    axes[1].set(xlabel="activation probability $p$", ylabel="time of the first half-drop")
     _optimum_against_sparsity(axes[2], sparse)
+    draw.excluded(axes[0], _left_out(cells.status, shown_unconverged=True))
     draw.panel_labels(axes)
     return figure
 
 
 def _optimum_against_sparsity(ax: Axes, sparse: Swept) -> None:
-    data = first_lr(sparse.data)
-    for name, face in (("SGD", None), ("Adam", "white")):
-        final, least, start = expected_losses(sparse, name)
+    data, floor = first_lr(sparse.data), 1e-7
+    for name, shift in (("SGD", 0.92), ("Adam", 1.08)):
+        final, least = expected_losses(sparse, name)
         for r, rank in enumerate(data["rank"].values):
-            share = final[:, r] / start
-            low, middle, high = np.nanquantile(share, (0.25, 0.5, 0.75), 1)
-            x, colour = data.p.values * (1.06 if face else 0.94), draw.PALETTE[r]
-            ax.plot(x, middle, "o", color=colour, mfc=face or colour, label=f"rank {rank}" if not face else None)
+            low, middle, high = np.nanquantile(final[:, r], QUARTILES, 1).clip(floor)
+            x, colour = data.p.values * shift, draw.PALETTE[r]
+            label, face = (f"rank {rank}", colour) if name == "SGD" else (None, "white")
+            ax.plot(x, middle, "o", color=colour, mfc=face, label=label, zorder=3)
             ax.vlines(x, low, high, color=colour, lw=0.9)
-            if not face:
-                ax.plot(data.p.values, np.median(least[:, r] / start, 1), color=draw.THEORY, ls=(0, (4, 2)), lw=0.9)
+            ax.plot(data.p.values, np.median(least[:, r], 1), color=draw.THEORY, ls=(0, (4, 2)), lw=0.9, zorder=1)
     ax.set(xscale="log", yscale="log", xlabel="activation probability $p$", ylabel="expected loss / start")
-    ax.set_ylim(1e-6, 2)
-    ax.legend(loc="lower left")
+    ax.set_ylim(floor / 2, 2)
+    ax.legend(
+        loc="lower right", bbox_to_anchor=(1.03, 0.98), ncols=data["rank"].size, columnspacing=0.6, handletextpad=0
+    )
 
 
 def sparse_findings(sparse: Swept) -> list[Finding]:
@@ -772,8 +737,8 @@ def sparse_findings(sparse: Swept) -> list[Finding]:
         )
     ]
     for optimizer in sparse.data.optimizer.values:
-        final, least, start = expected_losses(sparse, optimizer)
-        gap = np.nanmedian((final - least) / start[:, None], (1, 2))
+        final, least = expected_losses(sparse, optimizer)
+        gap = np.nanmedian(final - least, (1, 2))
         text = ", ".join(f"p={p:g}: {each:.2%}" for p, each in zip(sparse.data.p.values, gap, strict=True))
         what = f"expected loss above the optimum of reduced-rank regression, {optimizer}, median"
         found.append(Finding(what, text, "<= 1 %", bool((gap <= 0.01).all())))

@@ -1,4 +1,4 @@
-"""Intervals to draw: the bootstrap interval of a mean, the Wilson interval of a proportion."""
+"""Intervals to draw: bootstrap intervals of a mean and of a difference of two, the Wilson interval of a proportion."""
 
 from typing import NamedTuple
 
@@ -79,6 +79,29 @@ def proportion(
     high = np.where(k == n, 1.0, np.clip(centre + half, share, 1.0))
     mean = np.where(n > 0, share, np.nan)
     return Interval(mean, low, high) if mean.ndim else Interval(float(mean), float(low), float(high))
+
+
+def difference(
+    values: Float[Array, " values"] | ArrayLike,
+    others: Float[Array, " others"] | ArrayLike,
+    confidence: float | int = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """mean(values) - mean(others) of two independent samples with its percentile bootstrap interval.
+
+    Each sample is resampled by itself; what is not finite is left out. NaN where either has nothing left.
+    """
+    _check_confidence(confidence)
+    rng = np.random.default_rng(seed)
+    samples = [np.asarray(sample, np.float64).ravel() for sample in (values, others)]
+    samples = [sample[np.isfinite(sample)] for sample in samples]
+    if not all(len(sample) for sample in samples):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    one, other = (rng.choice(sample, (resamples, len(sample))).mean(1) for sample in samples)
+    mean = float(samples[0].mean() - samples[1].mean())
+    low, high = np.quantile(one - other, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(mean, min(mean, float(low)), max(mean, float(high)))
 
 
 def _bootstrap(sample: np.ndarray, confidence: float, resamples: int, seed: int) -> np.ndarray:
