@@ -66,7 +66,7 @@ def test_question_to_picture(toy: Path, call) -> None:
     assert (toy / "figures/toy/losses.png").exists()
     caption = (toy / "figures/toy/losses.md").read_text()
     assert "Final losses." in caption
-    assert "Packing(n=6, d=3)" in caption
+    assert "Packing(n=6, d=3, power=power)" in caption
     assert "power {2, 3}" in caption
     assert "lowest" in (toy / "figures/toy/findings.md").read_text()
 
@@ -74,7 +74,13 @@ def test_question_to_picture(toy: Path, call) -> None:
     before = batch.stat().st_mtime_ns
     again = call("run", "toy.py")
     assert "nothing to train" in again.out
+    assert "up to date" in again.out
     assert batch.stat().st_mtime_ns == before
+
+    fewer = call("run", "toy.py", "seed=0:2")
+    assert "nothing to train" in fewer.out
+    assert "seed {0, 1}" in (toy / "figures/toy/losses.md").read_text()
+    assert "up to date" not in call("run", "toy.py").out
 
     shutil.rmtree(toy / "figures")
     assert call("figure", "toy.py", "losses").code == 0

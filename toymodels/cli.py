@@ -141,6 +141,7 @@ def _run(args: argparse.Namespace, extra: list[str]) -> None:
     shard = _shard(args.shard)
     folder = _runs(args, args.scale) / experiment.name
     figures = args.figures or _figures(args.scale, experiment.name)
+    from toymodels.experiment import gather, is_current
     from toymodels.store import Store
     from toymodels.sweep import plan
 
@@ -158,6 +159,10 @@ def _run(args: argparse.Namespace, extra: list[str]) -> None:
     if args.dry_run:
         if args.scale == "full" and experiment.cost:
             console.print(experiment.cost)
+        return
+    done = not any(plan.programs for plan in plans.values())
+    if draw and done and is_current(experiment, gather(sweeps, folder), folder, figures):
+        console.print(f"figures in {figures} are up to date; `toymodels figure` draws them anew")
         return
     times = _train(sweeps, folder, plans, shard)
     if draw:

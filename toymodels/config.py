@@ -23,7 +23,7 @@ import numpy as np
 C = TypeVar("C")
 
 
-def static(default: Any = dataclasses.MISSING) -> Any:
+def static(*, default: Any = dataclasses.MISSING) -> Any:
     """A field that changes shapes or code: part of the treedef, not a leaf."""
     return dataclasses.field(default=default, metadata={"static": True})
 

@@ -5,6 +5,7 @@ the sweeps they use; each parameter arrives as a `Swept`. A figure's docstring s
 caption are written from the configs.
 """
 
+import dataclasses
 import importlib.util
 import inspect
 import json
@@ -63,6 +64,8 @@ class Experiment:
     cost: str = ""
     """What the published scale costs."""
     name: str = ""
+    file: Path = Path()
+    """Where it was loaded from."""
 
     def figure(self, name: str) -> Draw:
         for function in self.figures:
@@ -85,8 +88,7 @@ def load(path: Path) -> Experiment:
     experiment = getattr(module, "experiment", None)
     if not isinstance(experiment, Experiment):
         raise ValueError(f"{path}: an experiment file defines `experiment = Experiment(...)`")
-    object.__setattr__(experiment, "name", experiment.name or path.stem)
-    return experiment
+    return dataclasses.replace(experiment, name=experiment.name or path.stem, file=path)
 
 
 def uses(function: Callable[..., Any]) -> list[str]:
@@ -112,22 +114,29 @@ def settings(name: str, swept: Swept) -> str:
     """One sweep in a sentence or two: config, axes, cells and what became of them."""
     axes = ", ".join(f"{axis.name} {_span(axis.labels)}" for axis in swept.sweep.axes)
     counts = ", ".join(f"{count} {what}" for what, count in census(swept.data).items())
-    return f"Sweep `{name}`: {describe(swept.sweep.base)}. Axes: {axes or 'none'}. Cells: {counts}."
+    bound = {path: axis.name for axis in swept.sweep.axes for i in range(len(axis.labels)) for path in axis.binding(i)}
+    return f"Sweep `{name}`: {describe(swept.sweep.base, bound)}. Axes: {axes or 'none'}. Cells: {counts}."
 
 
-def describe(value: Any) -> str:
-    """A config as one would write it, fields at their defaults left out."""
+def describe(value: Any, bound: Mapping[str, str] | None = None, path: str = "") -> str:
+    """A config as one would write it, fields at their defaults left out; `bound` names fields by what sweeps them."""
     if not configs.is_config(value):
         if isinstance(value, tuple):
             return "(" + ", ".join(describe(item) for item in value) + ")"
         return f"{value:g}" if isinstance(value, float) else str(value)
-    cls = type(value)
+    bound = bound or {}
     parts = []
-    for name, field in cls.__dataclass_fields__.items():
-        mine = getattr(value, name)
-        if not (isinstance(mine, type(field.default)) and mine == field.default):
-            parts.append(f"{name}={describe(mine)}")
-    return f"{cls.__name__}({', '.join(parts)})"
+    for field in dataclasses.fields(value):
+        mine, own = getattr(value, field.name), f"{path}{field.name}"
+        if own in bound:
+            parts.append(f"{field.name}={bound[own]}")
+        elif any(other.startswith(own + ".") for other in bound) or not _is_default(mine, field.default):
+            parts.append(f"{field.name}={describe(mine, bound, own + '.')}")
+    return f"{type(value).__name__}({', '.join(parts)})"
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return isinstance(value, type(default)) and value == default
 
 
 def _span(labels: Sequence[Any]) -> str:
@@ -149,6 +158,18 @@ def draw_figures(figures: Sequence[Draw], swept: Mapping[str, Swept], folder: Pa
         yield path
 
 
+def is_current(experiment: Experiment, swept: Mapping[str, Swept], folder: Path, figures: Path) -> bool:
+    """Whether all figures show these cells and are younger than the results and the code that draws them."""
+    drawn = {function: figures / f"{function.__name__}.png" for function in experiment.figures}
+    for function, path in drawn.items():
+        told = path.with_suffix(".md")
+        if not (path.exists() and told.exists() and told.read_text() == caption(function, swept) + "\n"):
+            return False
+    code = [experiment.file, *Path(__file__).parent.rglob("*.py")]
+    results = [path for name in swept for path in (folder / name).iterdir()]
+    return min(path.stat().st_mtime for path in drawn.values()) > max(path.stat().st_mtime for path in code + results)
+
+
 def find(experiment: Experiment, swept: Mapping[str, Swept]) -> list[Finding]:
     """All findings of an experiment."""
     found: list[Finding] = []
@@ -161,7 +182,8 @@ def find(experiment: Experiment, swept: Mapping[str, Swept]) -> list[Finding]:
 def findings_table(findings: Sequence[Finding]) -> str:
     """Findings as a Markdown table."""
     words = {True: "yes", False: "**no**", None: ""}
-    rows = [f"| {f.what} | {f.measured} | {f.expected} | {words[f.holds]} |" for f in findings]
+    cells = [(f.what, f.measured, f.expected, words[f.holds]) for f in findings]
+    rows = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in cells]
     return "\n".join(["| what | measured | expected | holds |", "|---|---|---|---|", *rows])
 
 

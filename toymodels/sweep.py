@@ -21,8 +21,9 @@ from toymodels.train import NUMERICS, Results, Run, train_batch
 
 WORKING_SET = 12 * 2**20
 """Bytes that a batch of cells may work on, calibrated on CPUs: larger batches fall out of the caches."""
-COMPILE_SECONDS, OVERHEAD_SECONDS, SECONDS_PER_BYTE = 2.0, 10e-6, 0.4e-9
-"""What `--dry-run` guesses with, from two CPU cores."""
+COMPILE_SECONDS, BATCH_STEP_SECONDS, CELL_STEP_SECONDS, NUMBER_SECONDS = 2.0, 10e-6, 3e-6, 3e-9
+"""What `--dry-run` guesses with, from two CPU cores: for each program, step of a batch, step of a cell, and number that
+such a step handles."""
 NARROWEST, WIDEST = 4, 64
 """The fewest and most cells of a batch. With more, padding costs more than is gained; see `batch_shape` for fewer."""
 
@@ -146,7 +147,9 @@ class Group:
     def seconds(self) -> float:
         """Guessed time of one batch, from what it works on."""
         run = self.batches[0][0][0]
-        return run.steps * (OVERHEAD_SECONDS + working_set(run) * self.shape[0] * self.shape[1] * SECONDS_PER_BYTE)
+        cells = self.shape[0] * self.shape[1]
+        each = CELL_STEP_SECONDS + sum(sizes(run)) * NUMBER_SECONDS
+        return run.steps * (BATCH_STEP_SECONDS + cells * each)
 
 
 @dataclass(frozen=True)
@@ -210,20 +213,18 @@ def _rows(cells: list[tuple[str, Run]]) -> list[list[tuple[str, Run]]]:
 
 def batch_width(run: Run) -> int:
     """How many cells are trained together: a power of two, from shapes alone, so that it never depends on timing."""
-    return int(2 ** np.floor(np.log2(np.clip(WORKING_SET / working_set(run), NARROWEST, WIDEST))))
+    examples, params = sizes(run)
+    # A parameter counts for its gradient, moments and updates, and for its share of the products it enters.
+    working_set = 4 * (examples + 64 * params)
+    return int(2 ** np.floor(np.log2(np.clip(WORKING_SET / working_set, NARROWEST, WIDEST))))
 
 
-def working_set(run: Run) -> int:
-    """Bytes that a step of one cell works on, about: its examples, and its parameters many times.
-
-    A parameter counts for its gradient, moments and updates, and for its share of the products it enters.
-    """
+def sizes(run: Run) -> tuple[int, int]:
+    """How many numbers one cell draws a step, and how many it learns."""
     problem = run.problem
     draws = jax.eval_shape(lambda: problem.sample(jax.random.key(0), run.batch)) if hasattr(problem, "sample") else None
     params = jax.eval_shape(lambda: problem.init(jax.random.key(0)))
-    return 4 * (
-        sum(leaf.size for leaf in jax.tree.leaves(draws)) + 64 * sum(leaf.size for leaf in jax.tree.leaves(params))
-    )
+    return sum(leaf.size for leaf in jax.tree.leaves(draws)), sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 def batch_shape(runs: Sequence[Run]) -> tuple[int, int]:

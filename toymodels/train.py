@@ -32,10 +32,10 @@ class Record:
     are means over `examples` fixed examples of a stream of their own, which training never sees.
     """
 
-    losses: int = static(200)
-    snapshots: int = static(20)
-    linear: bool = static(False)
-    examples: int = static(2048)
+    losses: int = static(default=200)
+    snapshots: int = static(default=20)
+    linear: bool = static(default=False)
+    examples: int = static(default=2048)
 
     def check(self) -> None:
         for name in ("losses", "snapshots", "examples"):
@@ -67,11 +67,11 @@ class Run:
 
     problem: Any
     optimizer: Optimizer = Adam()
-    steps: int = static(10_000)
-    batch: int = static(1024)
+    steps: int = static(default=10_000)
+    batch: int = static(default=1024)
     seed: int = 0
     stream: int = 0
-    record: Record = static(Record())  # type: ignore[call-arg]
+    record: Record = static(default=Record())
 
     def check(self) -> None:
         for name in ("steps", "batch"):

@@ -32,8 +32,8 @@ class Components:
     `spectrum` gives s_k: a number (equal), `Geometric(ratio)`, `PowerLaw(exponent)` or the values themselves.
     """
 
-    n: int = static(32)
-    m: int = static(32)
+    n: int = static(default=32)
+    m: int = static(default=32)
     rank: int = 1
     spectrum: Law = 1.0
     seed: int = 0
@@ -72,8 +72,8 @@ class Components:
 class Gaussian:
     """A = sum_{k < rank} a_k b_kᵀ with raw Gaussian a_k ~ N(0, 1/n), b_k ~ N(0, 1/m): neither orthogonal nor unit."""
 
-    n: int = static(32)
-    m: int = static(32)
+    n: int = static(default=32)
+    m: int = static(default=32)
     rank: int = 1
     seed: int = 0
 
@@ -126,7 +126,7 @@ class Factorize:
     """
 
     target: Target
-    components: int = static(1)
+    components: int = static(default=1)
     rank: int | None = None
     loss: Loss = HalfSquaredError()
     scale: float = 1e-3

@@ -21,7 +21,7 @@ class Packing:
     n: int = static()
     d: int = static()
     power: float = 2.0
-    signed: bool = static(False)
+    signed: bool = static(default=False)
 
     dims: ClassVar[dict[str, tuple[str, ...]]] = {"V": ("feature", "dimension")}
 
