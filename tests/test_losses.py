@@ -26,6 +26,7 @@ vectors = arrays(np.float32, 5, elements=st.floats(-8, 8, width=32))
 shares = arrays(np.float32, 5, elements=st.floats(0, 1, width=32))
 powers = st.floats(1, 6)
 evaluate = jax.jit(lambda loss, prediction, target: loss(prediction, target))
+power_slope = jax.jit(jax.grad(abs_power))
 slope = jax.jit(jax.grad(lambda prediction, loss, target: loss(prediction, target)))
 
 LOSSES = [SquaredError(), HalfSquaredError(), PowerError(1.0), PowerError(3.0), SoftmaxCrossEntropy()]
@@ -127,6 +128,18 @@ def test_softmax_ignores_constants(prediction: np.ndarray, target: np.ndarray, c
     assert float(evaluate(SoftmaxCrossEntropy(), target + np.float32(constant), target)) <= (64 * 2.0**-23) ** 2
 
 
+@pytest.mark.parametrize("size", [0.01, 0.1, 0.3, 0.7, 0.999, 1.001, 1.5])
+def test_softmax_where_the_series_ends(size: float) -> None:
+    """Errors of one sign and of both, of mean zero, on both sides of the largest error that the series takes: 1."""
+    target = np.zeros(4, np.float32)
+    for direction in ([1, -1, 1, -1], [1, -1 / 3, -1 / 3, -1 / 3], [-1, 1 / 3, 1 / 3, 1 / 3]):
+        prediction = np.float32(size) * np.float32(direction)
+        got = evaluate(SoftmaxCrossEntropy(), prediction, target)
+        np.testing.assert_allclose(got, softmax_kl(prediction, target), rtol=2e-6 + 1e-8 / size**2)
+        expected = scipy.special.softmax(prediction.astype(float)) - 0.25
+        np.testing.assert_allclose(slope(prediction, SoftmaxCrossEntropy(), target), expected, atol=3e-7 * min(size, 1))
+
+
 @pytest.mark.parametrize("far", [30.0, 200.0, 1e4])
 def test_softmax_far_from_agreement(far: float) -> None:
     """Where the target's probability underflows but the prediction is sure of it, and the other way round."""
@@ -148,7 +161,7 @@ def test_no_loss_is_negative(prediction: np.ndarray, target: np.ndarray, power: 
 def test_slope_of_a_power(x: float, power: float) -> None:
     """d|x|^power = power |x|^(power - 1) sign(x), and 0 at 0, for a power that is traced."""
     with jax.debug_nans(True):
-        got = jax.jit(jax.grad(abs_power))(jnp.float32(x), jnp.float32(power))
+        got = power_slope(jnp.float32(x), jnp.float32(power))
     tiny = abs(x) < np.finfo(np.float32).tiny  # flushed to zero
     expected = 0.0 if tiny else power * abs(x) ** (power - 1) * np.sign(x)
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-37)

@@ -178,7 +178,7 @@ def test_inner_product_is_done_where_the_norms_meet(size: float, ratio: float) -
     assert not bool(replace(problem, {"loss": HalfSquaredError()}).done(params))
 
 
-BATCH = 100_000
+BATCH = 30_000
 
 
 @settings(max_examples=20)
