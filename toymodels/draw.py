@@ -113,6 +113,20 @@ def gram(ax: Axes, W: Float[Array, "features hidden"] | ArrayLike, bar: bool = T
     return mesh
 
 
+def bias(ax: Axes, b: Float[Array, " features"] | ArrayLike, largest: float, label: str = "$b$") -> QuadMesh:
+    """b as a column beside `gram`, the first feature on top, in the same colours from -largest to largest."""
+    values = np.asarray(b, np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"b of shape {values.shape}: one bias a feature")
+    if not largest > 0:
+        raise ValueError(f"largest={largest:g}: it must be positive")
+    side = ax.inset_axes((1.04, 0, 0.09, 1))
+    column = np.ma.masked_invalid(values[:, None])
+    mesh = side.pcolormesh(column, cmap="RdBu_r", vmin=-largest, vmax=largest, rasterized=True)
+    side.set(xticks=[], yticks=[], ylim=(max(len(values), 1), 0), xlabel=label)
+    return mesh
+
+
 def loss_curves(
     ax: Axes,
     steps: Float[Array, " steps"] | ArrayLike,
