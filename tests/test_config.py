@@ -253,14 +253,14 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Sparse(float("inf")), "Sparse.n=inf: expected an integer"),
     (lambda: Sparse(2**40), "expected an integer"),
     (lambda: Sparse(True), "expected an integer"),
-    (lambda: Sparse(3, 0.1, "uniform"), "expected a Uniform or a Constant or a Exponential"),
+    (lambda: Sparse(3, 0.1, "uniform"), "Sparse.value='uniform': expected a"),
     (lambda: OneSparse(0), "n=0: at least 1"),
     (lambda: Correlated(0, 2, 0.1), "sets=0: at least 1"),
     (lambda: Anticorrelated(2, 4, 0.3), "each has p <= 0.25"),
     (lambda: Anticorrelated(2, 2), "p=0: an activation probability"),
     (lambda: Anticorrelated.of_set(2, 2, 1.5), "p=1.5: an activation probability"),
     (lambda: Noisy(Sparse(2), -1), "scale=-1: a noise scale is not negative"),
-    (lambda: Noisy(Noisy(Sparse(2), 1), 1), "expected a Sparse"),
+    (lambda: Noisy(Noisy(Sparse(2), 1), 1), "clean"),
     (lambda: Uniform(1, 1), "low < high"),
     (lambda: Exponential(0), "mean=0: an exponential law has a mean above 0"),
     (lambda: Geometric(0), "a geometric law decays with a ratio in (0, 1]"),
@@ -273,7 +273,7 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: PowerError(0.5), "power=0.5: a loss |error|^power needs power >= 1"),
     (lambda: Tied(0), "m=0: a hidden layer has at least one unit"),
     (lambda: Untied(2, scale=-1), "scale=-1: an initial scale is not negative"),
-    (lambda: Tied(2, output="relu"), "expected a Relu"),
+    (lambda: Tied(2, output="relu"), "Tied.output='relu': expected a"),
     (lambda: Sgd(0), "lr=0: a learning rate is above 0"),
     (lambda: Sgd(1e-50), "lr=1e-50: a learning rate is above 0"),
     (lambda: Momentum(0.1, 1), "decay=1.0: a decay rate lies in [0, 1)"),
@@ -304,7 +304,7 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Supervised(Sparse(3), Tied(2), SquaredError((1, 1))), "importance has 2 values for 3 features"),
     (lambda: Run(Packing(3, 3), seed=-1), "seed=-1: an integer in 0..2^31 - 1"),
     (lambda: Run(Packing(3, 3), seed=2**31), "expected an integer"),
-    (lambda: Run(Packing(3, 3), optimizer="adam"), "expected a Sgd or a Momentum or a Adam or a AdamW"),
+    (lambda: Run(Packing(3, 3), optimizer="adam"), "Run.optimizer='adam': expected a"),
     (lambda: replace(Run(Packing(3, 3)), {"problem.pwer": 1}), "did you mean power"),
     (lambda: replace(Run(Packing(3, 3)), {"": 1}), "Run has no such field"),
     (lambda: replace(Run(Packing(3, 3)), {"seed.x": 1}), "seed.x: seed is 0, which has no fields"),
@@ -337,7 +337,7 @@ def test_nothing_is_checked_inside_a_trace() -> None:
 def test_static_configs_are_part_of_the_treedef() -> None:
     @config
     class Holder:
-        inner: SoftmaxCrossEntropy = static(SoftmaxCrossEntropy())
+        inner: SoftmaxCrossEntropy = static(default=SoftmaxCrossEntropy())
         number: float = 0.0
 
     assert jax.tree.leaves(Holder()) == [0.0]

@@ -171,7 +171,7 @@ def test_overrides_go_where_they_fit() -> None:
         ("steps=0", "steps=0: at least 1"),
         ("steps=1,2", "expected an integer"),
         ("steps=", "not a value that can be read"),
-        ("problem.model=Sgd(0.1)", "expected a Tied or a Untied"),
+        ("problem.model=Sgd(0.1)", "Supervised.model=Sgd(lr=0.1): expected a"),
         ("optimizer.lr=-1", "a learning rate is above 0"),
         ("loss=l3", "loss=l3: not on the axis, which has l2, l4"),
         ("problem.loss=SquaredError()", "this field is swept; set its axis instead"),

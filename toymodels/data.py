@@ -263,6 +263,8 @@ class Noisy:
     def check(self) -> None:
         if not self.scale >= 0:
             raise ValueError(f"scale={self.scale:g}: a noise scale is not negative")
+        if isinstance(self.clean, Noisy):
+            raise ValueError("clean: noise is added to a distribution without noise")
 
     @property
     def n(self) -> int:

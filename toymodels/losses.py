@@ -79,8 +79,12 @@ class BinaryCrossEntropy:
     """
 
     def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
-        entropy = -jax.scipy.special.xlogy(target, target) - jax.scipy.special.xlogy(1 - target, 1 - target)
-        return jnp.sum(jax.nn.softplus(prediction) - target * prediction - entropy)
+        return jnp.sum(jax.nn.softplus(prediction) - target * prediction + _x_log_x(target) + _x_log_x(1 - target))
+
+
+def _x_log_x(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """x log x, 0 at 0 without 0 · inf on the way."""
+    return x * jnp.log(jnp.where(x == 0, 1.0, x))
 
 
 @config
