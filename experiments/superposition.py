@@ -8,13 +8,14 @@ orthogonal factors predicts.
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
 from toymodels import Axis, Choice, Record, Run, Sweep, census, draw, usable
 from toymodels.analysis.dynamics import Jump, Shelf, jumps, shelf
@@ -66,7 +67,8 @@ def _arrows(seeds: int, steps: int, count: int) -> Sweep:
     problem = Supervised(Sparse(5), Tied(2), SquaredError(Geometric(0.9)))
     base = Run(problem, Adam(Cosine(1e-2)), steps=steps, record=Record(60, 2))
     return Sweep(
-        base, [Axis("p", "problem.data.p", 20 ** -np.linspace(0, 1, count)), Axis("seed", "seed", range(seeds))]
+        base,
+        [Axis("p", "problem.data.p", (20 ** -np.linspace(0, 1, count)).tolist()), Axis("seed", "seed", range(seeds))],
     )
 
 
@@ -81,7 +83,7 @@ def _phases(size: int, seeds: int, steps: int) -> Sweep:
     return Sweep(
         base,
         [
-            Axis("p", "problem.data.p", np.geomspace(0.02, 1, size)),
+            Axis("p", "problem.data.p", np.geomspace(0.02, 1, size).tolist()),
             Choice("ratio", {ratio: {"problem.loss.importance": (1.0, ratio)} for ratio in ratios}),
             Axis("seed", "seed", range(seeds)),
         ],
@@ -108,7 +110,9 @@ def _shelf(n: int, m: int, scale: Scale) -> Sweep:
     )
     inverse = {"tiny": SPARSITIES[::3], "default": SPARSITIES, "full": np.geomspace(1, 100, 60)}[scale]
     seeds = {"tiny": 2, "default": 8, "full": 16}[scale]
-    return Sweep(base, [Axis("p", "problem.data.p", 1 / np.array(inverse)), Axis("seed", "seed", range(seeds))])
+    return Sweep(
+        base, [Axis("p", "problem.data.p", (1 / np.array(inverse)).tolist()), Axis("seed", "seed", range(seeds))]
+    )
 
 
 def _levels(steps: int, seeds: int) -> Sweep:
@@ -129,7 +133,7 @@ def _widths(scale: Scale) -> Sweep:
         [
             Axis("m", "problem.model.m", (4,) if tiny else (4, 8)),
             Axis("power", "problem.loss.power", (2.0, 3.0, 4.0)),
-            Axis("p", "problem.data.p", 1 / np.geomspace(1, 30, 3 if tiny else 8)),
+            Axis("p", "problem.data.p", (1 / np.geomspace(1, 30, 3 if tiny else 8)).tolist()),
             Axis("seed", "seed", range(2 if tiny else 4)),
         ],
     )
@@ -138,7 +142,7 @@ def _widths(scale: Scale) -> Sweep:
 def _losses(steps: int) -> Sweep:
     equal, decaying = Geometric(1.0), Geometric(0.7)
     weighted = PowerError(2.0, decaying)
-    kinds = {
+    kinds: dict[str, dict[str, Any]] = {
         "squared": {"problem.loss": PowerError(2.0, equal)},
         "weighted": {"problem.loss": weighted},
         "fourth power": {"problem.loss": PowerError(4.0, equal)},
@@ -369,8 +373,9 @@ def phase_diagram(phases: Swept) -> Figure:
     )
     axes[2].set(title="excess loss, best seed", xlabel="relative importance", ylim=_log_edges(p)[[0, -1]])
     axes[0].set_ylabel("activation probability $p$")
-    handles = [plt.Rectangle((0, 0), 1, 1, fc=PHASES[name], ec="0.5", lw=0.5) for name in names]
-    figure.legend(handles, [SHOWN[name] for name in names], loc="outside lower left", ncols=5, columnspacing=1.0)
+    occurring = [name for place, name in enumerate(names) if place in learned or place in optimal]
+    handles = [plt.Rectangle((0, 0), 1, 1, fc=PHASES[name], ec="0.5", lw=0.5) for name in occurring]
+    figure.legend(handles, [SHOWN[name] for name in occurring], loc="outside lower left", ncols=5, columnspacing=1.0)
     return figure
 
 
@@ -393,8 +398,9 @@ def _phases_panel(
     colours, norm = ListedColormap(list(PHASES.values())), BoundaryNorm(np.arange(len(PHASES) + 1) - 0.5, len(PHASES))
     ax.pcolormesh(_log_edges(ratio), _log_edges(p), values, cmap=colours, norm=norm, rasterized=True)
     for dash, (importance, probability) in lines.items():
-        for side in (importance, 1 / importance):
-            ax.plot(side, probability, dash, color="black", lw=0.9)
+        known = np.isfinite(importance)
+        there, back = importance[known], 1 / importance[known][::-1]
+        ax.plot([*there, *back], [*probability[known], *probability[known][::-1]], dash, color="black", lw=0.9)
     ax.set(xscale="log", yscale="log", xlabel="relative importance")
     ax.set(xlim=_log_edges(ratio)[[0, -1]], ylim=_log_edges(p)[[0, -1]])
 
@@ -466,11 +472,13 @@ def _excess_panel(ax: Axes, excess: LocalExcess) -> None:
     ax.barh(places - 0.2, excess.observed, 0.38, color=draw.BLUE, label="observed")
     ax.barh(places + 0.2, np.nan_to_num(excess.expected), 0.38, color="0.7", label="expected nearby")
     for place, (count, chance) in enumerate(zip(excess.observed, excess.p_value, strict=True)):
-        ax.text(count, place - 0.2, f" {count}, chance {chance:.1g}", va="center", fontsize=6.5)
+        shown = f"{chance:.1g}" if chance > 1e-99 else "< 1e-99"
+        ax.text(count, place - 0.2, f" {count}, chance {shown}", va="center", fontsize=6.5)
     ax.set_yticks(places, excess.names)
-    ax.set(xlabel="factors", xlim=(0, 1.7 * max(excess.observed.max(), 1)))
+    ax.set(xlabel="factors", xscale="symlog", xlim=(0, 500 * max(excess.observed.max(), 1)))
+    ax.xaxis.set_major_locator(FixedLocator([0, 1, 10, 100, 1000]))
     ax.invert_yaxis()
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper right")
 
 
 def polytope_excess(shelf: Swept) -> LocalExcess:
@@ -503,17 +511,15 @@ def factor_counts(shelf: Swept) -> Figure:
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(draw.COLUMN, 4.0), sharex=True)
     for kind, colour in COLOURS.items():
         found = over_seeds(counts[kind])
-        if kind == "other" or np.nanmax(found.mean, initial=0) > 0 or kind in predicted.best:
-            draw.band(top, x, *found, label=kind, colour=colour, marker="o").set_markersize(2.5)
+        draw.band(top, x, *found, label=kind, colour=colour, marker="o").set_markersize(2.5)
         if kind in SHAPES:
             rank = SHAPES[kind].shape[1]
             best = np.where([name == kind for name in predicted.best], m / rank, np.nan)
             top.plot(1 / predicted.p, best, color=colour, ls=(0, (4, 2)), lw=1.2, zorder=1.5)
             bottom.plot(1 / predicted.p, predicted.saving[kind], color=colour, ls=(0, (4, 2)), lw=0.9, label=kind)
-    top.set(ylabel="factors of a model", ylim=(-0.4, 1.15 * m))
-    top.legend()
+    top.set(ylabel="factors of a model", ylim=(-0.04 * m, 1.1 * m))
     bottom.set(xscale="log", xlabel="$1/p$", ylabel="saved per dimension")
-    bottom.legend()
+    figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     draw.excluded(top, left_out(shelf))
     draw.panel_labels([top, bottom])
     return figure
@@ -552,7 +558,8 @@ def _geometry_bars(ax: Axes, found: Sequence[Reached]) -> None:
     if sum(counts) < len(found):
         labels, counts = [*labels, "others"], [*counts, len(found) - sum(counts)]
     shares = [proportion(count, len(found)) for count in counts]
-    draw.bars(ax, labels, counts and [s.mean for s in shares], [s.low for s in shares], [s.high for s in shares])
+    mean, low, high = np.array([(share.mean, share.low, share.high) for share in shares], float).T
+    draw.bars(ax, labels, mean, low, high)
     ax.set(ylabel="share of seeds", ylim=(0, 1), xlim=(-0.6, max(len(labels), 3) - 0.4))
     for label in ax.get_xticklabels():
         label.set(rotation=0, ha="center", fontsize=6.5)
@@ -594,7 +601,7 @@ def losses_and_models(losses: Swept) -> Figure:
     W Wᵀ and b are relative to their largest entries. Weighted: earlier features matter more; so do they in the linear
     model (no ReLU), in the untied one and in the one with a ReLU on the hidden layer."""
     kinds, probabilities = losses.data.kind.values, losses.data.p.values
-    figure, axes = plt.subplots(len(probabilities), len(kinds), figsize=(draw.PAGE, 2.4), sharex=True, sharey=True)
+    figure, axes = plt.subplots(len(probabilities), len(kinds), figsize=(draw.PAGE, 2.1), sharex=True, sharey=True)
     for column, kind in enumerate(kinds):
         for row, p in enumerate(probabilities):
             cell = losses.data.sel(kind=kind, p=p, seed=best_seed(losses, kind=kind, p=p)).isel(snapshot=-1)
@@ -605,7 +612,7 @@ def losses_and_models(losses: Swept) -> Figure:
             ax.set(aspect="equal", xticks=[], yticks=[], ylim=(len(W), 0))
             ax.set_title("" if row else kind, fontsize=7)
             ax.set_ylabel("" if column else f"$p={p:g}$")
-    figure.colorbar(mesh, ax=axes, label="$W W^\\mathsf{T}$, $b$, over the largest", aspect=20)
+    figure.colorbar(mesh, ax=axes, label="$W W^\\mathsf{T}$, $b$, over the largest", aspect=20, ticks=[-1, 0, 1])
     return figure
 
 
