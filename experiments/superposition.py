@@ -8,6 +8,7 @@ orthogonal factors predicts.
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,17 +60,15 @@ def sweeps(scale: Scale) -> dict[str, Sweep]:
         "shelf": _shelf(*((20, 4) if tiny else (400, 30) if full else (100, 10)), scale),
         "levels": _levels(steps=400 if tiny else 4000, seeds=2 if tiny else 64 if full else 8),
         "widths": _widths(scale),
-        "losses": _losses(steps=200 if tiny else 2000),
+        "losses": _losses(steps=200 if tiny else 2000, few=tiny),
     }
 
 
 def _arrows(seeds: int, steps: int, count: int) -> Sweep:
     problem = Supervised(Sparse(5), Tied(2), SquaredError(Geometric(0.9)))
     base = Run(problem, Adam(Cosine(1e-2)), steps=steps, record=Record(60, 2))
-    return Sweep(
-        base,
-        [Axis("p", "problem.data.p", (20 ** -np.linspace(0, 1, count)).tolist()), Axis("seed", "seed", range(seeds))],
-    )
+    p = (20 ** -np.linspace(0, 1, count)).tolist()
+    return Sweep(base, [Axis("p", "problem.data.p", p), Axis("seed", "seed", range(seeds))])
 
 
 def _phases(size: int, seeds: int, steps: int) -> Sweep:
@@ -139,7 +138,7 @@ def _widths(scale: Scale) -> Sweep:
     )
 
 
-def _losses(steps: int) -> Sweep:
+def _losses(steps: int, few: bool) -> Sweep:
     equal, decaying = Geometric(1.0), Geometric(0.7)
     weighted = PowerError(2.0, decaying)
     kinds: dict[str, dict[str, Any]] = {
@@ -151,6 +150,8 @@ def _losses(steps: int) -> Sweep:
         "untied": {"problem.loss": weighted, "problem.model": Untied(5)},
         "ReLU hidden": {"problem.loss": weighted, "problem.model": Tied(5, hidden=Relu())},
     }
+    if few:
+        kinds = {kind: kinds[kind] for kind in ("squared", "fourth power", "cross-entropy", "untied")}
     problem = Supervised(Sparse(20), Tied(5))
     base = Run(problem, Adam(Cosine(1e-2)), steps=steps, batch=512, record=Record(40, 2, examples=1024))
     return Sweep(
@@ -224,9 +225,14 @@ class TwoFeatureGrid(NamedTuple):
     clear: np.ndarray
 
 
+@cache
+def _two_features(p: tuple[float, ...], ratio: tuple[float, ...]) -> theory.TwoFeatures:
+    return theory.two_features(*np.meshgrid(np.array(p, float), np.array(ratio, float), indexing="ij"))
+
+
 def two_feature_grid(swept: Swept) -> TwoFeatureGrid:
     p, ratio = np.meshgrid(swept.data.p.values, swept.data.ratio.values.astype(float), indexing="ij")
-    optima = theory.two_features(p, ratio)
+    optima = _two_features(tuple(swept.data.p.values), tuple(swept.data.ratio.values))
     last = swept.data.isel(snapshot=-1)
     W = last.W.transpose("p", "ratio", "seed", "feature", "hidden").values.astype(np.float64)
     b = last.b.transpose("p", "ratio", "seed", "feature").values.astype(np.float64)
@@ -279,10 +285,11 @@ class Predicted(NamedTuple):
     best: list[str]
 
 
-def predicted_factors(largest: float) -> Predicted:
-    """For many equally important features, up to 1/p = largest: orthogonal factors do not interfere, so the model of
-    least loss fills its dimensions with the shape that saves most per dimension."""
-    p = 1 / np.geomspace(1.05, largest, 14)
+@cache
+def predicted_factors() -> Predicted:
+    """For many equally important features: orthogonal factors do not interfere, so the model of least loss fills its
+    dimensions with the shape that saves most per dimension."""
+    p = 1 / np.geomspace(1.05, 12.0, 16)
     dropped = np.asarray(theory.feature_variance(p))
     saving = {
         name: (len(shape) - theory.best_scaled(shape, p, rounds=7).loss / dropped) / shape.shape[1]
@@ -507,7 +514,7 @@ def factor_counts(shelf: Swept) -> Figure:
     dimensions filled with the predicted shape. Factors are found at a cosine of 0.1; dropped features are left out.
     Bottom: the prediction, the exact loss that each shape saves per dimension, in units of a dropped feature's loss."""
     x = 1 / shelf.data.p.values
-    m, predicted, counts = shelf.data.sizes["hidden"], predicted_factors(12.0), kind_counts(shelf)
+    m, predicted, counts = shelf.data.sizes["hidden"], predicted_factors(), kind_counts(shelf)
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(draw.COLUMN, 4.0), sharex=True)
     for kind, colour in COLOURS.items():
         found = over_seeds(counts[kind])
@@ -693,7 +700,7 @@ def pairs_on_the_shelf(shelf: Swept) -> list[Finding]:
     place = int(np.nanargmin(distance))
     what = f"digons of a model where D* is nearest 1/2 (1/p = {x[place]:.2f}), mean over seeds"
     ends = [np.exp(_crossing(np.log(x), digons - m / 2, place, side)) for side in (-1, 1)]
-    predicted = predicted_factors(8.0)
+    predicted = predicted_factors()
     known = [name == "digon" for name in predicted.best]
     first, last = (1 / predicted.p[np.flatnonzero(known)[end]] for end in (0, -1))
     gap = 1.25  # the spacing of both grids of p, about
