@@ -32,6 +32,10 @@ def is_config(value: object) -> bool:
     return hasattr(type(value), "__config__")
 
 
+def is_protocol(hint: type) -> bool:
+    return bool(getattr(hint, "_is_protocol", False))
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(static, dataclasses.field))
 def config(cls: type[C]) -> type[C]:
     """Make `cls` a frozen dataclass and a pytree. Its method `check`, if any, raises ValueError for bad values."""
@@ -112,7 +116,8 @@ def _as_type(value: Any, hint: Any, where: str) -> Any:
         return _as_number(value, hint)
     if hint is np.ndarray:
         return _as_array(value)
-    if isinstance(hint, type) and isinstance(value, hint):
+    # Any config that has what a protocol asks for will do, one's own too; a bare function could not be stored.
+    if isinstance(hint, type) and isinstance(value, hint) and (is_config(value) or not is_protocol(hint)):
         return value
     raise TypeError
 

@@ -6,7 +6,7 @@ each feature is on, `mean()` and `second_moment() = E[x xᵀ]`. Throughout, p is
 features are on, and more.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -43,8 +43,9 @@ def _given_below(u: Float[Array, "..."], p: Float[Array, "..."] | Number) -> Flo
 # ---------------------------------------------------------------------------------------------------------- value laws
 
 
-class ValueLaw(Protocol):
-    """The law of an active feature's value: its quantile function and first two moments."""
+@runtime_checkable
+class Value(Protocol):
+    """The law of an active feature's value: its quantile function, and its mean and second moment."""
 
     def quantile(self, q: Float[Array, "..."]) -> Float[Array, "..."]: ...
     def moments(self) -> tuple[Number, Number]: ...
@@ -98,10 +99,19 @@ class Exponential:
         return self.mean, 2 * self.mean**2
 
 
-Value = Uniform | Constant | Exponential
-
-
 # ------------------------------------------------------------------------------------------------------- distributions
+
+
+@runtime_checkable
+class Distribution(Protocol):
+    """A law of n features: draws, and the exact moments of each draw."""
+
+    @property
+    def n(self) -> int: ...
+    def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]: ...
+    def marginals(self) -> Float[Array, " n"]: ...
+    def mean(self) -> Float[Array, " n"]: ...
+    def second_moment(self) -> Float[Array, "n n"]: ...
 
 
 def _moment(value: Value, together: Float[Array, "n n"]) -> Float[Array, "n n"]:
@@ -247,9 +257,6 @@ class Anticorrelated:
         return _moment(self.value, jnp.where(jnp.eye(self.n, dtype=bool), self.p, together))
 
 
-Clean = Sparse | OneSparse | Correlated | Anticorrelated
-
-
 @config
 class Noisy:
     """Additive Gaussian observation noise of standard deviation `scale` on every feature of a clean distribution.
@@ -257,7 +264,7 @@ class Noisy:
     `sample` draws what is observed; `marginals` are those of the clean features; the moments are those observed.
     """
 
-    clean: Clean
+    clean: Distribution
     scale: float = 0.0
 
     def check(self) -> None:
@@ -287,9 +294,6 @@ class Noisy:
 
     def second_moment(self) -> Float[Array, "n n"]:
         return self.clean.second_moment() + self.scale**2 * jnp.eye(self.n)
-
-
-Distribution = Clean | Noisy
 
 
 def observe(data: Distribution, key: Array, batch: int) -> tuple[Float[Array, "batch n"], Float[Array, "batch n"]]:

@@ -3,12 +3,21 @@
 A prediction is a vector of features or, for matrix factorisation, a matrix; sums run over all of its entries.
 """
 
+from typing import Protocol, runtime_checkable
+
 import jax
 import jax.numpy as jnp
 
 from toymodels.arrays import Array, Float, Number
 from toymodels.config import config
 from toymodels.laws import Geometric, Law, PowerLaw, check_law, per_feature
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """A config that compares one prediction with its target."""
+
+    def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]: ...
 
 
 def _check_importance(importance: Law) -> None:
@@ -116,6 +125,3 @@ class InnerProduct:
 
     def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
         return -jnp.sum(prediction * target)
-
-
-Loss = SquaredError | HalfSquaredError | PowerError | BinaryCrossEntropy | SoftmaxCrossEntropy | InnerProduct

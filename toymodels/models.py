@@ -4,12 +4,28 @@ A config's `init(key, n)` gives a module for n features; problems split it into 
 edge, so everything between is plain JAX. W is features x hidden everywhere.
 """
 
+from typing import Protocol, runtime_checkable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from toymodels.arrays import Array, Float
 from toymodels.config import config, static
+
+
+@runtime_checkable
+class Activation(Protocol):
+    """A config that maps each number by itself."""
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]: ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A config that gives a flax NNX module for n features, itself a function of one vector."""
+
+    def init(self, key: Array, n: int) -> nnx.Module: ...
 
 
 @config
@@ -34,9 +50,6 @@ class Identity:
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return x
-
-
-Activation = Relu | Gelu | Identity
 
 
 class Autoencoder(nnx.Module):
@@ -107,9 +120,6 @@ class Untied:
         encoder_key, decoder_key = jax.random.split(key)
         encoder, W = (self.scale * xavier(k, n, self.m) for k in (encoder_key, decoder_key))
         return Autoencoder(W, jnp.full(n, self.bias, float), encoder, self.hidden, self.output)
-
-
-Model = Tied | Untied
 
 
 def check_width(m: int) -> None:

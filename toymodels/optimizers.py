@@ -1,6 +1,6 @@
 """Optimizers as values: `transform(steps)` gives an optax.GradientTransformation, and their numbers sweep."""
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -60,6 +60,13 @@ def _check_adam(b1: float, b2: float, eps: float) -> None:
     _check_decay("b2", b2)
     if not eps >= np.finfo(np.float32).tiny:
         raise ValueError(f"eps={eps:g}: Adam divides by it where a gradient is zero, so it is above 0")
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """A config that gives an optax transformation for a run of so many steps."""
+
+    def transform(self, steps: int) -> optax.GradientTransformation: ...
 
 
 @config
@@ -125,6 +132,3 @@ class AdamW:
 
     def transform(self, steps: int) -> optax.GradientTransformation:
         return optax.adamw(_rate(self.lr, steps), self.b1, self.b2, self.eps, weight_decay=self.weight_decay)
-
-
-Optimizer = Sgd | Momentum | Adam | AdamW

@@ -333,7 +333,9 @@ def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: flo
     arrays = {name: values[slots] for name, values in {**trained.scalars, **trained.params}.items()}
     declared = runs[0].problem.dims
     dims = dict.fromkeys(trained.scalars, ("cell", "step"))
-    dims |= {name: ("cell", "snapshot", *declared[name]) for name in trained.params}
+    for name, values in trained.params.items():
+        own = declared.get(name, tuple(f"{name}_{axis}" for axis in range(values.ndim - 2)))
+        dims[name] = ("cell", "snapshot", *own)
     return Batch(
         [digests[slot] for slot in slots],
         [configs.to_dict(runs[slot]) for slot in slots],

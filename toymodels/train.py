@@ -51,7 +51,7 @@ class Record:
 
 
 def _spaced(steps: int, count: int, linear: bool) -> Int[np.ndarray, " points"]:
-    points = np.linspace(0, steps, count) if linear else np.append(0, np.geomspace(1, steps, max(count - 1, 1)))
+    points = np.linspace(0, steps, count) if linear else np.append(0, np.geomspace(steps, 1, max(count - 1, 1)))
     return (
         np.unique(np.append(np.round(points), steps)).astype(np.int32) if count > 1 else np.asarray([steps], np.int32)
     )
@@ -268,8 +268,14 @@ def train_batch(grid: Sequence[Sequence[Run]], progress: Callable[[int], None] =
         first.record.loss_steps(first.steps),
         first.record.snapshot_steps(first.steps),
         merge(jax.tree.map(lambda *parts: np.concatenate(parts, axis=2), *scalars)),
-        merge(jax.tree.map(lambda *each: np.stack(each, axis=2), *snapshots)),
+        _named(merge(jax.tree.map(lambda *each: np.stack(each, axis=2), *snapshots))),
     )
+
+
+def _named(params: Any) -> dict[str, np.ndarray]:
+    """The arrays of nested parameters by their dotted path."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
 def _chunk_length(run: Run) -> int:

@@ -1,6 +1,6 @@
 """Matrix factorisation: learn a target A = sum_k s_k a_k b_kᵀ as Ã = U Vᵀ. Jermyn & Shlegeris 2022; FIELD section 2."""
 
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,17 @@ def _check_target(n: int, m: int, rank: int) -> None:
         raise ValueError(f"n={n}, m={m}: a matrix has at least one row and one column")
     if not 1 <= rank <= min(n, m):
         raise ValueError(f"rank={rank}: a {n} x {m} matrix has a rank in 1..{min(n, m)}")
+
+
+@runtime_checkable
+class Target(Protocol):
+    """A config that gives an n x m matrix."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def m(self) -> int: ...
+    def matrix(self) -> Float[Array, "n m"]: ...
 
 
 @config
@@ -111,9 +122,6 @@ class Given:
 
     def matrix(self) -> Float[Array, "n m"]:
         return jnp.asarray(self.values)
-
-
-Target = Components | Gaussian | Given
 
 
 @config

@@ -1,6 +1,6 @@
 """Reconstruct sparse features through a bottleneck: the toy models of superposition. Elhage et al. 2022."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,10 @@ from toymodels.arrays import Array, Float
 from toymodels.config import config
 from toymodels.data import Distribution, Noisy, observe
 from toymodels.losses import BinaryCrossEntropy, Loss, SquaredError
-from toymodels.models import Autoencoder, Model
+from toymodels.models import Model
 
+Params = dict[str, Any]
+"""Arrays by name, nested where the model's modules are."""
 Example = tuple[Float[Array, "*batch features"], Float[Array, "*batch features"]]
 
 
@@ -33,32 +35,33 @@ class Supervised:
         importance = getattr(self.loss, "importance", None)
         if isinstance(importance, tuple) and len(importance) not in (1, self.data.n):
             raise ValueError(f"importance has {len(importance)} values for {self.data.n} features")
-        if isinstance(self.loss, BinaryCrossEntropy):
-            clean = self.data.clean if isinstance(self.data, Noisy) else self.data
-            low, high = float(clean.value.quantile(jnp.asarray(0.0))), float(clean.value.quantile(jnp.asarray(1.0)))
+        clean = self.data.clean if isinstance(self.data, Noisy) else self.data
+        value = getattr(clean, "value", None)
+        if isinstance(self.loss, BinaryCrossEntropy) and value is not None:
+            low, high = (float(value.quantile(jnp.asarray(q))) for q in (0.0, 1.0))
             if not 0 <= low <= high <= 1:
                 raise ValueError(f"values in [{low:g}, {high:g}]: binary cross-entropy takes targets in [0, 1]")
 
-    def init(self, key: Array) -> dict[str, Array]:
+    def init(self, key: Array) -> Params:
         return nnx.to_pure_dict(nnx.state(self.model.init(key, self.data.n)))
 
     def sample(self, key: Array, batch: int) -> Example:
         return observe(self.data, key, batch)
 
-    def predict(self, params: dict[str, Array], x: Float[Array, " features"]) -> Float[Array, " features"]:
+    def predict(self, params: Params, x: Float[Array, " features"]) -> Float[Array, " features"]:
         """The model with these parameters on one vector."""
         return self._module(params)(x)
 
-    def objective(self, params: dict[str, Array], example: Example) -> Float[Array, ""]:
+    def objective(self, params: Params, example: Example) -> Float[Array, ""]:
         x, clean = example
         return self.loss(self.predict(params, x), clean)
 
-    def metrics(self, params: dict[str, Array], example: Example) -> dict[str, Float[Array, ""]]:
+    def metrics(self, params: Params, example: Example) -> dict[str, Float[Array, ""]]:
         """`squared_error`, summed over features without importances: comparable between losses."""
         x, clean = example
         return {"squared_error": jnp.sum((clean - self.predict(params, x)) ** 2)}
 
-    def _module(self, params: dict[str, Array]) -> Autoencoder:
+    def _module(self, params: Params) -> Any:
         # The structure alone: built abstractly while tracing, so it costs nothing when the program runs.
         abstract = nnx.eval_shape(lambda: self.model.init(jax.random.key(0), self.data.n))
         graph, state = nnx.split(abstract)
