@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import matplotlib.image
@@ -43,6 +44,7 @@ class Outcome:
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     (tmp_path / "toy.py").write_text(TOY)
     return tmp_path
 
@@ -110,6 +112,7 @@ def test_more_seeds_train_only_what_is_new(toy: Path, call) -> None:
         (["run", "toy.py", "optimizer=Sgdd(0.1)"], "no config is called Sgdd"),
         (["run", "toy.py", "steps=many"], "expected an integer"),
         (["run", "toy.py", "steps=0"], "at least 1"),
+        (["run", "toy.py", "problem=3"], "init and objective"),
         (["run", "toy.py", "--bogus"], "no such option"),
         (["run", "toy.py", "--shard", "3/3"], "0 <= I < N"),
         (["run", "toy.py", "--only", "x"], "no such sweep"),

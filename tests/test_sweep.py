@@ -202,3 +202,13 @@ def test_unwritable_folder_is_said_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="file"):
         sweep(packings(), tmp_path / "file")
+
+
+def test_targets_of_different_shapes_are_different_groups() -> None:
+    from toymodels.optimizers import Sgd
+    from toymodels.problems.factorize import Factorize, Given
+
+    base = Run(Factorize(Given(np.eye(3)), 1), Sgd(0.1), steps=20, record=PACKING.record)
+    data = sweep(Sweep(base, [Choice("target", {k: {"problem.target": Given(np.eye(k))} for k in (3, 4)})]))
+    assert np.isfinite(data.objective).all()
+    assert data.U.sizes["row"] == 4

@@ -185,7 +185,7 @@ def plan(runs: Sequence[Run], store: Store | None = None, shard: tuple[int, int]
     shapes = store.group_shapes() if store else {}
     members: defaultdict[Any, list[tuple[str, Run]]] = defaultdict(list)
     for digest, run in digests.items():
-        members[jax.tree.structure(run)].append((digest, run))
+        members[group_key(run)].append((digest, run))
     groups, size = [], 0
     for cells in members.values():
         name = group_digest(cells[0][1])
@@ -194,6 +194,12 @@ def plan(runs: Sequence[Run], store: Store | None = None, shard: tuple[int, int]
         groups.append(Group(name, shape, list(_batches(mine, shape))))
         size += len(mine) * result_bytes(cells[0][1])
     return Plan(groups, len(digests), sum(digest in index for digest in digests), size)
+
+
+def group_key(run: Run) -> Any:
+    """What cells of one program share: their treedef, and the shapes and types of their leaves."""
+    leaves, treedef = jax.tree.flatten(run)
+    return treedef, tuple((np.shape(leaf), configs.as_leaf(leaf).dtype.name) for leaf in leaves)
 
 
 def group_digest(run: Run) -> str:

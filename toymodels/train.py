@@ -74,6 +74,8 @@ class Run:
     record: Record = static(default=Record())
 
     def check(self) -> None:
+        if not (hasattr(self.problem, "init") and hasattr(self.problem, "objective")):
+            raise ValueError(f"problem={self.problem!r}: a problem has init and objective")
         for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: at least 1")
@@ -214,13 +216,12 @@ def program(keys: Keys, runs: Run) -> Program:
     key = (treedef, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves))
     if key not in _programs:
         start = time.perf_counter()
-        states = jax.eval_shape(_initialise_batch, keys, runs)
         bounds = jax.ShapeDtypeStruct((_chunk_length(runs) + 1,), np.int32)
-        _programs[key] = Program(
-            jax.jit(_initialise_batch).lower(keys, runs).compile(),
-            jax.jit(_advance_batch, donate_argnums=3).lower(bounds, keys, runs, states).compile(),
-            time.perf_counter() - start,
-        )
+        with jax.default_matmul_precision("highest"):  # accelerators would round the factors of a product to 10 bits
+            states = jax.eval_shape(_initialise_batch, keys, runs)
+            initialise = jax.jit(_initialise_batch).lower(keys, runs).compile()
+            advance = jax.jit(_advance_batch, donate_argnums=3).lower(bounds, keys, runs, states).compile()
+        _programs[key] = Program(initialise, advance, time.perf_counter() - start)
     return _programs[key]
 
 
