@@ -58,7 +58,7 @@ class Choice:
     """Named alternatives, each fields to replace: `Choice("loss", {"l4": {"problem.loss": PowerError(4)}})`."""
 
     name: str
-    options: Mapping[str, Mapping[str, Any]]
+    options: Mapping[Any, Mapping[str, Any]]
 
     @property
     def labels(self) -> list[Any]:
