@@ -55,7 +55,7 @@ def sweeps(scale: Scale) -> dict[str, Sweep]:
     tiny, full = scale == "tiny", scale == "full"
     return {
         "arrows": _arrows(seeds=4 if tiny else 8, steps=400 if tiny else 4000, count=4 if tiny else 10),
-        "phases": _phases(size=4 if tiny else 50 if full else 11, seeds=4 if tiny else 10, steps=400 if tiny else 4000),
+        "phases": _phases(size=4 if tiny else 50 if full else 11, seeds=4 if tiny else 10, steps=400 if tiny else 2500),
         "polygons": _polygons((5,) if tiny else (5, 6, 7, 8) if full else (5, 6), 400 if tiny else 4000),
         "shelf": _shelf(*((20, 4) if tiny else (400, 30) if full else (100, 10)), scale),
         "levels": _levels(steps=400 if tiny else 4000, seeds=2 if tiny else 64 if full else 8),
@@ -83,7 +83,7 @@ def _phases(size: int, seeds: int, steps: int) -> Sweep:
         base,
         [
             Axis("p", "problem.data.p", np.geomspace(0.02, 1, size).tolist()),
-            Choice("ratio", {ratio: {"problem.loss.importance": (1.0, ratio)} for ratio in ratios}),
+            Choice("ratio", {f"{ratio:g}": {"problem.loss.importance": (1.0, ratio)} for ratio in ratios}),
             Axis("seed", "seed", range(seeds)),
         ],
     )
@@ -226,7 +226,7 @@ class TwoFeatureGrid(NamedTuple):
 
 
 @cache
-def _two_features(p: tuple[float, ...], ratio: tuple[float, ...]) -> theory.TwoFeatures:
+def _two_features(p: tuple[float, ...], ratio: tuple[str, ...]) -> theory.TwoFeatures:
     return theory.two_features(*np.meshgrid(np.array(p, float), np.array(ratio, float), indexing="ij"))
 
 
@@ -699,21 +699,27 @@ def pairs_on_the_shelf(shelf: Swept) -> list[Finding]:
         return [Finding("digons on the shelf", "no converged model", f"m = {m}", False)]
     place = int(np.nanargmin(distance))
     what = f"digons of a model where D* is nearest 1/2 (1/p = {x[place]:.2f}), mean over seeds"
-    ends = [np.exp(_crossing(np.log(x), digons - m / 2, place, side)) for side in (-1, 1)]
-    predicted = predicted_factors()
-    known = [name == "digon" for name in predicted.best]
-    first, last = (1 / predicted.p[np.flatnonzero(known)[end]] for end in (0, -1))
-    gap = 1.25  # the spacing of both grids of p, about
-    near = bool(first / gap <= ends[0] <= first * gap and last / gap <= ends[1] <= last * gap)
+    first, last = (np.exp(_crossing(np.log(x), digons - m / 2, place, side)) for side in (-1, 1))
+    known_first, known_last = digons_predicted()
+    near = bool(1 / 1.25 <= first / known_first <= 1.25 and 1 / 1.25 <= last / known_last <= 1.25)
     return [
         Finding(what, f"{digons[place]:.2f}", f"m = {m} within a tenth", bool(digons[place] > 0.9 * m)),
         Finding(
             "1/p between which a model has more than m/2 digons",
-            f"{ends[0]:.2f} to {ends[1]:.2f}",
-            f"{first:.2f} to {last:.2f} (digons save most loss) within a factor {gap:g}",
+            f"{first:.2f} to {last:.2f}",
+            f"{known_first:.2f} to {known_last:.2f} (digons save most loss) within a factor 1.25",
             near,
         ),
     ]
+
+
+def digons_predicted() -> tuple[float, float]:
+    """1/p between which a digon saves more loss per dimension than every other shape."""
+    predicted = predicted_factors()
+    others = np.max([saving for name, saving in predicted.saving.items() if name != "digon"], axis=0)
+    lead = predicted.saving["digon"] - others
+    first, last = (_crossing(-np.log(predicted.p), lead, int(lead.argmax()), side) for side in (-1, 1))
+    return float(np.exp(first)), float(np.exp(last))
 
 
 def _crossing(x: np.ndarray, y: np.ndarray, start: int, side: int) -> float:

@@ -153,6 +153,17 @@ def test_labels_of_levels_do_not_overlap_each_other_or_the_data(ax):
     assert min(box.x0 for box in boxes) > ax.bbox.x1
 
 
+def test_biases_stand_beside_their_features_in_the_colours_given(ax):
+    draw.gram(ax, np.eye(3))
+    mesh = draw.bias(ax, [-1.0, 0.0, np.nan], 2.0)
+    np.testing.assert_array_equal(mesh.get_array().mask.ravel(), [False, False, True])
+    assert mesh.get_clim() == (-2, 2)
+    assert mesh.axes.get_ylim() == (3, 0)
+    for b, largest, message in (([[0.0]], 1.0, "one bias a feature"), ([0.0], 0.0, "positive")):
+        with pytest.raises(ValueError, match=message):
+            draw.bias(ax, b, largest)
+
+
 def test_gram_shows_the_products_centred_on_zero(ax):
     W = ORDINARY - 0.5
     mesh = draw.gram(ax, W)
