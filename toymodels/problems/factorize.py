@@ -66,13 +66,14 @@ class Components:
 
     def vectors(self) -> tuple[Float[Array, "full n"], Float[Array, "full m"]]:
         """(a_k, b_k) as rows."""
-        full = min(self.n, self.m)
+        full, sizes = min(self.n, self.m), (self.n, self.m)
         left_key, right_key = jax.random.split(jax.random.key(self.seed))
-        left, right = (
-            jnp.linalg.qr(jax.random.normal(key, (size, full)))[0].T
-            for key, size in ((left_key, self.n), (right_key, self.m))
-        )
-        return left, right
+        drawn = (jax.random.normal(key, (size, full)) for key, size in zip((left_key, right_key), sizes, strict=True))
+        # One call for both: two QR calls of one program may each hold a thread of XLA's CPU pool while they wait for
+        # the other's, for ever. Rows of zeros leave the factor above them as it is.
+        padded = jnp.stack([jnp.pad(draw, ((0, max(sizes) - draw.shape[0]), (0, 0))) for draw in drawn])
+        left, right = jnp.linalg.qr(padded)[0].transpose(0, 2, 1)
+        return left[:, : self.n], right[:, : self.m]
 
     def matrix(self) -> Float[Array, "n m"]:
         left, right = self.vectors()
