@@ -488,7 +488,7 @@ def _excess_panel(ax: Axes, excess: LocalExcess) -> None:
     ax.xaxis.set_major_locator(FixedLocator([0, 1, 10, 100, 1000]))
     ax.invert_yaxis()
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, columnspacing=1)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.58, 1.0), ncols=2, columnspacing=1, fontsize=6.5)
 
 
 def polytope_excess(shelf: Swept) -> LocalExcess:
@@ -799,6 +799,6 @@ experiment = Experiment(
         excess_at_polytopes,
         jumps_between_levels,
     ],
-    cost="60 sparsities of 16 seeds at n = 400, m = 30 and a phase diagram of 25,000 models: 7 hours or more on two CPU "
-    "cores, 15 programs, 110 MB",
+    cost="60 sparsities of 16 seeds at n = 400, m = 30 and a phase diagram of 25,000 models: 7 hours or more on two "
+    "CPU cores, 15 programs, 110 MB",
 )
