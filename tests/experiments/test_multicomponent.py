@@ -13,7 +13,7 @@ from scipy.stats import ortho_group
 from toymodels import Record, Run, train
 from toymodels.analysis.factorization import component_alignment, expected_descent, expected_loss
 from toymodels.analysis.statistics import difference
-from toymodels.config import get, replace
+from toymodels.config import get, replace, substitute
 from toymodels.data import Sparse
 from toymodels.experiment import load
 from toymodels.laws import Geometric
@@ -99,6 +99,13 @@ def test_one_program_serves_each_loss_class_and_optimizer_family():
     assert plan(SWEEPS["ranks"].runs()).programs == 8
     assert plan(SWEEPS["sparse"].runs()).programs == 2
     assert sum(plan(sweep.runs()).programs for sweep in SWEEPS.values()) <= 22
+
+
+def test_a_batch_of_targets_is_one_lapack_call_of_each_kind():
+    """Two at once can deadlock: each blocks a thread of XLA's CPU pool until its own tasks have had one."""
+    targets = jax.vmap(lambda seed: substitute(Components(5, 4, 4), seed=seed).vectors())
+    text = jax.jit(targets).lower(jnp.arange(3)).as_text()
+    assert text.count("@lapack_sgeqrf") == 1
 
 
 # ------------------------------------------------------------------------------------------------------------- measures
@@ -206,10 +213,9 @@ def test_the_learned_span_ends_in_the_target_span(swept):
 
 
 def test_no_trained_matrix_is_below_its_optimum(swept):
-    for optimizer in swept["sparse"].data.optimizer.values:
-        final, least = module.expected_losses(swept["sparse"], optimizer)
-        # float32 weights: a squared error of rounding, 1e-7, is far below the 1e-6 allowed.
-        assert (final >= least - 1e-6).all()
+    final, least = module.expected_losses(swept["sparse"])
+    # float32 weights: a squared error of rounding, 1e-7, is far below the 1e-6 allowed.
+    assert (final >= least - 1e-6).all()
 
 
 def test_fields_that_the_overrides_reach_are_there():
