@@ -146,6 +146,21 @@ def test_a_corrupt_store_is_one_sentence_and_kept(toy: Path, call) -> None:
     assert batch.read_bytes() == b"garbage"
 
 
+def test_damaged_labels_are_one_sentence(toy: Path, call) -> None:
+    call("run", "toy.py", "--no-figures")
+    (toy / "runs/toy/packed/sweep.json").write_text('{"axes": [1], "digests": [], "about": {}}')
+    outcome = call("show", "toy.py")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("text", ["import nosuchmodule", "def ("])
+def test_a_file_that_cannot_be_loaded_is_one_sentence(toy: Path, call, text: str) -> None:
+    (toy / "bad.py").write_text(text)
+    outcome = call("run", "bad.py")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "bad.py" in outcome.err
+
+
 def test_help_reads(call) -> None:
     for words in (["--help"], ["run", "--help"], ["figure", "--help"], ["cell", "--help"], ["show", "--help"]):
         outcome = call(*words)

@@ -7,7 +7,7 @@ import optax
 from flax import nnx
 
 from toymodels import Axis, Record, Run, Sweep, sweep
-from toymodels.config import config, static
+from toymodels.config import config, digest, static
 from toymodels.data import Sparse
 from toymodels.models import Tied
 from toymodels.optimizers import Adam
@@ -77,3 +77,16 @@ def test_a_flax_module_of_ones_own_trains() -> None:
 def test_a_problem_of_ones_own() -> None:
     data = sweep(Sweep(Run(Quadratic(), Adam(0.05), steps=500, record=RECORD), [Axis("seed", "seed", range(3))]))
     assert (data.objective.isel(step=-1) < 1e-6).all()
+
+
+def test_other_code_is_another_cell() -> None:
+    """A class of one's own has no version: its code is part of the address of its cells."""
+    bodies = ["(prediction - target) ** 2", "100 * (prediction - target) ** 2"]
+    addresses = set()
+    for body in bodies:
+        scope = {"config": config, "jnp": jnp, "__name__": "notebook"}
+        exec(
+            f"@config\nclass Mine:\n    def __call__(self, prediction, target):\n        return jnp.sum({body})", scope
+        )
+        addresses.add(digest(Supervised(Sparse(3), Tied(2), scope["Mine"]()), 1))
+    assert len(addresses) == 2

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -168,9 +169,17 @@ def test_axes_are_checked() -> None:
         ([Axis("p", "problem.data.p", [])], "at least one value"),
         ([Axis("p", "problem.data.p", [0.1, 0.1])], "each value once"),
         ([Axis("feature", "seed", [0])], "a name of its own"),
+        ([Axis("objective", "seed", [0])], "a name of its own"),
+        ([Axis("W", "seed", [0])], "a name of its own"),
+        ([Axis("one", "seed", [0]), Axis("two", "seed", [1])], "two axes set this field"),
+        ([Choice("target", {(1, 2): {"seed": 0}})], "labels are words or numbers"),
+        ([Axis("seed", "seed", range(2)), Axis("stream", "stream", range(600_000))], "at most"),
     ):
         with pytest.raises(ValueError, match=said):
-            Sweep(AUTOENCODER, axes)
+            Sweep(AUTOENCODER, axes).runs()
+    for values in ("0.1", {0.1, 0.2}, 0.1):
+        with pytest.raises(ValueError, match="come as a list"):
+            Axis("p", "problem.data.p", values)
     with pytest.raises(ValueError, match="activation probability"):
         Sweep(AUTOENCODER, [Axis("p", "problem.data.p", [0.5, 1.5])]).runs()
 
@@ -212,3 +221,17 @@ def test_targets_of_different_shapes_are_different_groups() -> None:
     data = sweep(Sweep(base, [Choice("target", {k: {"problem.target": Given(np.eye(k))} for k in (3, 4)})]))
     assert np.isfinite(data.objective).all()
     assert data.U.sizes["row"] == 4
+
+
+def test_values_may_be_arrays() -> None:
+    for values in (np.arange(3), jnp.arange(3), [np.int32(0), 1, jnp.asarray(2)]):
+        assert Axis("seed", "seed", values).labels == [0, 1, 2]
+
+
+def test_problems_of_different_dimensions_share_a_dataset() -> None:
+    small = config.replace(AUTOENCODER, {"steps": 5})
+    problems = {"packing": {"problem": PACKING.problem}, "autoencoder": {"problem": small.problem}}
+    data = sweep(Sweep(small, [Choice("kind", problems)]))
+    assert data.sizes["feature"] == 6
+    assert np.isnan(data.W.sel(kind="packing")).all()
+    assert np.isfinite(data.V.sel(kind="packing")).all()

@@ -36,12 +36,17 @@ def _fail(message: object) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="toymodels", description="Toy models of superposition and interference.")
+    parser = _Parser(prog="toymodels", description="Toy models of superposition and interference.", allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list | run | figure | show | cell")
 
     def verb(name: str, summary: str, **more: Any) -> argparse.ArgumentParser:
         made = verbs.add_parser(
-            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter, **more
+            name,
+            help=summary,
+            description=summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            **more,
         )
         made.add_argument(
             "--runs", type=Path, metavar="DIR", help="where results are kept (default: runs, or runs/SCALE)"
@@ -91,13 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     try:
         {"list": _list, "run": _run, "figure": _figure, "show": _show, "cell": _cell}[args.verb](args, extra)
-    except (StoreError, PermissionError, NotADirectoryError, Refused) as error:
+    except (StoreError, OSError, Refused) as error:
         _fail(error)
     except KeyboardInterrupt:
         print("toymodels: stopped; finished batches are kept, the same command goes on from there", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(1)
 
 
 class Refused(Exception):
@@ -214,7 +217,6 @@ def _cell(args: argparse.Namespace, extra: list[str]) -> None:
     import numpy as np
 
     from toymodels import config as configs
-    from toymodels.overrides import parse
     from toymodels.store import Store
     from toymodels.sweep import retrain
     from toymodels.train import NUMERICS
@@ -223,7 +225,7 @@ def _cell(args: argparse.Namespace, extra: list[str]) -> None:
     if args.sweep not in sweeps:
         raise Refused(f"{args.sweep}: no such sweep; there are {', '.join(sweeps)}")
     try:
-        labels = {name: parse(value) for name, _, value in (text.partition("=") for text in [*args.labels, *extra])}
+        labels = {name: _label(value) for name, _, value in (text.partition("=") for text in [*args.labels, *extra])}
         run = sweeps[args.sweep].cell(**labels)
     except ValueError as error:
         raise Refused(error) from error
@@ -274,6 +276,16 @@ def _runs(args: argparse.Namespace, scale: str) -> Path:
 
 def _figures(scale: str, name: str) -> Path:
     return Path("figures") / name if scale == "default" else Path("figures") / scale / name
+
+
+def _label(text: str) -> float | int | str:
+    """A label as typed: a number where it is one, else the words themselves."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _shard(text: str) -> tuple[int, int]:

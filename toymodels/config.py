@@ -8,8 +8,10 @@ annotated type and checked when a config is built by hand, never when JAX rebuil
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import importlib
+import inspect
 import json
 import numbers
 import types
@@ -266,7 +268,8 @@ def _config_class(path: Any) -> Any:
 def digest(value: Any, version: int) -> str:
     """Address of a config: a hash of its default-filled fields and the version of the numerics that will run it.
 
-    Numbers enter as the float32 they are trained with: two configs share an address exactly if they train alike.
+    Numbers enter as the float32 they are trained with, and classes of one's own with their code: two configs share an
+    address exactly if they train alike.
     """
 
     def canonical(data: Any) -> Any:
@@ -276,8 +279,30 @@ def digest(value: Any, version: int) -> str:
             return [canonical(item) for item in data]
         return f"{np.float32(data) + np.float32(0)!s}f" if isinstance(data, float) else data  # -0 is 0
 
-    text = json.dumps([version, canonical(to_dict(value))], sort_keys=True)
+    own = sorted({_code(cls) for cls in map(type, _parts(value)) if not cls.__module__.startswith("toymodels.")})
+    text = json.dumps([version, canonical(to_dict(value)), *own], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """A config and all configs in it."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _parts(item)
+    elif is_config(value):
+        yield value
+        for field in dataclasses.fields(value):
+            yield from _parts(getattr(value, field.name))
+
+
+@functools.cache
+def _code(cls: type) -> str:
+    """The code of a class outside the library, whose numerics have no version: its source, or else its byte code."""
+    try:
+        return inspect.getsource(cls)
+    except (OSError, TypeError):
+        bodies = [item.__code__ for item in vars(cls).values() if isinstance(item, types.FunctionType)]
+        return repr([(body.co_code.hex(), [str(const) for const in body.co_consts]) for body in bodies])
 
 
 # ------------------------------------------------------------------------------------------------------------ stacking

@@ -11,6 +11,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -96,6 +97,10 @@ class StoredBatch:
         return _Opened(self.path)
 
 
+DAMAGE = (zipfile.BadZipFile, KeyError, ValueError, OSError, RuntimeError)
+"""What reading a damaged file raises, somewhere between zip, zarr and its codecs."""
+
+
 class _Opened:
     """A zarr group in a zip file, opened for reading; damage becomes a StoreError."""
 
@@ -106,13 +111,25 @@ class _Opened:
         try:
             self.store = ZipStore(self.path, mode="r")
             return zarr.open_group(self.store, mode="r")
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        except DAMAGE as error:
             raise StoreError(f"{self.path}: damaged batch ({error}); delete this file to retrain it") from error
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self.store.close()
-        if isinstance(error, zipfile.BadZipFile | KeyError | RuntimeError):
+        if isinstance(error, DAMAGE):
             raise StoreError(f"{self.path}: damaged batch ({error}); delete this file to retrain it") from error
+
+
+@contextmanager
+def _cleaned(partial: Path) -> Iterator[None]:
+    """Leave no unfinished file behind, and say in a sentence why it could not be finished."""
+    try:
+        yield
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise StoreError(f"{partial.parent}: cannot write here ({error.strerror or error})") from error
+        raise
 
 
 class Store:
@@ -147,7 +164,7 @@ class Store:
         self.path.mkdir(parents=True, exist_ok=True)
         target = self.path / f"{batch.group[:8]}-{_hash(batch.digests)}.zarr.zip"
         partial = target.with_name(f".{target.name}.{os.getpid()}")
-        with ZipStore(partial, mode="w") as zipped:
+        with _cleaned(partial), ZipStore(partial, mode="w") as zipped:
             group = zarr.create_group(zipped, attributes=batch.header())
             for name, values in batch.arrays.items():
                 array = group.create_array(
@@ -200,7 +217,10 @@ class Grid:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Grid":
-        return cls(data["axes"], data["digests"], data["about"])
+        grid = cls(dict(data["axes"]), list(data["digests"]), dict(data["about"]))
+        if len(grid.digests) != np.prod(grid.shape, dtype=int):
+            raise ValueError(f"{len(grid.digests)} cells on a grid of {np.prod(grid.shape, dtype=int)}")
+        return grid
 
 
 # -------------------------------------------------------------------------------------------------------------- opening
@@ -246,10 +266,17 @@ def dataset(grid: Grid, index: dict[str, tuple[Any, int]]) -> xr.Dataset:
         "snapshot": _union([batch.snapshot_steps for batch in batches]),
     }
     data = data.assign_coords({name: (name, values) for name, values in steps.items()})
+    sizes: dict[str, int] = {}
+    for batch in batches:
+        for name, dims in batch.dims.items():
+            for dim, size in zip(dims[2:], _shape_of(batch, name)[2:], strict=True):
+                sizes[dim] = max(size, sizes.get(dim, 0))
     for name in dict.fromkeys(name for batch in batches for name in batch.dims if name != "status"):
         having = [batch for batch in batches if name in batch.dims]
         dims = axes + having[0].dims[name][1:]
-        array = _Cells(cells, name, grid.shape, steps, having)
+        if name in grid.axes:
+            raise StoreError(f"{name}: an axis and a result of this sweep have the same name")
+        array = _Cells(cells, name, grid.shape, steps, having[0].dims[name], sizes)
         lazy = indexing.LazilyIndexedArray(array)
         data[name] = xr.Variable(dims, lazy)
     return data
@@ -286,13 +313,12 @@ class _Cells(BackendArray):
         name: str,
         grid: tuple[int, ...],
         steps: dict[str, np.ndarray],
-        batches: Sequence[Any],
+        dims: tuple[str, ...],
+        sizes: dict[str, int],
     ) -> None:
         self.cells, self.name, self.grid, self.steps = cells, name, grid, steps
-        self.dim = batches[0].dims[name][1]
-        shapes = [_shape_of(batch, name)[2:] for batch in batches]
-        own = tuple(max(sizes) for sizes in zip(*shapes, strict=True))
-        self.shape = (*grid, len(steps[self.dim]), *own)
+        self.dim = dims[1]
+        self.shape = (*grid, len(steps[self.dim]), *(sizes[dim] for dim in dims[2:]))
         self.dtype = np.dtype(np.float32)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:

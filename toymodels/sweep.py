@@ -3,9 +3,9 @@
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ WORKING_SET = 12 * 2**20
 COMPILE_SECONDS, BATCH_STEP_SECONDS, CELL_STEP_SECONDS, NUMBER_SECONDS = 2.0, 10e-6, 3e-6, 3e-9
 """What `--dry-run` guesses with, from two CPU cores: for each program, step of a batch, step of a cell, and number that
 such a step handles."""
+MOST_CELLS = 1_000_000
+"""More is a slip of the keyboard, and would fill the memory before a first cell is trained."""
 NARROWEST, WIDEST = 4, 64
 """The fewest and most cells of a batch. With more, padding costs more than is gained; see `batch_shape` for fewer."""
 
@@ -37,17 +39,19 @@ class Axis:
 
     name: str
     path: str
-    values: Sequence[Any]
+    values: Any
+    """A list, a range or an array."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", tuple(self.values))
+        if isinstance(self.values, str | set | frozenset | Mapping) or not isinstance(self.values, Iterable):
+            raise ValueError(f"{self.name}: the values of an axis come as a list")
+        plain = [value.item() if np.ndim(value) == 0 and hasattr(value, "item") else value for value in self.values]
+        object.__setattr__(self, "values", tuple(plain))
 
     @property
     def labels(self) -> list[Any]:
-        plain = all(isinstance(value, int | float | np.number) for value in self.values)
-        return [
-            value.item() if isinstance(value, np.number) else value if plain else str(value) for value in self.values
-        ]
+        plain = all(isinstance(value, int | float) for value in self.values)
+        return [value if plain else str(value) for value in self.values]
 
     def binding(self, place: int) -> dict[str, Any]:
         return {self.path: self.values[place]}
@@ -78,15 +82,24 @@ class Sweep:
 
     base: Run
     axes: Sequence[Axis | Choice] = ()
+    """One axis or more; a single one need not be in a list."""
     derive: Callable[[Run], Run] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "axes", (self.axes,) if isinstance(self.axes, Axis | Choice) else tuple(self.axes))
         names = [axis.name for axis in self.axes]
+        dims = self.base.problem.dims
+        taken = {"step", "snapshot", "status", "objective", "cell", *dims}.union(*dims.values())
         for name in names:
-            taken = {"step", "snapshot", "status"}.union(*self.base.problem.dims.values())
             if names.count(name) > 1 or name in taken:
                 raise ValueError(f"{name}: an axis needs a name of its own, unlike {', '.join(sorted(taken))}")
+        bound = [path for axis in self.axes for path in {p for i in range(len(axis.labels)) for p in axis.binding(i)}]
+        for path in bound:
+            if bound.count(path) > 1:
+                raise ValueError(f"{path}: two axes set this field")
         for axis in self.axes:
+            if not all(isinstance(label, str | int | float) for label in axis.labels):
+                raise ValueError(f"{axis.name}: labels are words or numbers")
             if not axis.labels:
                 raise ValueError(f"{axis.name}: an axis needs at least one value")
             if len(set(axis.labels)) < len(axis.labels):
@@ -98,6 +111,12 @@ class Sweep:
 
     def runs(self) -> list[Run]:
         """All cells in C order of the axes; ValueError if one of them is not valid."""
+        return self._runs
+
+    @cached_property
+    def _runs(self) -> list[Run]:
+        if np.prod(self.shape, dtype=float) > MOST_CELLS:
+            raise ValueError(f"{np.prod(self.shape, dtype=float):.0f} cells: a sweep has at most {MOST_CELLS}")
         return [self._bind(places) for places in itertools.product(*(range(size) for size in self.shape))]
 
     def cell(self, **labels: Any) -> Run:
@@ -122,7 +141,11 @@ class Sweep:
 
 def _place(axis: Axis | Choice, label: Any) -> int:
     for place, known in enumerate(axis.labels):
-        if label == known or (isinstance(known, float) and isinstance(label, int | float) and np.isclose(label, known)):
+        if (
+            label == known
+            or str(label) == str(known)
+            or (isinstance(known, float) and isinstance(label, int | float) and np.isclose(label, known))
+        ):
             return place
     shown = ", ".join(str(known) for known in axis.labels)
     raise ValueError(f"{axis.name}={'' if label is None else label}: not on the axis, which has {shown}")

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from toymodels.arrays import Array, Int
-from toymodels.config import config, stack, static
+from toymodels.config import config, is_config, stack, static
 from toymodels.optimizers import Adam, Optimizer
 
 NUMERICS = 1
@@ -39,8 +39,8 @@ class Record:
 
     def check(self) -> None:
         for name in ("losses", "snapshots", "examples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: at least 1")
+            if not 1 <= getattr(self, name) <= 100_000:
+                raise ValueError(f"{name}={getattr(self, name)}: an integer in 1..100000")
 
     def loss_steps(self, steps: int) -> Int[np.ndarray, " records"]:
         """Steps at which losses are kept; those of the snapshots are among them."""
@@ -74,8 +74,9 @@ class Run:
     record: Record = static(default=Record())
 
     def check(self) -> None:
-        if not (hasattr(self.problem, "init") and hasattr(self.problem, "objective")):
-            raise ValueError(f"problem={self.problem!r}: a problem has init and objective")
+        needed = ("init", "objective", "dims")
+        if not (is_config(self.problem) and all(hasattr(self.problem, name) for name in needed)):
+            raise ValueError(f"problem={self.problem!r}: a problem is a config with init and objective, and dims")
         for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: at least 1")
