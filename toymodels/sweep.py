@@ -201,7 +201,7 @@ def plan(runs: Sequence[Run], store: Store | None = None, shard: tuple[int, int]
     """What is left to train of these runs, grouped by treedef and cut into batches.
 
     The batch shape of a group follows from its shapes and, for how seeds and cells share it, from all the runs asked
-    for - or from the store, where the group has results. `shard=(i, n)` keeps every n-th (seed, stream) of a group.
+    for - or from the store, where the group has results. `shard=(i, n)` keeps every n-th row of a group's batches.
     """
     digests = {configs.digest(run, NUMERICS): run for run in runs}
     index = store.index if store else {}
@@ -213,7 +213,8 @@ def plan(runs: Sequence[Run], store: Store | None = None, shard: tuple[int, int]
     for cells in members.values():
         name = group_digest(cells[0][1])
         shape = shapes.get(name) or batch_shape([run for _, run in cells])
-        mine = [run for row in _rows(cells)[shard[0] :: shard[1]] for digest, run in row if digest not in index]
+        parts = [row[start : start + shape[1]] for row in _rows(cells) for start in range(0, len(row), shape[1])]
+        mine = [run for part in parts[shard[0] :: shard[1]] for digest, run in part if digest not in index]
         groups.append(Group(name, shape, list(_batches(mine, shape))))
         size += len(mine) * result_bytes(cells[0][1])
     return Plan(groups, len(digests), sum(digest in index for digest in digests), size)
