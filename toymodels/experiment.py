@@ -103,7 +103,7 @@ def gather(sweeps: Mapping[str, Sweep], folder: Path) -> dict[str, Swept]:
     """The results of sweeps, from the store alone."""
     found = {}
     for name, sweep in sweeps.items():
-        found[name] = Swept(sweep, dataset(sweep.grid(sweep.runs()), Store(folder / name).index))
+        found[name] = Swept(sweep, dataset(sweep.grid(), Store(folder / name).index))
     return found
 
 

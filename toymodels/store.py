@@ -50,6 +50,10 @@ class Batch:
     snapshot_steps: np.ndarray
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: values.shape for name, values in self.arrays.items()}
+
     def read(self, name: str) -> np.ndarray:
         return self.arrays[name]
 
@@ -60,7 +64,7 @@ class Batch:
             "group": self.group,
             "shape": list(self.shape),
             "dims": {name: list(dims) for name, dims in self.dims.items()},
-            "shapes": {name: list(values.shape) for name, values in self.arrays.items()},
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
             "steps": self.steps.tolist(),
             "snapshot_steps": self.snapshot_steps.tolist(),
             "provenance": self.provenance,
@@ -269,7 +273,7 @@ def dataset(grid: Grid, index: dict[str, tuple[Any, int]]) -> xr.Dataset:
     sizes: dict[str, int] = {}
     for batch in batches:
         for name, dims in batch.dims.items():
-            for dim, size in zip(dims[2:], _shape_of(batch, name)[2:], strict=True):
+            for dim, size in zip(dims[2:], batch.shapes[name][2:], strict=True):
                 sizes[dim] = max(size, sizes.get(dim, 0))
     for name in dict.fromkeys(name for batch in batches for name in batch.dims if name != "status"):
         having = [batch for batch in batches if name in batch.dims]
@@ -343,10 +347,6 @@ class _Cells(BackendArray):
         """Where the steps of a cell's own batch are among all steps."""
         own = cell[0].steps if self.dim == "step" else cell[0].snapshot_steps
         return np.searchsorted(self.steps[self.dim], own)
-
-
-def _shape_of(batch: Any, name: str) -> tuple[int, ...]:
-    return batch.shapes[name] if isinstance(batch, StoredBatch) else batch.arrays[name].shape
 
 
 # --------------------------------------------------------------------------------------------------------------- access

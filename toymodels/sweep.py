@@ -126,10 +126,13 @@ class Sweep:
             raise ValueError(f"{min(unknown)}: no such axis; the axes are {', '.join(axis.name for axis in self.axes)}")
         return self._bind([_place(axis, labels.get(axis.name)) for axis in self.axes])
 
-    def grid(self, runs: Sequence[Run], **about: Any) -> Grid:
-        digests = [configs.digest(run, NUMERICS) for run in runs]
+    def grid(self, **about: Any) -> Grid:
         about = {"numerics": NUMERICS, "base": configs.to_dict(self.base), **about}
-        return Grid({axis.name: axis.labels for axis in self.axes}, digests, about)
+        return Grid({axis.name: axis.labels for axis in self.axes}, self._digests, about)
+
+    @cached_property
+    def _digests(self) -> list[str]:
+        return [configs.digest(run, NUMERICS) for run in self.runs()]
 
     def _bind(self, places: Sequence[int]) -> Run:
         changes: dict[str, Any] = {}
@@ -289,8 +292,8 @@ def _batches(runs: Sequence[Run], shape: tuple[int, int]) -> Iterator[list[list[
 
 def result_bytes(run: Run) -> int:
     """Bytes that a cell's results take before compression."""
-    params = jax.eval_shape(lambda: run.problem.init(jax.random.key(0)))
-    snapshots = len(run.record.snapshot_steps(run.steps)) * sum(leaf.size for leaf in jax.tree.leaves(params))
+    _, params = sizes(run)
+    snapshots = len(run.record.snapshot_steps(run.steps)) * params
     return 4 * (snapshots + 2 * len(run.record.loss_steps(run.steps)))
 
 
@@ -331,7 +334,7 @@ def sweep(
     """
     runs = what.runs()
     folder = Store(store) if store is not None else None
-    grid = what.grid(runs, **(about or {}))
+    grid = what.grid(**(about or {}))
     todo = plan(runs, folder, shard)
     events = events or Events()
     events.planned(todo)
@@ -402,4 +405,4 @@ def retrain(run: Run, shape: tuple[int, int]) -> xr.Dataset:
     trained = train_batch(group.batches[0])
     memory = _Memory()
     memory.add(as_batch(group, group.batches[0], trained, time.perf_counter() - start))
-    return dataset(Sweep(run).grid([run]), memory.index).load()
+    return dataset(Sweep(run).grid(), memory.index).load()
