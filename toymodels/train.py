@@ -16,11 +16,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from toymodels import keys
 from toymodels.arrays import Array, Int
 from toymodels.config import config, is_config, stack, static
 from toymodels.optimizers import Adam, Optimizer
+from toymodels.products import written_out
 
-NUMERICS = 1
+NUMERICS = 2
 """Version of the numbers: raised whenever a change here, in a problem or in a loss changes the results of a config."""
 
 
@@ -104,15 +106,11 @@ class State(NamedTuple):
 @jax.jit
 @jax.vmap
 def _make_keys(seed: Int[Array, ""], stream: Int[Array, ""]) -> Keys:
-    init_key, data_key, evaluation_key = jax.random.split(jax.random.key(seed), 3)
+    init_key, data_key, evaluation_key = jax.random.split(keys.key(seed), 3)
     return Keys(init_key, jax.random.fold_in(data_key, stream), evaluation_key)
 
 
 # ------------------------------------------------------------------------------------------------------------- one cell
-
-
-def _draw(problem: Any, key: Array, batch: int) -> Any:
-    return problem.sample(key, batch) if hasattr(problem, "sample") else None
 
 
 def _mean(function: Callable[[Any, Any], Any], params: Any, examples: Any) -> Any:
@@ -124,26 +122,24 @@ def _mean(function: Callable[[Any, Any], Any], params: Any, examples: Any) -> An
     """
     if examples is None:
         return function(params, None)
-    batch = jax.tree.leaves(examples)[0].shape[0]
+    batch = jax.tree.leaves(examples)[0].shape[-1]
     axes = jax.tree.map(lambda leaf: -1 if leaf.ndim == 1 else None, params)
     params = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf[:, None], (leaf.size, batch)) if leaf.ndim == 1 else leaf, params
     )
-    last = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), examples)
-    each = jax.vmap(function, (axes, -1), -1)(params, last)
+    each = jax.vmap(function, (axes, -1), -1)(params, examples)
     return jax.tree.map(lambda values: jnp.mean(values, axis=-1), each)
 
 
-def _initialise(keys: Keys, run: Run) -> State:
+def _initialise(init_key: Array, run: Run) -> State:
     problem = run.problem.prepare() if hasattr(run.problem, "prepare") else run.problem
-    params = problem.init(keys.init)
+    params = problem.init(init_key)
     return State(problem, params, run.optimizer.transform(run.steps).init(params))
 
 
-def _step(step: Int[Array, ""], state: State, keys: Keys, run: Run) -> State:
+def _step(state: State, examples: Any, run: Run) -> State:
     problem, params, moments = state
-    examples = _draw(problem, jax.random.fold_in(keys.data, step), run.batch)
-    gradient = jax.grad(lambda params: _mean(problem.objective, params, examples))(params)
+    gradient = written_out(jax.grad(partial(_mean, problem.objective)))(params, examples)
     updates, new_moments = run.optimizer.transform(run.steps).update(gradient, moments, params)
     new = (jax.tree.map(jnp.add, params, updates), new_moments)
     if hasattr(problem, "done"):
@@ -162,66 +158,97 @@ def _evaluate(state: State, examples: Any) -> dict[str, Array]:
     return _mean(scalars, state.params, examples)
 
 
-def _advance(bounds: Int[Array, " chunk"], keys: Keys, run: Run, state: State) -> tuple[State, dict[str, Array]]:
-    """Train from step bounds[0] through bounds[-1]; evaluate at bounds[1:]."""
-    examples = _draw(state.problem, keys.evaluation, run.record.examples)
-
-    def stretch(state: State, ends: tuple[Array, Array]) -> tuple[State, dict[str, Array]]:
-        state = jax.lax.fori_loop(*ends, lambda step, state: _step(step, state, keys, run), state)
-        return state, _evaluate(state, examples)
-
-    return jax.lax.scan(stretch, state, (bounds[:-1], bounds[1:]))
-
-
 # --------------------------------------------------------------------------------------------------------- many at once
+#
+# A batch is a grid: a row of cells for each key. Draws are made once a row. Everything else runs over one flat axis of
+# cells, so that a cell's bits depend on the number of cells in the batch and not on how they share their rows.
 
 
-def _over_cells(function: Callable[..., Any], *shared: Any) -> Callable[..., Any]:
-    """`function(*shared, keys, *cells)` over seeds (outer axis: keys, cells) and cells of a seed (inner: cells alone).
-
-    Draws depend on keys alone, so they are made once a seed, whatever the number of its cells.
-    """
-
-    def mapped(keys: Keys, *cells: Any) -> Any:
-        return jax.vmap(lambda keys, *cells: jax.vmap(partial(function, *shared, keys))(*cells))(keys, *cells)
-
-    return mapped
+def _flat(grid: Any) -> Any:
+    """Leaves (rows, cells, ...) as (rows * cells, ...)."""
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), grid)
 
 
-def _initialise_batch(keys: Keys, runs: Run) -> State:
-    return _over_cells(_initialise)(keys, runs)
+def _over_grid(function: Callable[[Any, Any], Any], row_keys: Array, cells: Any) -> Any:
+    """`function(key, cell)` of flat cells, of which each key has a row; what depends on keys alone is done once a row."""
+    rows = row_keys.shape[0]
+    grid = jax.tree.map(lambda leaf: leaf.reshape(rows, -1, *leaf.shape[1:]), cells)
+    return _flat(jax.vmap(lambda key, row: jax.vmap(partial(function, key))(row))(row_keys, grid))
+
+
+def _draw(problems: Any, row_keys: Array, batch: int) -> Any:
+    if not hasattr(problems, "sample"):
+        return None
+
+    def examples(key: Array, problem: Any) -> Any:
+        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), problem.sample(key, batch))
+
+    return _over_grid(examples, row_keys, problems)
+
+
+def _initialise_batch(row_keys: Keys, runs: Run) -> State:
+    return _over_grid(_initialise, row_keys.init, _flat(runs))
 
 
 def _advance_batch(
-    bounds: Int[Array, " chunk"], keys: Keys, runs: Run, states: State
+    bounds: Int[Array, " chunk"], row_keys: Keys, runs: Run, states: State
 ) -> tuple[State, dict[str, Array]]:
-    return _over_cells(_advance, bounds)(keys, runs, states)
+    """Train from step bounds[0] through bounds[-1]; evaluate at bounds[1:]. Flat axis of cells first."""
+    cells = _flat(runs)
+    evaluation = _draw(states.problem, row_keys.evaluation, runs.record.examples)
+
+    def step(index: Int[Array, ""], states: State) -> State:
+        examples = _draw(states.problem, jax.vmap(partial(_fold_in, index))(row_keys.data), runs.batch)
+        return jax.vmap(_step)(states, examples, cells)
+
+    def stretch(states: State, ends: tuple[Array, Array]) -> tuple[State, dict[str, Array]]:
+        states = jax.lax.fori_loop(*ends, step, states)
+        return states, jax.vmap(_evaluate)(states, evaluation)
+
+    states, records = jax.lax.scan(stretch, states, (bounds[:-1], bounds[1:]))
+    return states, jax.tree.map(lambda values: values.T, records)
+
+
+def _fold_in(index: Int[Array, ""], data_key: Array) -> Array:
+    return jax.random.fold_in(data_key, index)
 
 
 class Program(NamedTuple):
     """The compiled code of one group of cells in batches of one shape, and what compiling it took."""
 
     initialise: Callable[[Keys, Run], State]
-    """Initial states of a batch: leaves of the runs are (seeds, cells), keys are (seeds,)."""
+    """Initial states of a batch: leaves of the runs are (rows, cells), keys are (rows,), states flat."""
     advance: Callable[[Array, Keys, Run, State], tuple[State, dict[str, Array]]]
-    """The training program: states at bounds[-1], and records (seeds, cells, chunk - 1) at bounds[1:]."""
+    """The training program: states at bounds[-1], and records (rows * cells, chunk - 1) at bounds[1:]."""
     seconds: float
 
 
 _programs: dict[Any, Program] = {}
 
 
-def program(keys: Keys, runs: Run) -> Program:
-    """The program of a batch, compiled the first time its treedef and shape are seen."""
+def program(row_keys: Keys, runs: Run, devices: tuple[jax.Device, ...]) -> Program:
+    """The program of a batch, compiled the first time its treedef, shape and devices are seen.
+
+    With more than one device, each trains an equal share of the rows.
+    """
     leaves, treedef = jax.tree.flatten(runs)
-    key = (treedef, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves))
+    key = (treedef, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves), devices)
     if key not in _programs:
         start = time.perf_counter()
         bounds = jax.ShapeDtypeStruct((_chunk_length(runs) + 1,), np.int32)
         with jax.default_matmul_precision("highest"):  # accelerators would round the factors of a product to 10 bits
-            states = jax.eval_shape(_initialise_batch, keys, runs)
-            initialise = jax.jit(_initialise_batch).lower(keys, runs).compile()
-            advance = jax.jit(_advance_batch, donate_argnums=3).lower(bounds, keys, runs, states).compile()
+            states = jax.eval_shape(_initialise_batch, row_keys, runs)
+            initialise = jax.jit(_initialise_batch).lower(row_keys, runs).compile()
+            mesh = jax.sharding.Mesh(np.asarray(devices), "cells")
+            split, whole = (jax.sharding.PartitionSpec(*axes) for axes in (("cells",), ()))
+            advance = jax.shard_map(
+                _advance_batch,
+                mesh=mesh,
+                in_specs=(whole, split, split, split),
+                out_specs=split,
+                check_vma=False,
+            )
+            advance = jax.jit(advance, donate_argnums=3).lower(bounds, row_keys, runs, states).compile()
         _programs[key] = Program(initialise, advance, time.perf_counter() - start)
     return _programs[key]
 
@@ -247,30 +274,37 @@ class Results(NamedTuple):
     """(cells, snapshots, ...)"""
 
 
-def train_batch(grid: Sequence[Sequence[Run]], progress: Callable[[int], None] = lambda steps: None) -> Results:
+def train_batch(
+    grid: Sequence[Sequence[Run]],
+    progress: Callable[[int], None] = lambda steps: None,
+    devices: Sequence[jax.Device] | None = None,
+) -> Results:
     """Train a rectangular batch: one row a (seed, stream), one treedef; `progress` gets the steps just done.
 
-    A cell's bits depend on the shape of the grid (to rounding) and on nothing else in it.
+    `devices` (by default the first one) share the rows equally. A cell's bits depend on the number of cells of a
+    device (to rounding), and on nothing else.
     """
     first = grid[0][0]
     runs = jax.tree.map(lambda *rows: np.stack(rows), *[stack(row) for row in grid])
-    keys = _make_keys(runs.seed[:, 0], runs.stream[:, 0])
-    compiled = program(keys, runs)
-    states = compiled.initialise(keys, runs)
+    row_keys = _make_keys(runs.seed[:, 0], runs.stream[:, 0])
+    compiled = program(row_keys, runs, tuple(devices or jax.local_devices()[:1]))
+    place = partial(jax.tree.map, jax.device_put)
+    states = compiled.initialise(row_keys, runs)
+    shardings, _ = compiled.advance.input_shardings
+    row_keys, runs, states = (place(*pair) for pair in zip((row_keys, runs, states), shardings[1:], strict=True))
     scalars: list[dict[str, np.ndarray]] = []
     snapshots: list[Any] = []
     for bounds, kept, is_snapshot in _chunks(first):
-        states, records = compiled.advance(bounds, keys, runs, states)
-        scalars.append({name: np.asarray(values)[..., :kept] for name, values in records.items()})
+        states, records = compiled.advance(jax.device_put(bounds, shardings[0]), row_keys, runs, states)
+        scalars.append({name: np.asarray(values)[:, :kept] for name, values in records.items()})
         if is_snapshot:
             snapshots.append(jax.tree.map(np.asarray, states.params))
         progress(int(bounds[-1] - bounds[0]))
-    merge = partial(jax.tree.map, lambda values: values.reshape(-1, *values.shape[2:]))
     return Results(
         first.record.loss_steps(first.steps),
         first.record.snapshot_steps(first.steps),
-        merge(jax.tree.map(lambda *parts: np.concatenate(parts, axis=2), *scalars)),
-        _named(merge(jax.tree.map(lambda *each: np.stack(each, axis=2), *snapshots))),
+        jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *scalars),
+        _named(jax.tree.map(lambda *each: np.stack(each, axis=1), *snapshots)),
     )
 
 
