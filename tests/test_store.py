@@ -27,7 +27,7 @@ def batch(digests: list[str], steps: int = 3, group: str = "a" * 32, width: int 
         digests,
         [{"type": "none"}] * cells,
         group,
-        (2, 2),
+        2,
         {
             "status": np.zeros(cells, np.int8),
             "loss": values[:, None] + np.arange(steps, dtype=np.float32),

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from tests.cases import AUTOENCODER, PACKING, autoencoders, packings
 from toymodels import Axis, Choice, Run, Sweep, config, retrain, sweep, train
+from toymodels.plan import batch_width, plan
 from toymodels.store import DIVERGED, OK, Store, StoreError, usable
-from toymodels.sweep import batch_shape, batch_width, plan
-from toymodels.train import NUMERICS, programs_compiled
+from toymodels.train import NUMERICS, programs_compiled, train_batch
 
 
 def same(one: xr.Dataset, other: xr.Dataset) -> bool:
@@ -45,7 +45,7 @@ def test_labels_find_their_cells(trained: xr.Dataset) -> None:
     run = what.cell(p=0.3, loss="l4", seed=1)
     assert run.problem.data.p == 0.3
     assert run.problem.loss.power == 4
-    alone = retrain(run, batch_shape([run]))
+    alone = retrain(run, batch_width(run))
     assert same(alone, trained.sel(p=0.3, loss="l4", seed=1, drop=True))
 
 
@@ -59,16 +59,19 @@ def test_same_bits_among_any_neighbours(trained: xr.Dataset, p: tuple[float, ...
 
 
 def test_same_bits_on_every_split_of_a_width() -> None:
+    """A width as one row, as one cell a row, and between: the same results, bit for bit."""
     width = batch_width(AUTOENCODER)
-    shapes = [(2**power, width // 2**power) for power in range(1, int(np.log2(width)))]
-    reference = retrain(AUTOENCODER, shapes[0])
-    assert len(shapes) > 2
-    assert all(same(reference, retrain(AUTOENCODER, shape)) for shape in (shapes[len(shapes) // 2], shapes[-1]))
+    reference = train_batch([[AUTOENCODER] * width])
+    assert width >= 4
+    for rows in (2, width // 2, width):
+        other = train_batch([[AUTOENCODER] * (width // rows)] * rows)
+        for name, values in {**reference.scalars, **reference.params}.items():
+            np.testing.assert_array_equal(values, {**other.scalars, **other.params}[name])
 
 
 def test_other_widths_agree_to_rounding() -> None:
     """60 steps of float32 rounding, a few units in the last place each: within 60 x 4 eps of the largest weight."""
-    one, other = retrain(AUTOENCODER, (2, 2)), retrain(AUTOENCODER, (8, 8))
+    one, other = retrain(AUTOENCODER, 2), retrain(AUTOENCODER, 64)
     bound = 60 * 4 * np.finfo(np.float32).eps * np.abs(one.W).max()
     np.testing.assert_allclose(one.W, other.W, atol=float(bound))
 
@@ -194,7 +197,7 @@ def test_every_cell_is_planned_once(seeds: list[int], powers: int, shards: int) 
     for shard in range(shards):
         for group in plan(runs, shard=(shard, shards)).groups:
             for grid in group.batches:
-                assert (len(grid), len(grid[0])) == group.shape
+                assert (len(grid), len(grid[0])) == (group.shape.devices * group.shape.rows, group.shape.cells)
                 assert all(len({run.seed for run in row}) == 1 and len(row) == len(grid[0]) for row in grid)
                 found.append({config.digest(run, NUMERICS) for row in grid for run in row})
     assert set().union(*found) == wanted

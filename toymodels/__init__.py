@@ -7,6 +7,7 @@ what is stored. Configs live in `toymodels.data`, `.models`, `.losses`, `.optimi
 results in `toymodels.analysis`; closed forms in `toymodels.theory`; plots in `toymodels.draw`.
 """
 
+from toymodels.devices import use_cores
 from toymodels.store import StoreError, census, open, usable
 from toymodels.sweep import Axis, Choice, Sweep, retrain, sweep, train
 from toymodels.train import Record, Run
@@ -24,4 +25,5 @@ __all__ = [
     "sweep",
     "train",
     "usable",
+    "use_cores",
 ]

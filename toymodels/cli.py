@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -67,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--only", metavar="SWEEP", action="append", help="this sweep alone (may be repeated); no figures")
     run.add_argument("--shard", metavar="I/N", default="0/1", help="train the I-th of N parts (0 <= I < N); no figures")
     run.add_argument("--no-figures", action="store_true", help="train only")
+    run.add_argument("--profile", action="store_true", help="print where the time went, program by program")
+    run.add_argument("--cores", type=int, metavar="N", help="CPU cores to train on (default: all); same results")
     run.add_argument("--figures", type=Path, metavar="DIR", help="where figures go (default: figures/EXPERIMENT)")
     figure = with_experiment(verb("figure", "Draw figures from the store alone.", epilog=OVERRIDES))
     figure.add_argument(
@@ -92,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    if args.verb == "run":
+        _use_cores(args.cores)
     from toymodels.store import StoreError
 
     try:
@@ -105,6 +110,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 class Refused(Exception):
     """Bad input, found before anything was compiled or written."""
+
+
+def _use_cores(count: int | None) -> None:
+    from toymodels.devices import use_cores
+
+    try:
+        use_cores(count)
+    except ValueError as error:
+        _fail(f"--cores {count}: {error}")
+    except RuntimeError:  # called from Python where JAX is in use already: its devices stay as they are
+        pass
 
 
 def _as_overrides(rest: Sequence[str]) -> list[str]:
@@ -145,9 +161,10 @@ def _run(args: argparse.Namespace, extra: list[str]) -> None:
     folder = _runs(args, args.scale) / experiment.name
     figures = args.figures or _figures(args.scale, experiment.name)
     from toymodels.experiment import gather, is_current
+    from toymodels.plan import plan
     from toymodels.store import Store
-    from toymodels.sweep import plan
 
+    start = time.perf_counter()
     try:
         runs = {name: sweep.runs() for name, sweep in sweeps.items()}
     except ValueError as error:
@@ -167,7 +184,7 @@ def _run(args: argparse.Namespace, extra: list[str]) -> None:
     if draw and done and is_current(experiment, gather(sweeps, folder), folder, figures):
         console.print(f"figures in {figures} are up to date; `toymodels figure` draws them anew")
         return
-    times = _train(sweeps, folder, plans, shard)
+    times = {"plan": time.perf_counter() - start, **_train(sweeps, folder, plans, shard, args.profile)}
     if draw:
         start = time.perf_counter()
         _draw(experiment, sweeps, folder, figures, [])
@@ -233,7 +250,7 @@ def _cell(args: argparse.Namespace, extra: list[str]) -> None:
     if stored is None:
         raise Refused("this cell is not stored; `toymodels run` trains it")
     batch, slot = stored
-    again = retrain(run, batch.shape)
+    again = retrain(run, batch.width)
     for name in batch.dims:
         if name == "status":
             continue
@@ -322,10 +339,9 @@ def _print_plans(plans: Mapping[str, Any]) -> None:
 
 
 def _train(
-    sweeps: Mapping[str, Any], folder: Path, plans: Mapping[str, Any], shard: tuple[int, int]
-) -> dict[str, float]:
+    sweeps: Mapping[str, Any], folder: Path, plans: Mapping[str, Any], shard: tuple[int, int], profile: bool
+) -> Mapping[str, float]:
     from toymodels.sweep import Events, sweep
-    from toymodels.train import compile_seconds
 
     columns = (
         TextColumn("{task.description}"),
@@ -335,19 +351,43 @@ def _train(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    start, before = time.perf_counter(), compile_seconds()
+    times: dict[tuple[str, str], Counter] = {}
     with Progress(*columns, console=console) as progress:
         for name, what in sweeps.items():
             task = progress.add_task(name, total=max(plans[name].steps, 1))
 
-            class Bar(Events):
+            class Listener(Events):
                 def stepped(self, group: Any, steps: int, task: Any = task) -> None:
                     progress.advance(task, steps)
 
-            sweep(what, folder / name, shard=shard, events=Bar())
+                def committed(self, group: Any, seconds: Mapping[str, float], name: str = name) -> None:
+                    times.setdefault((name, group.name), Counter()).update(seconds)
+
+            sweep(what, folder / name, shard=shard, events=Listener(), todo=plans[name])
             progress.update(task, completed=max(plans[name].steps, 1))
-    compiling = compile_seconds() - before
-    return {"compile": compiling, "train and store": time.perf_counter() - start - compiling}
+    if profile:
+        _print_profile(plans, times)
+    return sum(times.values(), Counter())
+
+
+def _print_profile(plans: Mapping[str, Any], times: Mapping[tuple[str, str], Mapping[str, float]]) -> None:
+    from toymodels.devices import peak_memory
+
+    table = Table(
+        *("sweep", "program", "devices x rows x cells", "batches", "compile", "train", "store", "us a cell and step"),
+        box=None,
+        header_style="bold",
+    )
+    for name, plan in plans.items():
+        for group in plan.groups:
+            seconds = times.get((name, group.name))
+            if seconds:
+                each = seconds["train"] / (group.cells * group.steps) * 1e6
+                shape = " x ".join(str(size) for size in (group.shape.devices, group.shape.rows, group.shape.cells))
+                parts = (f"{seconds[part]:.1f} s" for part in ("compile", "train", "store"))
+                table.add_row(name, group.name[:8], shape, str(len(group.batches)), *parts, f"{each:.3g}")
+    console.print(table)
+    console.print(f"peak memory {peak_memory() / 2**20:.0f} MiB")
 
 
 def _draw(experiment: Any, sweeps: Mapping[str, Any], folder: Path, figures: Path, chosen: Sequence[Any]) -> None:

@@ -6,6 +6,7 @@ sixth of the time. The bits are equal, so any `jax.random` function gives the sa
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +45,7 @@ def _counters(
     return jnp.zeros_like(low), low
 
 
-def _seed(seed: Int[Array, ""]) -> UInt32[Array, "2"]:
+def _seed(seed: Array | int) -> UInt32[Array, "2"]:
     return jnp.stack([jnp.zeros((), jnp.uint32), jnp.asarray(seed).astype(jnp.uint32)])
 
 
@@ -52,7 +53,7 @@ def _split(key: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Array, "..
     return jnp.stack(threefry(key, *_counters(tuple(shape))), axis=-1)
 
 
-def _fold_in(key: UInt32[Array, "2"], data: UInt32[Array, ""]) -> UInt32[Array, "2"]:
+def _fold_in(key: UInt32[Array, "2"], data: Array | int) -> UInt32[Array, "2"]:
     return jnp.stack(threefry(key, *_seed(data)))
 
 
@@ -74,6 +75,5 @@ def _random_bits(key: UInt32[Array, "2"], bit_width: int, shape: tuple[int, ...]
     return bits if bit_width == 32 else bits.astype(f"uint{bit_width}")
 
 
-_THREEFRY = define_prng_impl(
-    key_shape=(2,), seed=_seed, split=_split, random_bits=_random_bits, fold_in=_fold_in, name="threefry_unrolled"
-)
+_parts: dict[str, Any] = {"seed": _seed, "split": _split, "random_bits": _random_bits, "fold_in": _fold_in}
+_THREEFRY = define_prng_impl(key_shape=(2,), name="threefry_unrolled", **_parts)

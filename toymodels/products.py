@@ -44,7 +44,8 @@ def _evaluate(jaxpr: Any, consts: Any, args: Any) -> list[Any]:
         if inner is not None:
             results = _evaluate(inner.jaxpr, inner.consts, inputs)
         elif equation.primitive is primitives.dot_general_p and _is_small(equation):
-            results = [_sum_of_outer_products(*inputs, equation.params["dimension_numbers"])]
+            left, right = inputs
+            results = [_sum_of_outer_products(left, right, equation.params["dimension_numbers"])]
         else:
             bound = equation.primitive.bind(*inputs, **equation.primitive.get_bind_params(equation.params))
             results = bound if equation.primitive.multiple_results else [bound]

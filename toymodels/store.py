@@ -41,8 +41,8 @@ class Batch:
     configs: list[dict[str, Any]]
     group: str
     """Digest of what the cells share: everything that is not swept."""
-    shape: tuple[int, int]
-    """(seeds, cells of a seed) trained together, padding included: the same shape gives the same bits."""
+    width: int
+    """Cells that a device trained together, padding included: the same width gives the same bits."""
     arrays: dict[str, np.ndarray]
     """`status` (cell), scalars (cell, step) and parameters (cell, snapshot, ...)."""
     dims: dict[str, tuple[str, ...]]
@@ -62,7 +62,7 @@ class Batch:
             "digests": self.digests,
             "configs": self.configs,
             "group": self.group,
-            "shape": list(self.shape),
+            "width": self.width,
             "dims": {name: list(dims) for name, dims in self.dims.items()},
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
             "steps": self.steps.tolist(),
@@ -82,7 +82,7 @@ class StoredBatch:
             self.digests: list[str] = header["digests"]
             self.configs: list[dict[str, Any]] = header["configs"]
             self.group: str = header["group"]
-            self.shape: tuple[int, int] = tuple(header["shape"])
+            self.width: int = header["width"]
             self.dims = {name: tuple(dims) for name, dims in header["dims"].items()}
             self.shapes = {name: tuple(shape) for name, shape in header["shapes"].items()}
             self.steps = np.asarray(header["steps"], np.int32)
@@ -153,9 +153,9 @@ class Store:
         """digest -> (batch, place in it)."""
         return {digest: (batch, slot) for batch in self.batches for slot, digest in enumerate(batch.digests)}
 
-    def group_shapes(self) -> dict[str, tuple[int, int]]:
-        """The batch shape that each group was trained in."""
-        return {batch.group: batch.shape for batch in self.batches}
+    def group_widths(self) -> dict[str, int]:
+        """How many cells of each group a device trained together."""
+        return {batch.group: batch.width for batch in self.batches}
 
     def check_writable(self) -> None:
         """StoreError unless batches can be written here; nothing is left behind."""

@@ -170,7 +170,7 @@ def _flat(grid: Any) -> Any:
 
 
 def _over_grid(function: Callable[[Any, Any], Any], row_keys: Array, cells: Any) -> Any:
-    """`function(key, cell)` of flat cells, of which each key has a row; what depends on keys alone is done once a row."""
+    """`function(key, cell)` of flat cells, a row for each key; what depends on keys alone is done once a row."""
     rows = row_keys.shape[0]
     grid = jax.tree.map(lambda leaf: leaf.reshape(rows, -1, *leaf.shape[1:]), cells)
     return _flat(jax.vmap(lambda key, row: jax.vmap(partial(function, key))(row))(row_keys, grid))
@@ -216,10 +216,10 @@ def _fold_in(index: Int[Array, ""], data_key: Array) -> Array:
 class Program(NamedTuple):
     """The compiled code of one group of cells in batches of one shape, and what compiling it took."""
 
-    initialise: Callable[[Keys, Run], State]
-    """Initial states of a batch: leaves of the runs are (rows, cells), keys are (rows,), states flat."""
-    advance: Callable[[Array, Keys, Run, State], tuple[State, dict[str, Array]]]
-    """The training program: states at bounds[-1], and records (rows * cells, chunk - 1) at bounds[1:]."""
+    initialise: jax.stages.Compiled
+    """(keys, runs) -> initial states; leaves of the runs are (rows, cells), keys (rows,), states flat."""
+    advance: jax.stages.Compiled
+    """(bounds, keys, runs, states) -> states at bounds[-1], and records (rows * cells, chunk - 1) at bounds[1:]."""
     seconds: float
 
 

