@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend import core
 
 from toymodels import config as configs
 from toymodels.store import Store
@@ -16,12 +17,11 @@ FITS = 3.3 * 2**20
 """Bytes that the cells of one device may work on at a time: with more, they fall out of a core's caches."""
 ENOUGH = 80_000
 """Numbers at a time beyond which the fixed cost of an operation no longer counts."""
-NARROWEST, USUAL, WIDEST = 2, 16, 64
+NARROWEST, USUAL, WIDEST = 2, 8, 64
 """The fewest cells of a device, as many as are trained together even where fewer were enough, and the most: with more,
 padding costs more than is gained. Calibrated on CPUs, as are the two above."""
-COMPILE_SECONDS, BATCH_SECONDS, BATCH_STEP_SECONDS, CELL_STEP_SECONDS, NUMBER_SECONDS = 2.0, 0.03, 2e-6, 5e-8, 4e-10
-"""What `--dry-run` guesses with: for each program, batch, step of a batch, step of a cell, and number that such a step
-handles."""
+COMPILE_SECONDS, BATCH_SECONDS, CELL_STEP_SECONDS, NUMBER_SECONDS = 1.5, 0.03, 5e-7, 2e-9
+"""What `--dry-run` guesses with: for each program, batch, step of a cell, and number that such a step handles."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Group:
         """Guessed time of one batch, from what it works on."""
         run = self.batches[0][0][0]
         each = CELL_STEP_SECONDS + numbers(run) * NUMBER_SECONDS
-        return BATCH_SECONDS + run.steps * (BATCH_STEP_SECONDS + self.shape.width * each)
+        return BATCH_SECONDS + run.steps * self.shape.width * each
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,32 @@ def batch_width(run: Run) -> int:
 
 
 def numbers(run: Run) -> int:
-    """How many numbers one cell handles in a step, roughly."""
+    """The size of the largest array that a step of one cell makes."""
     problem = run.problem
-    draws = jax.eval_shape(lambda: problem.sample(jax.random.key(0), run.batch)) if hasattr(problem, "sample") else None
-    # A parameter counts for its gradient, moments and updates, and for its share of the products it enters.
-    return sum(leaf.size for leaf in jax.tree.leaves(draws)) + 64 * parameters(run)
+    params = jax.eval_shape(lambda: problem.init(jax.random.key(0)))
+    objective = problem.objective
+    examples = _examples(run)
+    if examples is not None:
+        objective = jax.vmap(objective, (None, 0))
+    traced = jax.make_jaxpr(objective)(params, examples)
+    return max(atom.aval.size for atom in (*_results(traced.jaxpr), *traced.jaxpr.invars))
+
+
+def _examples(run: Run) -> Any:
+    """Shapes of the examples of a step; None for a deterministic problem."""
+    if not hasattr(run.problem, "sample"):
+        return None
+    return jax.eval_shape(lambda: run.problem.sample(jax.random.key(0), run.batch))
+
+
+def _results(jaxpr: Any) -> Iterator[Any]:
+    """Everything that a traced function works out, also within what it calls."""
+    for equation in jaxpr.eqns:
+        yield from equation.outvars
+        for value in equation.params.values():
+            inner = value.jaxpr if isinstance(value, core.ClosedJaxpr) else value
+            if isinstance(inner, core.Jaxpr):
+                yield from _results(inner)
 
 
 def parameters(run: Run) -> int:
@@ -154,7 +175,7 @@ def batch_shape(runs: Sequence[Run], width: int, devices: int | None = None) -> 
     """
     counts = [len(row) for row in _rows(runs)]
     available = devices or len(jax.local_devices())
-    draw = 1 if hasattr(runs[0].problem, "sample") else 0
+    draw = 0 if _examples(runs[0]) is None else 1
 
     def blocks(cells: int) -> int:
         return int(np.ceil(sum(np.ceil(count / cells) for count in counts) / (width // cells)))

@@ -16,7 +16,7 @@ from jax.extend.core import primitives
 FEW = 8
 """Up to so many terms a product is written out; with more, the matrix library wins (measured, CPUs)."""
 LONG = 256
-"""... if its result has so many entries or more: a shorter one takes no time either way."""
+"""... where one factor is so long or longer beside them: the sum of outer products of short ones takes longer."""
 
 
 def written_out(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,10 +62,10 @@ def _called(equation: Any) -> core.ClosedJaxpr | None:
 
 def _is_small(equation: Any) -> bool:
     ((summed, _), (batched, _)) = equation.params["dimension_numbers"]
-    result = equation.outvars[0].aval
-    if batched or len(summed) != 1 or result.size < LONG or result.dtype != jnp.float32:
+    if batched or len(summed) != 1 or equation.outvars[0].aval.dtype != jnp.float32:
         return False
-    return equation.invars[0].aval.shape[summed[0]] <= FEW
+    terms = equation.invars[0].aval.shape[summed[0]]
+    return 0 < terms <= FEW and max(atom.aval.size for atom in equation.invars) >= LONG * terms
 
 
 def _sum_of_outer_products(left: Any, right: Any, dimension_numbers: Any) -> Any:

@@ -17,6 +17,11 @@ Params = dict[str, Any]
 Example = tuple[Float[Array, "*batch features"], Float[Array, "*batch features"]]
 
 
+def initial(model: Model, key: Array, n: int) -> Params:
+    """The parameters that a model for n features starts from."""
+    return nnx.to_pure_dict(nnx.state(model.init(key, n)))
+
+
 @config
 class Supervised:
     """L = E loss(model(x), clean x); x is what is observed, noise included where the data are noisy."""
@@ -43,7 +48,7 @@ class Supervised:
                 raise ValueError(f"values in [{low:g}, {high:g}]: binary cross-entropy takes targets in [0, 1]")
 
     def init(self, key: Array) -> Params:
-        return nnx.to_pure_dict(nnx.state(self.model.init(key, self.data.n)))
+        return initial(self.model, key, self.data.n)
 
     def sample(self, key: Array, batch: int) -> Example:
         return observe(self.data, key, batch)

@@ -1,0 +1,90 @@
+"""Whole sweeps of ours: the phase diagram of 25,000 models, and how time and memory grow with cells and steps."""
+
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from toymodels import Axis, Choice, Record, Run, Sweep, config, sweep
+from toymodels.data import Sparse
+from toymodels.devices import peak_memory
+from toymodels.models import Tied
+from toymodels.optimizers import Adam, AdamW
+from toymodels.plan import plan
+from toymodels.problems.population import Population
+from toymodels.problems.supervised import Supervised
+from toymodels.theory.superposition import expected_loss, two_features
+from toymodels.train import compile_seconds, train_batch
+
+GRID, RESTARTS, STEPS = 50, 10, 1000
+
+
+class Phases(NamedTuple):
+    """The diagram by the exact loss, and beside it by drawn examples at the same number of steps."""
+
+    seconds: dict[str, float]
+    """Wall time of the whole sweep, compilation included, by route."""
+    models: int
+    excess: dict[str, np.ndarray]
+    """Exact loss of the best restart over the exact optimum, less one: (p, importance), by route."""
+    gap: float
+    """Largest relative difference of the recorded exact loss from `expected_loss` of the same weights in float64."""
+
+
+def phase_diagram() -> Phases:
+    """n = 2, m = 1 over 50 densities x 50 importances x 10 restarts, by the population loss and by samples."""
+    axes = [
+        Axis("p", "problem.data.p", np.geomspace(0.01, 1, GRID)),
+        Choice("ratio", {r: {"problem.loss.importance": (1.0, r)} for r in np.geomspace(0.1, 10, GRID).tolist()}),
+        Axis("seed", "seed", range(RESTARTS)),
+    ]
+    p, importance = np.meshgrid(np.geomspace(0.01, 1, GRID), np.geomspace(0.1, 10, GRID), indexing="ij")
+    weights = np.stack([np.ones_like(importance), importance], -1)
+    best = two_features(p, importance).best.loss
+    seconds, excess, gap = {}, {}, np.nan
+    for route, problem in (
+        ("exact", Population(Sparse(2, 0.1), Tied(1))),
+        ("sampled", Supervised(Sparse(2, 0.1), Tied(1))),
+    ):
+        base = Run(problem, Adam(0.03), steps=STEPS, batch=1024, record=Record(10, 1, examples=1024))
+        base = config.replace(base, {"problem.loss.importance": (1.0, 1.0)})
+        start = time.perf_counter()
+        data = sweep(Sweep(base, axes))
+        W, b = data.W.isel(snapshot=-1).values, data.b.isel(snapshot=-1).values
+        seconds[route] = time.perf_counter() - start
+        losses = expected_loss(W, b, p[..., None, None], weights[:, :, None])
+        excess[route] = losses.min(-1) / best - 1
+        if route == "exact":
+            gap = float(np.abs(data.objective.isel(step=-1).values / losses - 1).max())
+    return Phases(seconds, GRID * GRID * RESTARTS, excess, gap)
+
+
+class Growth(NamedTuple):
+    """Seconds of training (compilation apart) against the number of cells, and of steps; n = 5, m = 2."""
+
+    cells: np.ndarray
+    by_cells: np.ndarray
+    steps: np.ndarray
+    by_steps: np.ndarray
+    memory: int
+    """Bytes that this process has held at most."""
+
+
+def growth() -> Growth:
+    cells, steps = np.asarray([10, 32, 100, 316, 1000, 3162, 10_000]), np.asarray([100, 316, 1000, 3162, 10_000])
+    by_cells = [_seconds(count, 500) for count in cells]
+    by_steps = [_seconds(100, count) for count in steps]
+    return Growth(cells, np.asarray(by_cells), steps, np.asarray(by_steps), peak_memory())
+
+
+def _seconds(cells: int, steps: int) -> float:
+    base = Run(Supervised(Sparse(5, 0.1), Tied(2)), AdamW(), steps=int(steps), batch=1024, record=Record(1, 1))
+    what = Sweep(base, Axis("p", "problem.data.p", np.geomspace(0.01, 1, cells)))
+    (group,) = plan(what.runs()).groups
+    devices = jax.local_devices()[: group.shape.devices]
+    train_batch(group.batches[0], devices=devices)
+    before, start = compile_seconds(), time.perf_counter()
+    for grid in group.batches:
+        train_batch(grid, devices=devices)
+    return time.perf_counter() - start - (compile_seconds() - before)
