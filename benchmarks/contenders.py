@@ -50,13 +50,18 @@ def products_alone(workload: Workload) -> Callable[[int], None]:
     mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()[: shape.devices]), "cells")
     split, whole = (jax.sharding.PartitionSpec(*axes) for axes in (("cells",), ()))
 
-    def chain(factors: list[tuple[jax.Array, jax.Array]], steps: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
-        def step(_: Any, factors: list[tuple[jax.Array, jax.Array]]) -> list[tuple[jax.Array, jax.Array]]:
-            # The result enters the next step with no weight, so that no product can be left out or moved.
-            made = [jnp.matmul(left, right) for left, right in factors]
-            return [(left + 0.0 * jnp.min(result), right) for (left, right), result in zip(factors, made, strict=True)]
+    def chain(factors: list[tuple[jax.Array, jax.Array]], steps: jax.Array) -> list[jax.Array]:
+        def step(_: Any, made: list[jax.Array]) -> list[jax.Array]:
+            # One number of each result enters the smaller factor of its next product, with no weight to speak of:
+            # else the products would be the same at each step, and worked out once.
+            results = []
+            for (left, right), last in zip(factors, made, strict=True):
+                nudge = 1e-30 * last[:, :1, :1]
+                pair = (left + nudge, right) if left.size < right.size else (left, right + nudge)
+                results.append(jnp.matmul(*pair))
+            return results
 
-        return jax.lax.fori_loop(0, steps, step, factors)
+        return jax.lax.fori_loop(0, steps, step, [jnp.matmul(*pair) for pair in factors])
 
     key = jax.random.key(0)
     factors = [
@@ -201,7 +206,7 @@ class TorchInstances:
             self.p = torch.as_tensor(workload.probabilities(), dtype=torch.float32)[:, None]
         elif isinstance(workload, Factorizations):
             start = {name: 0.1 * self._normal(count, workload.n, workload.rank) for name in "UV"}
-            self.target = torch.as_tensor(np.asarray(workload.sweep().base.problem.target.matrix()))
+            self.target = torch.as_tensor(np.array(workload.sweep().base.problem.target.matrix()))
         else:
             start = {"V": self._normal(count, workload.n, workload.d)}
             self.others = 1 - torch.eye(workload.n)

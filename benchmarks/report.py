@@ -81,11 +81,11 @@ def page(timings: Mapping[str, Mapping[str, Timing]], phases: Phases, growth: Gr
         "# Timings",
         "",
         "Made by `make bench` (with PyTorch where it is installed: `pip install torch==2.13.0`). One run, contenders "
-        f"in alternation, {repeats} repeats: ratios are medians over repeats with their range. *ms a step* is a step of "
-        "all instances; ours counts everything but compilation (initialisation, a last evaluation, the host). "
-        "*One model at a time* is timed on one model and counted for all. *Matrix products alone* are those of a dense "
-        "step in the same shapes, on the same devices: nothing that multiplies every zero can be faster. *Compile* is "
-        "the first call for peers. *Memory* is the peak of a fresh process beyond its imports.",
+        f"in alternation, {repeats} repeats: ratios are medians over repeats, with their range. *ms a step* is a step "
+        "of all instances; ours counts everything but compilation (initialisation, a last evaluation, the host). "
+        "*One model at a time* is timed on one model and counted for all. *Matrix products alone* are those of a "
+        "dense step in the same shapes, on the same devices, as the matrix library does them: a floor where they are "
+        "large. *Compile* is the first call for peers. *Memory* is the peak of a fresh process beyond its imports.",
         "",
         f"Measured on {available_cores()} cores of {_processor()}, Python {platform.python_version()}, "
         f"JAX {jax.__version__}{_torch()}.",

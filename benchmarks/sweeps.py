@@ -80,7 +80,7 @@ def growth() -> Growth:
 
 def _seconds(cells: int, steps: int) -> float:
     base = Run(Supervised(Sparse(5, 0.1), Tied(2)), AdamW(), steps=int(steps), batch=1024, record=Record(1, 1))
-    what = Sweep(base, Axis("p", "problem.data.p", np.geomspace(0.01, 1, cells)))
+    what = Sweep(base, [Axis("p", "problem.data.p", np.geomspace(0.01, 1, cells))])
     (group,) = plan(what.runs()).groups
     devices = jax.local_devices()[: group.shape.devices]
     train_batch(group.batches[0], devices=devices)

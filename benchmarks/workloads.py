@@ -33,14 +33,17 @@ class Autoencoders:
     def probabilities(self) -> np.ndarray:
         return np.geomspace(self.sparsest, self.densest, self.instances)
 
+    def base(self) -> Run:
+        problem = Supervised(Sparse(self.n, self.sparsest), Tied(self.m))
+        return Run(problem, AdamW(), steps=self.steps, batch=BATCH, record=Record(1, 1, examples=1024))
+
     def sweep(self) -> Sweep:
-        problem = Supervised(Sparse(self.n, 0.1), Tied(self.m))
-        base = Run(problem, AdamW(), steps=self.steps, batch=BATCH, record=Record(1, 1, examples=1024))
+        base = self.base()
         axis = Axis("p", "problem.data.p", self.probabilities())
         if not self.independent:
-            return Sweep(base, axis)
+            return Sweep(base, [axis])
         cells = {seed: {"seed": seed, "problem.data.p": p} for seed, p in enumerate(self.probabilities())}
-        return Sweep(base, Choice("instance", cells))
+        return Sweep(base, [Choice("instance", cells)])
 
     def products(self) -> list[tuple[int, int, int]]:
         """(rows, columns, terms) of the matrix products of one step: two forward, three backward."""
@@ -60,7 +63,7 @@ class Factorizations:
     def sweep(self) -> Sweep:
         problem = Factorize(Components(self.n, self.n, self.rank), self.rank, scale=0.1)
         base = Run(problem, Sgd(0.05), steps=self.steps, record=Record(1, 1))
-        return Sweep(base, Axis("cell_seed", "seed", range(self.instances)))
+        return Sweep(base, [Axis("restart", "seed", range(self.instances))])
 
     def products(self) -> list[tuple[int, int, int]]:
         return [(self.n, self.n, self.rank), (self.n, self.rank, self.n), (self.n, self.rank, self.n)]
@@ -77,7 +80,7 @@ class Packings:
 
     def sweep(self) -> Sweep:
         base = Run(Packing(self.n, self.d, 4.0), Adam(0.01), steps=self.steps, record=Record(1, 1))
-        return Sweep(base, Axis("restart", "seed", range(self.instances)))
+        return Sweep(base, [Axis("restart", "seed", range(self.instances))])
 
     def products(self) -> list[tuple[int, int, int]]:
         return [(self.n, self.n, self.d), (self.n, self.d, self.n)]

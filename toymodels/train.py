@@ -9,6 +9,7 @@ The batch axis, the axis of cells and the axis of seeds are added here, by `vmap
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -218,49 +219,47 @@ class Program(NamedTuple):
 
     initialise: jax.stages.Compiled
     """(keys, runs) -> initial states; leaves of the runs are (rows, cells), keys (rows,), states flat."""
-    advance: jax.stages.Compiled
+    advance: dict[jax.Device, jax.stages.Compiled]
     """(bounds, keys, runs, states) -> states at bounds[-1], and records (rows * cells, chunk - 1) at bounds[1:]."""
-    seconds: float
+    seconds: list[float]
 
 
 _programs: dict[Any, Program] = {}
 
 
-def program(row_keys: Keys, runs: Run, devices: tuple[jax.Device, ...]) -> Program:
-    """The program of a batch, compiled the first time its treedef, shape and devices are seen.
+def program(row_keys: Keys, runs: Run, devices: Sequence[jax.Device]) -> Program:
+    """The program of a batch, compiled the first time its treedef and shape are seen on each of the devices.
 
-    With more than one device, each trains an equal share of the rows.
+    One executable a device, all from the same code, and not one that spans them: partitioned programs go through other
+    passes of the compiler and round differently from a program of one device.
     """
     leaves, treedef = jax.tree.flatten(runs)
-    key = (treedef, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves), devices)
-    if key not in _programs:
-        start = time.perf_counter()
-        bounds = jax.ShapeDtypeStruct((_chunk_length(runs) + 1,), np.int32)
-        with jax.default_matmul_precision("highest"):  # accelerators would round the factors of a product to 10 bits
-            states = jax.eval_shape(_initialise_batch, row_keys, runs)
-            initialise = jax.jit(_initialise_batch).lower(row_keys, runs).compile()
-            mesh = jax.sharding.Mesh(np.asarray(devices), "cells")
-            split, whole = (jax.sharding.PartitionSpec(*axes) for axes in (("cells",), ()))
-            advance = jax.shard_map(
-                _advance_batch,
-                mesh=mesh,
-                in_specs=(whole, split, split, split),
-                out_specs=split,
-                check_vma=False,
-            )
-            advance = jax.jit(advance, donate_argnums=3).lower(bounds, row_keys, runs, states).compile()
-        _programs[key] = Program(initialise, advance, time.perf_counter() - start)
-    return _programs[key]
+    key = (treedef, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves))
+    start = time.perf_counter()
+    with jax.default_matmul_precision("highest"):  # accelerators would round the factors of a product to 10 bits
+        if key not in _programs:
+            _programs[key] = Program(jax.jit(_initialise_batch).lower(row_keys, runs).compile(), {}, [])
+        made = _programs[key]
+        missing = [device for device in devices if device not in made.advance]
+        if missing:
+            arguments = (np.zeros(_chunk_length(runs) + 1, np.int32), row_keys, runs, made.initialise(row_keys, runs))
+            code = jax.jit(_advance_batch, donate_argnums=3)
+            lowered = [code.lower(*jax.device_put(arguments, device)) for device in missing]
+            with ThreadPoolExecutor(len(missing)) as pool:
+                compiled = pool.map(jax.stages.Lowered.compile, lowered)
+                made.advance.update(zip(missing, compiled, strict=True))
+            made.seconds.append(time.perf_counter() - start)
+    return made
 
 
 def programs_compiled() -> int:
-    """How many training programs this process has compiled."""
+    """How many training programs this process has compiled, counted once for all devices."""
     return len(_programs)
 
 
 def compile_seconds() -> float:
     """Time this process has spent compiling training programs."""
-    return math.fsum(each.seconds for each in _programs.values())
+    return math.fsum(seconds for each in _programs.values() for seconds in each.seconds)
 
 
 class Results(NamedTuple):
@@ -284,21 +283,18 @@ def train_batch(
     `devices` (by default the first one) share the rows equally. A cell's bits depend on the number of cells of a
     device (to rounding), and on nothing else.
     """
-    first = grid[0][0]
-    runs = jax.tree.map(lambda *rows: np.stack(rows), *[stack(row) for row in grid])
-    row_keys = _make_keys(runs.seed[:, 0], runs.stream[:, 0])
-    compiled = program(row_keys, runs, tuple(devices or jax.local_devices()[:1]))
-    place = partial(jax.tree.map, jax.device_put)
-    states = compiled.initialise(row_keys, runs)
-    shardings, _ = compiled.advance.input_shardings
-    row_keys, runs, states = (place(*pair) for pair in zip((row_keys, runs, states), shardings[1:], strict=True))
+    first, devices = grid[0][0], devices or jax.local_devices()[:1]
+    if len(grid) % len(devices):
+        raise ValueError(f"{len(grid)} rows on {len(devices)} devices: each takes as many")
+    rows = len(grid) // len(devices)
+    shares = [_Share(grid[k * rows : (k + 1) * rows], device, devices) for k, device in enumerate(devices)]
     scalars: list[dict[str, np.ndarray]] = []
     snapshots: list[Any] = []
     for bounds, kept, is_snapshot in _chunks(first):
-        states, records = compiled.advance(jax.device_put(bounds, shardings[0]), row_keys, runs, states)
-        scalars.append({name: np.asarray(values)[:, :kept] for name, values in records.items()})
+        records = [share.advance(bounds) for share in shares]  # returns at once, so that all devices work
+        scalars.append({name: values[:, :kept] for name, values in _joined(records).items()})
         if is_snapshot:
-            snapshots.append(jax.tree.map(np.asarray, states.params))
+            snapshots.append(_joined([share.states.params for share in shares]))
         progress(int(bounds[-1] - bounds[0]))
     return Results(
         first.record.loss_steps(first.steps),
@@ -306,6 +302,28 @@ def train_batch(
         jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *scalars),
         _named(jax.tree.map(lambda *each: np.stack(each, axis=1), *snapshots)),
     )
+
+
+class _Share:
+    """A device's rows of a batch, in training."""
+
+    def __init__(self, grid: Sequence[Sequence[Run]], device: jax.Device, devices: Sequence[jax.Device]) -> None:
+        runs = jax.tree.map(lambda *rows: np.stack(rows), *[stack(row) for row in grid])
+        row_keys = _make_keys(runs.seed[:, 0], runs.stream[:, 0])
+        compiled = program(row_keys, runs, devices)
+        self.device, self._advance = device, compiled.advance[device]
+        placed = jax.device_put((row_keys, runs, compiled.initialise(row_keys, runs)), device)
+        self._keys, self._runs, self.states = placed
+
+    def advance(self, bounds: Int[np.ndarray, " chunk"]) -> dict[str, Array]:
+        bounds = jax.device_put(bounds, self.device)
+        self.states, records = self._advance(bounds, self._keys, self._runs, self.states)
+        return records
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Trees of arrays of different devices, end to end, on the host."""
+    return jax.tree.map(lambda *arrays: np.concatenate([np.asarray(array) for array in arrays]), *parts)
 
 
 def _named(params: Any) -> dict[str, np.ndarray]:

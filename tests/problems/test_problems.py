@@ -27,6 +27,7 @@ from toymodels.models import Identity, Relu, Tied, Untied
 from toymodels.optimizers import Adam, AdamW, Momentum, Sgd
 from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
 from toymodels.problems.packing import Packing
+from toymodels.problems.population import Population
 from toymodels.problems.supervised import Supervised
 
 TARGET = Components(5, 4, 3, Geometric(0.5, 2.0), seed=3)
@@ -45,6 +46,7 @@ PROBLEMS = {
     "regression": Factorize(TARGET, 3, 2, data=Sparse(4, 0.3)),
     "packing": Packing(6, 3, 2.5),
     "signed packing": Packing(6, 3, 1.0, signed=True),
+    "population": Population(Sparse(3, 0.2), Tied(2), SquaredError(Geometric(0.5))),
     "zero target": Factorize(Given(np.zeros((2, 3))), 2, loss=InnerProduct()),
 }
 OPTIMIZERS = [Sgd(0.05), Momentum(0.01), Adam(0.01), AdamW(0.01)]

@@ -1,0 +1,70 @@
+"""More devices: the same bits, at any number of them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cases import autoencoders, packings
+from toymodels import sweep, use_cores
+from toymodels.devices import available_cores, peak_memory
+
+SCRIPT = """
+import sys
+import jax
+from tests.cases import autoencoders, packings
+from toymodels import sweep, use_cores
+from toymodels.plan import plan
+if len(sys.argv) > 2:
+    print(use_cores(int(sys.argv[2])))
+devices = [group.shape.devices for group in plan(packings(seeds=range(100)).runs()).groups]
+print(len(jax.local_devices()), max(devices))
+sweep(autoencoders(p=(0.1, 0.3, 0.7), seeds=range(5)), sys.argv[1] + "/autoencoders")
+sweep(packings(seeds=range(100)), sys.argv[1] + "/packings")
+"""
+
+
+def trained_elsewhere(folder: Path, *arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(folder), *arguments],
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "PYTHONPATH": ".", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [(["3"], {}, "3\n3 3\n"), ([], {"JAX_NUM_CPU_DEVICES": "2"}, "2 2\n")],
+)
+def test_bits_do_not_depend_on_devices(tmp_path: Path, arguments: list, environment: dict, said: str) -> None:
+    """Trained over forced host devices in a process of its own, and here on what there is."""
+    assert trained_elsewhere(tmp_path, *arguments, **environment) == said
+    for name, what in (
+        ("autoencoders", autoencoders(p=(0.1, 0.3, 0.7), seeds=range(5))),
+        ("packings", packings(seeds=range(100))),
+    ):
+        stored, here = sweep(what, tmp_path / name).load(), sweep(what)
+        for variable in here.data_vars:
+            np.testing.assert_array_equal(stored[variable], here[variable])
+
+
+def test_cores_are_set_before_anything_runs() -> None:
+    sweep(packings(seeds=[0]))
+    with pytest.raises(RuntimeError):
+        use_cores(available_cores() + 1)
+    with pytest.raises(ValueError, match="at least one core"):
+        use_cores(0)
+
+
+def test_peak_memory_sees_an_array() -> None:
+    before = peak_memory()
+    kept = np.ones(2**26, np.uint8) if before < 2**40 else None
+    assert peak_memory() >= before > 2**20
+    del kept
