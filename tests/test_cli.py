@@ -62,6 +62,20 @@ def call(capsys: pytest.CaptureFixture[str]):
     return run
 
 
+def test_profile_says_where_the_time_goes(toy: Path, call) -> None:
+    done = call("run", "toy.py", "--profile", "--no-figures")
+    assert done.code == 0, done.err
+    for word in ("compile", "train", "store", "us/cell/step", "peak memory", "time: plan"):
+        assert word in " ".join(done.out.split())
+
+
+def test_cores_are_checked(toy: Path, call) -> None:
+    done = call("run", "toy.py", "--cores", 0)
+    assert done.code == 2
+    assert "at least one core" in done.err
+    assert not (toy / "runs").exists()
+
+
 def test_question_to_picture(toy: Path, call) -> None:
     first = call("run", "toy.py")
     assert first.code == 0, first.err

@@ -374,7 +374,7 @@ def _print_profile(plans: Mapping[str, Any], times: Mapping[tuple[str, str], Map
     from toymodels.devices import peak_memory
 
     table = Table(
-        *("sweep", "program", "devices x rows x cells", "batches", "compile", "train", "store", "us a cell and step"),
+        *("sweep", "program", "layout", "batches", "compile", "train", "store", "us/cell/step"),
         box=None,
         header_style="bold",
     )
@@ -387,6 +387,7 @@ def _print_profile(plans: Mapping[str, Any], times: Mapping[tuple[str, str], Map
                 parts = (f"{seconds[part]:.1f} s" for part in ("compile", "train", "store"))
                 table.add_row(name, group.name[:8], shape, str(len(group.batches)), *parts, f"{each:.3g}")
     console.print(table)
+    console.print("layout: devices x rows x cells; us/cell/step: training alone")
     console.print(f"peak memory {peak_memory() / 2**20:.0f} MiB")
 
 

@@ -1,0 +1,69 @@
+"""How a sweep is cut: widths from shapes, layouts from counts, and no cell twice."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.cases import AUTOENCODER, PACKING
+from toymodels import Run, config
+from toymodels.data import Sparse
+from toymodels.models import Tied
+from toymodels.plan import NARROWEST, WIDEST, batch_shape, batch_width, batches, numbers
+from toymodels.problems.packing import Packing
+from toymodels.problems.population import Population
+from toymodels.problems.supervised import Supervised
+
+
+def autoencoder(n: int, m: int) -> Run:
+    return Run(Supervised(Sparse(n, 0.1), Tied(m)))
+
+
+@pytest.mark.parametrize(
+    ("run", "largest"),
+    [
+        (autoencoder(5, 2), 5 * 1024),
+        (autoencoder(200, 20), 200 * 1024),
+        (Run(Packing(16, 4)), 16 * 16),
+        (Run(Packing(3, 40)), 3 * 40),
+    ],
+)
+def test_largest_array_of_a_step(run: Run, largest: int) -> None:
+    assert numbers(run) == largest
+
+
+def test_widths_follow_sizes() -> None:
+    """Powers of two within bounds, never wider for a larger problem, and blind to everything that is swept."""
+    widths = [batch_width(autoencoder(n, 2)) for n in (5, 20, 100, 200, 400, 2000)]
+    assert widths == sorted(widths, reverse=True)
+    assert all(NARROWEST <= width <= WIDEST and width & (width - 1) == 0 for width in widths)
+    assert batch_width(Run(Population(Sparse(8, 0.1), Tied(2)))) < batch_width(Run(Population(Sparse(2, 0.1), Tied(1))))
+    moved = config.replace(autoencoder(20, 2), {"problem.data.p": 0.7, "seed": 5, "optimizer.lr": 0.1})
+    assert batch_width(moved) == batch_width(autoencoder(20, 2))
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.integers(1, 70), min_size=1, max_size=12),
+    st.sampled_from([1, 2, 16, 64]),
+    st.integers(1, 5),
+    st.booleans(),
+)
+def test_layouts_hold_every_cell(counts: list[int], width: int, devices: int, drawn: bool) -> None:
+    """Rows of a seed, grids of one shape, no device without work, and less padding than one row of cells a seed."""
+    base, path = (AUTOENCODER, "problem.data.p") if drawn else (PACKING, "problem.power")
+    values = np.linspace(0.1, 0.9, 70) if drawn else np.linspace(1, 4, 70)
+    runs = [
+        config.replace(base, {"seed": seed, path: float(value)})
+        for seed, count in enumerate(counts)
+        for value in values[:count]
+    ]
+    shape = batch_shape(runs, width, devices)
+    grids = list(batches(runs, shape))
+    assert shape.width == width
+    assert 1 <= shape.devices <= devices
+    assert all((len(grid), len(grid[0])) == (shape.devices * shape.rows, shape.cells) for grid in grids)
+    assert all(len({run.seed for run in row}) == 1 for grid in grids for row in grid)
+    assert {id(run) for grid in grids for row in grid for run in row} == {id(run) for run in runs}
+    rows = sum(int(np.ceil(count / shape.cells)) for count in counts)
+    assert len(grids) == int(np.ceil(rows / (shape.devices * shape.rows)))
