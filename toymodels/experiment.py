@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import xarray as xr
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from toymodels import config as configs
 from toymodels import draw
-from toymodels.store import Store, census, dataset
+from toymodels.store import Store, census, dataset, usable
 from toymodels.sweep import Sweep
 from toymodels.train import Run
 
@@ -39,6 +40,24 @@ class Swept(NamedTuple):
         """The config of the cell at these labels."""
         return self.sweep.cell(**labels)
 
+    def final(self, name: str = "W", unconverged: bool = False) -> xr.DataArray:
+        """A parameter at the end of training in float64; NaN for diverged and, unless asked, unconverged cells."""
+        last = self.data[name].isel(snapshot=-1).astype(np.float64)
+        return usable(last, self.data.status, unconverged)
+
+    def best(self, by: str = "objective", axis: str = "seed", **labels: Any) -> xr.Dataset:
+        """The best of all restarts by a final recorded number, converged or not, at the end of training: best of k."""
+        cells = self.data.sel(labels)
+        final = cells[by].isel(step=-1)
+        chosen = final.fillna(np.inf).argmin(axis)
+        return cells.isel({axis: chosen, "snapshot": -1, "step": -1})
+
+    def left_out(self) -> str:
+        """The note on a figure for cells that are not in its means."""
+        counts = {what: count for what, count in census(self.data).items() if what != "ok"}
+        total = self.data.status.size
+        return ", ".join(f"{count} of {total} cells {what}: left out" for what, count in counts.items())
+
 
 class Finding(NamedTuple):
     """One number that the experiment was made for, beside what it should be."""
@@ -48,6 +67,8 @@ class Finding(NamedTuple):
     expected: str
     holds: bool | None
     """None where there is nothing to compare with."""
+    source: str = ""
+    """Where the expected value comes from."""
 
 
 Draw = Callable[..., Figure]

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from toymodels.arrays import Array, Float
@@ -50,6 +51,14 @@ class Identity:
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return x
+
+
+@config
+class Absolute:
+    """|x|."""
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.abs(x)
 
 
 class Autoencoder(nnx.Module):
@@ -120,6 +129,36 @@ class Untied:
         encoder_key, decoder_key = jax.random.split(key)
         encoder, W = (self.scale * xavier(k, n, self.m) for k in (encoder_key, decoder_key))
         return Autoencoder(W, jnp.full(n, self.bias, float), encoder, self.hidden, self.output)
+
+
+@config
+class Placed:
+    """A model that starts from given W and b instead of its own, plus independent normal noise: one basin, one start.
+
+    `W` is features x hidden, as an array or nested lists; `b` one bias a feature. What else there is starts as the
+    model's own.
+    """
+
+    model: Tied | Untied
+    W: np.ndarray
+    b: np.ndarray
+    noise: float = 0.0
+
+    def check(self) -> None:
+        if self.W.ndim != 2 or self.W.shape[1] != self.model.m or self.b.shape != self.W.shape[:1]:
+            raise ValueError(f"W of shape {self.W.shape}, b of {self.b.shape}: (n, {self.model.m}) and (n,) expected")
+        if not (np.isfinite(self.W).all() and np.isfinite(self.b).all()):
+            raise ValueError("W and b: finite numbers expected")
+        check_scale(self.noise)
+
+    def init(self, key: Array, n: int) -> Autoencoder:
+        if self.W.shape[0] != n:
+            raise ValueError(f"W of shape {self.W.shape}: the data have {n} features")
+        model_key, W_key, b_key = jax.random.split(key, 3)
+        made = self.model.init(model_key, n)
+        made.W[...] = self.W + self.noise * jax.random.normal(W_key, self.W.shape)
+        made.b[...] = self.b + self.noise * jax.random.normal(b_key, self.b.shape)
+        return made
 
 
 def check_width(m: int) -> None:

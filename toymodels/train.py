@@ -2,7 +2,8 @@
 
 A problem offers `init(key) -> params` and `objective(params, example) -> scalar`, and may offer `sample(key, batch)`
 (examples; without it, or where it returns None, the problem is deterministic), `prepare()` (the same problem with its
-tables worked out once), `metrics(params, example) -> dict of scalars` and `done(params) -> bool` (freeze this cell).
+tables worked out once), `metrics(params, example) -> dict of scalars`, `done(params) -> bool` (freeze this cell) and
+`at(step, steps) -> problem` (the problem that step number `step` of `steps` is taken on, where it changes in training).
 The batch axis, the axis of cells and the axis of seeds are added here, by `vmap`.
 """
 
@@ -187,6 +188,11 @@ def _draw(problems: Any, row_keys: Array, batch: int) -> Any:
     return _over_grid(examples, row_keys, problems)
 
 
+def _at(step: Int[Array, ""], problems: Any, steps: int) -> Any:
+    """The problems that this step is taken on."""
+    return jax.vmap(lambda problem: problem.at(step, steps))(problems) if hasattr(problems, "at") else problems
+
+
 def _initialise_batch(row_keys: Keys, runs: Run) -> State:
     return _over_grid(_initialise, row_keys.init, _flat(runs))
 
@@ -196,15 +202,23 @@ def _advance_batch(
 ) -> tuple[State, dict[str, Array]]:
     """Train from step bounds[0] through bounds[-1]; evaluate at bounds[1:]. Flat axis of cells first."""
     cells = _flat(runs)
-    evaluation = _draw(states.problem, row_keys.evaluation, runs.record.examples)
+
+    def unseen(problems: Any) -> Any:
+        return _draw(problems, row_keys.evaluation, runs.record.examples)
+
+    evaluation = None if hasattr(runs.problem, "at") else unseen(states.problem)
 
     def step(index: Int[Array, ""], states: State) -> State:
-        examples = _draw(states.problem, jax.vmap(partial(_fold_in, index))(row_keys.data), runs.batch)
-        return jax.vmap(_step)(states, examples, cells)
+        problems = _at(index, states.problem, runs.steps)
+        examples = _draw(problems, jax.vmap(partial(_fold_in, index))(row_keys.data), runs.batch)
+        new = jax.vmap(_step)(states._replace(problem=problems), examples, cells)
+        return new._replace(problem=states.problem)
 
     def stretch(states: State, ends: tuple[Array, Array]) -> tuple[State, dict[str, Array]]:
         states = jax.lax.fori_loop(*ends, step, states)
-        return states, jax.vmap(_evaluate)(states, evaluation)
+        problems = _at(jnp.maximum(ends[1] - 1, 0), states.problem, runs.steps)  # that of the last step taken
+        examples = unseen(problems) if evaluation is None else evaluation
+        return states, jax.vmap(_evaluate)(states._replace(problem=problems), examples)
 
     states, records = jax.lax.scan(stretch, states, (bounds[:-1], bounds[1:]))
     return states, jax.tree.map(lambda values: values.T, records)

@@ -23,8 +23,9 @@ from toymodels.losses import (
     SoftmaxCrossEntropy,
     SquaredError,
 )
-from toymodels.models import Identity, Relu, Tied, Untied
+from toymodels.models import Absolute, Identity, Placed, Relu, Tied, Untied
 from toymodels.optimizers import Adam, AdamW, Momentum, Sgd
+from toymodels.problems.annealed import Annealed
 from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
 from toymodels.problems.packing import Packing
 from toymodels.problems.population import Population
@@ -47,6 +48,11 @@ PROBLEMS = {
     "packing": Packing(6, 3, 2.5),
     "signed packing": Packing(6, 3, 1.0, signed=True),
     "population": Population(Sparse(3, 0.2), Tied(2), SquaredError(Geometric(0.5))),
+    "one at a time": Population(OneSparse(5), Tied(2)),
+    "placed": Population(Sparse(3, 0.2), Placed(Tied(2), np.eye(3, 2), np.zeros(3), 0.1)),
+    "absolute": Supervised(Sparse(5, 0.3, Uniform(-1.0)), Untied(4, Relu(), Relu()), target=Absolute()),
+    "annealed": Annealed(Supervised(Sparse(5, 1.0), Tied(2)), Supervised(Sparse(5, 0.1), Tied(2)), 4),
+    "annealed matrix": Annealed(Packing(6, 3, 2.0), Packing(6, 3, 4.0), 3),
     "zero target": Factorize(Given(np.zeros((2, 3))), 2, loss=InnerProduct()),
 }
 OPTIMIZERS = [Sgd(0.05), Momentum(0.01), Adam(0.01), AdamW(0.01)]

@@ -2,14 +2,16 @@
 
 from typing import Any, ClassVar
 
+import jax.numpy as jnp
+
 from toymodels.arrays import Array, Float
 from toymodels.config import config
-from toymodels.data import Sparse, Uniform
+from toymodels.data import OneSparse, Sparse, Uniform
 from toymodels.laws import per_feature
 from toymodels.losses import SquaredError
-from toymodels.models import Identity, Relu, Tied, Untied
+from toymodels.models import Identity, Placed, Relu, Tied, Untied
 from toymodels.problems.supervised import Params, Supervised, initial
-from toymodels.theory.superposition import MAX_FEATURES, population_loss
+from toymodels.theory.superposition import MAX_FEATURES, one_sparse_loss, population_loss
 
 
 @config
@@ -17,22 +19,27 @@ class Population:
     """L = E sum_i I_i (x_i - x'_i)^2 in closed form, for x' = ReLU(W Eᵀ x + b) and n <= 8: no draws, exact gradients.
 
     Fields, parameters and initialisation are those of `Supervised`, whose population loss this is. Features are
-    independent and uniform on [0, 1] when on. The cost grows as n 3^n: 1 us a step at n = 2, 1 ms at n = 8.
+    uniform on [0, 1] when on; independent, or one at a time: then n is as large as you like, the model tied, and all
+    importances are 1. The cost grows as n 3^n: 1 us a step at n = 2, 1 ms at n = 8; one at a time as n^2.
     """
 
-    data: Sparse
-    model: Tied | Untied
+    data: Sparse | OneSparse
+    model: Tied | Untied | Placed
     loss: SquaredError = SquaredError()
 
     dims: ClassVar[dict[str, tuple[str, ...]]] = Supervised.dims
 
     def check(self) -> None:
-        if self.data.n > MAX_FEATURES:
+        one_at_a_time = isinstance(self.data, OneSparse)
+        model = self.model.model if isinstance(self.model, Placed) else self.model
+        if self.data.n > MAX_FEATURES and not one_at_a_time:
             raise ValueError(f"n={self.data.n}: the exact population loss is for at most {MAX_FEATURES} features")
         if self.data.value != Uniform():
             raise ValueError(f"value={self.data.value}: the exact population loss is for values uniform on [0, 1]")
-        if not (isinstance(self.model.hidden, Identity) and isinstance(self.model.output, Relu)):
+        if not (isinstance(model.hidden, Identity) and isinstance(model.output, Relu)):
             raise ValueError("model: the exact population loss is for linear hidden units and a ReLU output")
+        if one_at_a_time and (isinstance(model, Untied) or self.loss != SquaredError()):
+            raise ValueError("model, loss: with one active feature at a time, a tied model and importances 1")
         importance = self.loss.importance
         if isinstance(importance, tuple) and len(importance) not in (1, self.data.n):
             raise ValueError(f"importance has {len(importance)} values for {self.data.n} features")
@@ -48,6 +55,8 @@ class Population:
         return {"squared_error": self._loss(params, 1.0)}
 
     def _loss(self, params: Params, importance: Any) -> Float[Array, ""]:
+        if isinstance(self.data, OneSparse):
+            return jnp.asarray(one_sparse_loss(params["W"], params["b"]))
         return population_loss(
             params["W"], params["b"], self.data.marginals(), importance, encoder=params.get("encoder")
         )

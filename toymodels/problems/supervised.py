@@ -1,4 +1,4 @@
-"""Reconstruct sparse features through a bottleneck: the toy models of superposition. Elhage et al. 2022."""
+"""Reconstruct sparse features, or functions of them, through a bottleneck: toy models of superposition. Elhage 2022."""
 
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from toymodels.arrays import Array, Float
 from toymodels.config import config
 from toymodels.data import Distribution, Noisy, observe
 from toymodels.losses import BinaryCrossEntropy, Loss, SquaredError
-from toymodels.models import Model
+from toymodels.models import Activation, Identity, Model
 
 Params = dict[str, Any]
 """Arrays by name, nested where the model's modules are."""
@@ -24,11 +24,15 @@ def initial(model: Model, key: Array, n: int) -> Params:
 
 @config
 class Supervised:
-    """L = E loss(model(x), clean x); x is what is observed, noise included where the data are noisy."""
+    """L = E loss(model(x), target(clean x)); x is what is observed, noise included where the data are noisy.
+
+    `target` maps each feature by itself: the feature itself, or what is to be computed from it.
+    """
 
     data: Distribution
     model: Model
     loss: Loss = SquaredError()
+    target: Activation = Identity()
 
     dims: ClassVar[dict[str, tuple[str, ...]]] = {
         "W": ("feature", "hidden"),
@@ -43,7 +47,7 @@ class Supervised:
         clean = self.data.clean if isinstance(self.data, Noisy) else self.data
         value = getattr(clean, "value", None)
         if isinstance(self.loss, BinaryCrossEntropy) and value is not None:
-            low, high = (float(value.quantile(jnp.asarray(q))) for q in (0.0, 1.0))
+            low, high = (float(self.target(value.quantile(jnp.asarray(q)))) for q in (0.0, 1.0))
             if not 0 <= low <= high <= 1:
                 raise ValueError(f"values in [{low:g}, {high:g}]: binary cross-entropy takes targets in [0, 1]")
 
@@ -59,12 +63,12 @@ class Supervised:
 
     def objective(self, params: Params, example: Example) -> Float[Array, ""]:
         x, clean = example
-        return self.loss(self.predict(params, x), clean)
+        return self.loss(self.predict(params, x), self.target(clean))
 
     def metrics(self, params: Params, example: Example) -> dict[str, Float[Array, ""]]:
         """`squared_error`, summed over features without importances: comparable between losses."""
         x, clean = example
-        return {"squared_error": jnp.sum((clean - self.predict(params, x)) ** 2)}
+        return {"squared_error": jnp.sum((self.target(clean) - self.predict(params, x)) ** 2)}
 
     def _module(self, params: Params) -> Any:
         # The structure alone: built abstractly while tracing, so it costs nothing when the program runs.

@@ -1,0 +1,61 @@
+"""Restarts: planted basins are found whatever their rotation, and order statistics are those of numpy."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ortho_group
+
+from toymodels.analysis.restarts import basins, best, drop_worst, loss_gap
+
+KINDS = {k: np.stack([np.cos(a), np.sin(a)], -1) for k in (5, 6) for a in [2 * np.pi * np.arange(k) / k]}
+PENTAGON, SQUARE = KINDS[5], np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [0.0, 0]])
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=8), st.integers(0, 999), st.floats(0.1, 10))
+def test_planted_basins(kinds: list[bool], seed: int, scale: float) -> None:
+    """Rotated, reflected, permuted and moved by a thousandth: as many basins as kinds, each with its restarts."""
+    rng = np.random.default_rng(seed)
+    shapes = [SQUARE if kind else PENTAGON for kind in kinds]
+    W = scale * np.array([shape[rng.permutation(5)] @ ortho_group.rvs(2, random_state=rng) for shape in shapes])
+    W += 1e-3 * scale * rng.uniform(-1, 1, W.shape)
+    loss = np.where(kinds, 2.0, 1.0) + 1e-3 * rng.uniform(size=len(kinds))
+    found = basins(W, loss)
+    assert [sorted(basin.places) for basin in found] == [
+        sorted(np.flatnonzero(np.array(kinds) == kind).tolist()) for kind in (False, True) if kind in kinds
+    ]
+    assert all(basin.least == loss[basin.places].min() and basin.most == loss[basin.places].max() for basin in found)
+    assert all(basin.share.mean == pytest.approx(basin.restarts / len(kinds)) for basin in found)
+
+
+def test_signs_matter_unless_even() -> None:
+    flipped = PENTAGON * np.array([1, -1, 1, 1, 1])[:, None]
+    both = np.array([PENTAGON, flipped])
+    assert len(basins(both, np.array([1.0, 2.0]))) == 2
+    assert len(basins(both, np.array([1.0, 2.0]), even=True)) == 1
+
+
+def test_what_is_not_finite_is_left_out() -> None:
+    W = np.array([PENTAGON, PENTAGON, np.full((5, 2), np.nan)])
+    (one,) = basins(W, np.array([1.0, np.nan, 0.5]))
+    assert one.places == [0]
+    assert one.share.mean == 1
+    assert basins(W[2:], np.array([1.0])) == []
+    with pytest.raises(ValueError, match=r"\(restarts,\)"):
+        basins(W, np.array([1.0]))
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=9), st.integers(0, 8))
+def test_drop_worst_is_the_mean_of_the_rest(values: list[float], count: int) -> None:
+    if count >= len(values):
+        with pytest.raises(ValueError, match="at least one is kept"):
+            drop_worst(values, values, count)
+        return
+    assert drop_worst(values, values, count) == pytest.approx(np.mean(sorted(values)[: len(values) - count]), abs=1e-9)
+    lost = [*values, np.nan]
+    assert drop_worst(lost, lost, count + 1) == pytest.approx(drop_worst(values, values, count), abs=1e-9)
+
+
+def test_best_and_gap() -> None:
+    assert best([[3.0, np.nan, 1.0], [np.nan, np.nan, 2.0]]).tolist() == [2, 2]
+    np.testing.assert_allclose(loss_gap(np.array([[1.0, 4.0], [1.5, 2.0], [9.0, 3.0]])), [0.5, 0.5])

@@ -1,0 +1,74 @@
+"""A problem that changes in training: its levels, its limits, and the same as training on each level in turn."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toymodels import Axis, Record, Run, Sweep, sweep
+from toymodels.data import Sparse
+from toymodels.losses import SquaredError
+from toymodels.models import Tied
+from toymodels.optimizers import Adam, Sgd
+from toymodels.problems.annealed import Annealed
+from toymodels.problems.packing import Packing
+from toymodels.problems.population import Population
+from toymodels.problems.supervised import Supervised
+
+DENSE, SPARSE = (Population(Sparse(3, p), Tied(2)) for p in (1.0, 0.05))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10**6), st.integers(2, 60), st.booleans())
+def test_levels_have_equal_length(step: int, steps: int, stairs: int, geometric: bool) -> None:
+    step %= steps
+    stairs = min(stairs, 2**31 // steps)
+    problem = Annealed(DENSE, SPARSE, stairs, geometric) if stairs > 1 else Annealed(DENSE, SPARSE)
+    level = step * problem.stairs // steps
+    p = float(problem.at(step, steps).data.p)
+    assert p == pytest.approx(problem.levels(1.0, 0.05)[level], rel=1e-5)
+
+
+def test_training_goes_from_level_to_level() -> None:
+    """Exact gradients: the same weights as plain descent on one problem after the other, by hand."""
+    problem = Annealed(DENSE, SPARSE, 3)
+    run = Run(problem, Sgd(0.1), steps=30, record=Record(4, 4, linear=True))
+    data = sweep(Sweep(run, [Axis("seed", "seed", [0])])).squeeze("seed")
+    transform = optax.sgd(0.1)
+    params: Any = {"W": data.W.values[0], "b": data.b.values[0]}
+    state = transform.init(params)
+    step = jax.jit(lambda problem, params, state: transform.update(jax.grad(problem.objective)(params), state, params))
+    for level, p in enumerate(problem.levels(1.0, 0.05)):
+        now = Population(Sparse(3, float(p)), Tied(2))
+        for _ in range(10):
+            updates, state = step(now, params, state)
+            params = optax.apply_updates(params, updates)
+        np.testing.assert_allclose(data.W.values[level + 1], params["W"], atol=2e-6)
+        np.testing.assert_allclose(data.objective.values[level + 1], now.objective(params), rtol=1e-5)
+
+
+def test_between_equal_ends_nothing_changes() -> None:
+    """Drawn examples too: from a problem to itself is the problem."""
+    still = Supervised(Sparse(3, 0.3), Tied(2))
+    runs = [
+        Run(problem, Adam(0.01), steps=20, batch=32, record=Record(4, 4, examples=64))
+        for problem in (still, Annealed(still, still, 4))
+    ]
+    one, other = (sweep(Sweep(run, [Axis("seed", "seed", [1])])) for run in runs)
+    np.testing.assert_allclose(one.W, other.W, atol=1e-6)
+    np.testing.assert_allclose(one.objective, other.objective, rtol=1e-5)
+
+
+def test_ends_that_do_not_fit_are_refused() -> None:
+    for start, end, arguments, words in (
+        (DENSE, Population(Sparse(4, 0.1), Tied(2)), {}, "same classes and shapes"),
+        (DENSE, Packing(3, 2), {}, "same classes and shapes"),
+        (DENSE, SPARSE, {"stairs": 1}, "at least 2"),
+        (Annealed(DENSE, SPARSE), Annealed(DENSE, SPARSE), {}, "does not change by itself"),
+        (DENSE, Population(Sparse(3, 1.0), Tied(2), SquaredError(0.0)), {}, "greater than 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Annealed(start, end, **arguments)
