@@ -2,18 +2,20 @@
 #
 #   make sweep EXPERIMENT=tegum   one experiment        make figures   redraw from the store
 #   make sweep TINY=1             a minute or two       make bench     timings against peers
+#   make paper                    every figure of the superposition papers, and docs/verdicts.md
 #   make check                    ruff and mypy         make clean     drop .venv and caches, keep results
 
 PYTHON ?= python3
 BIN := .venv/bin
-EXPERIMENTS := $(if $(EXPERIMENT),$(EXPERIMENT),tegum multicomponent superposition)
+CHEAP := intro phase_diagram polygons energy_levels
+EXPERIMENTS := $(if $(EXPERIMENT),$(EXPERIMENT),tegum multicomponent superposition $(CHEAP))
 SCALE := $(if $(TINY),tiny,$(if $(FULL),full,default))
 
 # Without byte code every import of JAX is compiled anew; the cache keeps compiled programs between runs.
 unexport PYTHONDONTWRITEBYTECODE
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 
-.PHONY: setup sweep figures test check bench clean
+.PHONY: setup sweep paper figures test check bench clean
 
 setup: .venv/ready
 
@@ -26,6 +28,11 @@ setup: .venv/ready
 
 sweep: setup
 	@for name in $(EXPERIMENTS); do echo "== $$name"; $(BIN)/toymodels run $$name --scale $(SCALE) || exit $$?; done
+
+paper: setup
+	@for name in $(basename $(notdir $(wildcard experiments/*.py))); do \
+	  echo "== $$name"; $(BIN)/toymodels run $$name --scale $(SCALE) || exit $$?; done
+	$(BIN)/toymodels verdicts --scale $(SCALE) $(if $(TINY)$(FULL),,--out docs/verdicts.md)
 
 figures: setup
 	@for name in $(EXPERIMENTS); do $(BIN)/toymodels figure $$name --scale $(SCALE) || exit $$?; done

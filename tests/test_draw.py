@@ -125,7 +125,7 @@ def test_the_palette_is_told_apart_by_the_colour_blind():
 @given(st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=8, unique=True), st.booleans())
 def test_each_centre_lies_in_its_own_cell(centres, log):
     centres = np.sort(centres)
-    edges = draw._edges(centres, log)
+    edges = draw.edges(centres, log)
     assert (edges[:-1] <= centres).all()
     assert (centres <= edges[1:]).all()
     middles = np.sqrt(centres[1:] * centres[:-1]) if log else (centres[1:] + centres[:-1]) / 2

@@ -1,4 +1,4 @@
-"""The command line: list, run, figure, show, cell. Errors are one sentence and exit code 2."""
+"""The command line: list, run, figure, show, cell, verdicts. Errors are one sentence and exit code 2."""
 
 import argparse
 import os
@@ -38,7 +38,7 @@ def _fail(message: object) -> NoReturn:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="toymodels", description="Toy models of superposition and interference.", allow_abbrev=False)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list | run | figure | show | cell")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list | run | figure | show | cell | verdicts")
 
     def verb(name: str, summary: str, **more: Any) -> argparse.ArgumentParser:
         made = verbs.add_parser(
@@ -80,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     cell = with_experiment(verb("cell", "Retrain one stored cell by its labels and compare it bit for bit."))
     cell.add_argument("sweep", help="a sweep of the experiment")
     cell.add_argument("labels", nargs="*", metavar="axis=label", help="one label for each axis")
+    verdicts = verb("verdicts", "Every number beside what it should be, worked out from the stores of all experiments.")
+    verdicts.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="which ones (default: all)")
+    verdicts.add_argument("--scale", choices=("tiny", "default", "full"), default="default", help="size of the sweeps")
+    verdicts.add_argument("--out", type=Path, metavar="FILE", help="write the table there too, as Markdown")
     return parser
 
 
@@ -88,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args, rest = _parser().parse_known_args(arguments)
     # `--path=value` and `--path value` are overrides too, so that any field can be set the way flags are.
     extra = _as_overrides(rest)
-    if extra and args.verb in ("list", "show"):
+    if extra and args.verb in ("list", "show", "verdicts"):
         _fail(f"{rest[0]}: `toymodels {args.verb}` has no such option")
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "toymodels"))
     import jax
@@ -100,7 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from toymodels.store import StoreError
 
     try:
-        {"list": _list, "run": _run, "figure": _figure, "show": _show, "cell": _cell}[args.verb](args, extra)
+        verbs = {"list": _list, "run": _run, "figure": _figure, "show": _show, "cell": _cell, "verdicts": _verdicts}
+        verbs[args.verb](args, extra)
     except (StoreError, OSError, Refused) as error:
         _fail(error)
     except KeyboardInterrupt:
@@ -261,6 +266,40 @@ def _cell(args: argparse.Namespace, extra: list[str]) -> None:
     console.print(f"objective {again.objective.values[0]:.6g} -> {again.objective.values[-1]:.6g}")
 
 
+def _verdicts(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels.experiment import find, findings_table, gather, load
+    from toymodels.store import census
+
+    known = {path.stem: path for path in experiment_files()}
+    if unknown := [name for name in args.experiments if name not in known]:
+        raise Refused(f"{unknown[0]}: no such experiment; there are {', '.join(known) or 'none here'}")
+    pages, counts, missing = [], Counter[bool | None](), []
+    for name in args.experiments or known:
+        experiment = load(known[name])
+        swept = gather(experiment.sweeps(args.scale), _runs(args, args.scale) / name)
+        if any("missing" in census(each.data) for each in swept.values()):
+            missing.append(name)
+            continue
+        found = find(experiment, swept)
+        counts.update(each.holds for each in found)
+        pages.append(f"## {name}\n\n{experiment.question} {experiment.source}.\n\n{findings_table(found)}\n")
+        console.print(f"\n[bold]{name}[/]: {experiment.question}")
+        _print_findings(found)
+    total = f"{counts[True]} of {counts[True] + counts[False]} numbers hold, {counts[None]} more are reported"
+    console.print(f"\n{total}" + (f"; not run, or not wholly: {', '.join(missing)}" if missing else ""))
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        head = f"# Verdicts\n\nMade by `toymodels verdicts` from the stored results, {args.scale} scale: {total}.\n\n"
+        args.out.write_text(head + "\n".join(pages))
+
+
+def _print_findings(found: Sequence[Any]) -> None:
+    table = Table("what", "measured", "expected", "source", "holds", box=None, header_style="bold")
+    for what, measured, expected, holds, source in found:
+        table.add_row(what, measured, expected, source, {True: "yes", False: "NO", None: ""}[holds])
+    console.print(table, markup=False)
+
+
 # ------------------------------------------------------------------------------------------------------------- helpers
 
 
@@ -411,7 +450,4 @@ def _draw(experiment: Any, sweeps: Mapping[str, Any], folder: Path, figures: Pat
     if not chosen and experiment.findings:
         found = find(experiment, swept)
         (figures / "findings.md").write_text(findings_table(found) + "\n")
-        table = Table("what", "measured", "expected", "holds", box=None, header_style="bold")
-        for what, measured, expected, holds in found:
-            table.add_row(what, measured, expected, {True: "yes", False: "NO", None: ""}[holds])
-        console.print(table)
+        _print_findings(found)

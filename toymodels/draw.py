@@ -222,7 +222,7 @@ def heatmap(
     norm = (LogNorm if log_values else Normalize)(**ends)
     ax.set_facecolor("0.85")
     mesh = ax.pcolormesh(
-        _edges(xs[columns], log_x), _edges(ys[rows], log_y), shown, norm=norm, rasterized=True, **colours
+        edges(xs[columns], log_x), edges(ys[rows], log_y), shown, norm=norm, rasterized=True, **colours
     )
     if log_x:
         ax.set_xscale("log")
@@ -399,17 +399,17 @@ def _step_axis(ax: Axes, steps: np.ndarray, log: bool) -> None:
     ax.xaxis.set_minor_locator(mpl.ticker.FixedLocator([k * 10**d for d in decades for k in range(1, 10)]))
 
 
-def _edges(centres: np.ndarray, log: bool) -> np.ndarray:
+def edges(centres: np.ndarray, log: bool) -> np.ndarray:
     """Cell edges midway between sorted centres, mirrored at the ends; a lone cell is one unit, or a factor e, wide."""
     if log and not (centres > 0).all():
         raise ValueError("a log axis takes positive centres")
     c = np.log(centres) if log else centres
     if len(c) > 1:
         inner = (c[1:] + c[:-1]) / 2
-        edges = np.concatenate([[2 * c[0] - inner[0]], inner, [2 * c[-1] - inner[-1]]])
+        ends = np.concatenate([[2 * c[0] - inner[0]], inner, [2 * c[-1] - inner[-1]]])
     else:
-        edges = np.concatenate([c - 0.5, c + 0.5])
-    return np.exp(edges) if log else edges
+        ends = np.concatenate([c - 0.5, c + 0.5])
+    return np.exp(ends) if log else ends
 
 
 def _colour_bar(ax: Axes, mesh: QuadMesh, label: str) -> None:

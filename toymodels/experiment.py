@@ -206,9 +206,9 @@ def find(experiment: Experiment, swept: Mapping[str, Swept]) -> list[Finding]:
 def findings_table(findings: Sequence[Finding]) -> str:
     """Findings as a Markdown table."""
     words = {True: "yes", False: "**no**", None: ""}
-    cells = [(f.what, f.measured, f.expected, words[f.holds]) for f in findings]
+    cells = [(f.what, f.measured, f.expected, f.source, words[f.holds]) for f in findings]
     rows = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in cells]
-    return "\n".join(["| what | measured | expected | holds |", "|---|---|---|---|", *rows])
+    return "\n".join(["| what | measured | expected | source | holds |", "|---|---|---|---|---|", *rows])
 
 
 def summary(path: Path) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Intervals against coverage by simulation, the score test they invert, and a resampling loop written out."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from toymodels.analysis.statistics import interval, proportion
+from toymodels.analysis.statistics import interval, proportion, spread
 
 
 def test_the_bootstrap_interval_covers_the_mean():
@@ -92,3 +94,11 @@ def test_wilson_of_arrays_and_of_nothing():
 def test_bad_input_is_one_sentence(call):
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         call()
+
+
+def test_excluded_seeds_are_out_of_means_and_ranges_without_a_warning():
+    values = np.array([[1.0, 3.0, np.nan], [np.nan, np.nan, np.nan]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        low, mean, high = spread(values)
+    np.testing.assert_array_equal([low, mean, high], [[1, np.nan], [2, np.nan], [3, np.nan]])

@@ -22,6 +22,21 @@ class Interval(NamedTuple):
     high: Float[np.ndarray, "*rest"] | float
 
 
+class Spread(NamedTuple):
+    """Least, mean and largest, NaN where there is nothing to average."""
+
+    low: Float[np.ndarray, "*rest"]
+    mean: Float[np.ndarray, "*rest"]
+    high: Float[np.ndarray, "*rest"]
+
+
+def spread(values: Float[Array, "*rest values"] | ArrayLike) -> Spread:
+    """Mean and range over the last axis (seeds); what is not finite is left out."""
+    kept = np.ma.masked_invalid(np.asarray(values, np.float64))
+    ends = (kept.min(axis=-1), kept.mean(axis=-1), kept.max(axis=-1))
+    return Spread(*(np.ma.filled(np.ma.asarray(end, np.float64), np.nan) for end in ends))
+
+
 def interval(
     values: Float[Array, "*shape"] | ArrayLike,
     axis: int = 0,
