@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.image
 import pytest
 
+import toymodels
 from toymodels import cli
 from toymodels.store import Store
 
@@ -136,6 +137,8 @@ def test_more_seeds_train_only_what_is_new(toy: Path, call) -> None:
         (["figure", "toy.py", "x"], "no such figure"),
         (["cell", "toy.py", "packed", "power=3"], "not on the axis"),
         (["cell", "toy.py", "packed", "power=3", "seed=2"], "not stored"),
+        (["verdicts", "nothing"], "no such experiment"),
+        (["verdicts", "--scale", "huge"], "invalid choice"),
         (["nonsense"], "invalid choice"),
     ],
 )
@@ -175,8 +178,27 @@ def test_a_file_that_cannot_be_loaded_is_one_sentence(toy: Path, call, text: str
     assert "bad.py" in outcome.err
 
 
+def test_verdicts_come_from_the_stores(toy: Path, call) -> None:
+    """Before anything is run there are none; then they are what the findings say, on the screen and in the file."""
+    (toy / "other.py").write_text(TOY)
+    assert "not run, or not wholly: toy" in call("verdicts", "toy.py").out
+    call("run", "toy.py", "--no-figures")
+    outcome = call("verdicts", "toy.py", "other.py", "--out", "docs/verdicts.md")
+    assert outcome.code == 0
+    assert "0 of 0 numbers hold, 1 more are reported; not run, or not wholly: other" in outcome.out
+    lowest = float(toymodels.open("runs/toy/packed").objective.min())
+    assert f"| lowest | {lowest:.3g} | 0 |  |  |" in (toy / "docs/verdicts.md").read_text()
+
+
 def test_help_reads(call) -> None:
-    for words in (["--help"], ["run", "--help"], ["figure", "--help"], ["cell", "--help"], ["show", "--help"]):
+    for words in (
+        ["--help"],
+        ["run", "--help"],
+        ["figure", "--help"],
+        ["cell", "--help"],
+        ["show", "--help"],
+        ["verdicts", "--help"],
+    ):
         outcome = call(*words)
         assert outcome.code == 0
         assert max(map(len, outcome.out.splitlines())) < 130

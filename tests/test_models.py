@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from toymodels.models import Autoencoder, Gelu, Identity, Relu, Tied, Untied, xavier
+from toymodels.models import Autoencoder, Gelu, Identity, Placed, Relu, Tied, Untied, xavier
 
 W = np.array([[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0]], np.float32)
 ENCODER = np.array([[0.5, 1.0], [1.0, -1.0], [0.0, 1.0]], np.float32)
@@ -127,3 +127,20 @@ def test_without_the_graph_mode_of_flax(capsys: pytest.CaptureFixture[str]) -> N
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, here), done.stderr
+
+
+def test_placed_models_start_where_they_are_put() -> None:
+    """W and b as given; noise of the size asked for, to five standard errors; other parameters the model's own."""
+    weights, bias = np.arange(200.0).reshape(100, 2), np.linspace(-1, 0, 100)
+    still = Placed(Untied(2), weights, bias).init(jax.random.key(0), 100)
+    np.testing.assert_allclose(still.W[...], weights)
+    np.testing.assert_allclose(still.b[...], bias, rtol=1e-6)
+    assert float(jnp.std(still.encoder[...])) > 0
+    moved = Placed(Untied(2), weights, bias, 0.5).init(jax.random.key(0), 100)
+    for now, was in ((moved.W[...], weights), (moved.b[...], bias)):
+        assert abs(float(jnp.std(now - was)) - 0.5) < 5 * 0.5 / np.sqrt(2 * was.size)
+    with pytest.raises(ValueError, match="the data have 3 features"):
+        Placed(Tied(2), weights, bias).init(jax.random.key(0), 3)
+    for wrong in ((Tied(3), weights, bias), (Tied(2), weights, bias[1:]), (Tied(2), weights, np.full(100, np.nan))):
+        with pytest.raises(ValueError, match="expected"):
+            Placed(*wrong)

@@ -267,15 +267,14 @@ def _cell(args: argparse.Namespace, extra: list[str]) -> None:
 
 
 def _verdicts(args: argparse.Namespace, extra: list[str]) -> None:
-    from toymodels.experiment import find, findings_table, gather, load
+    from toymodels.experiment import find, findings_table, gather
     from toymodels.store import census
 
-    known = {path.stem: path for path in experiment_files()}
-    if unknown := [name for name in args.experiments if name not in known]:
-        raise Refused(f"{unknown[0]}: no such experiment; there are {', '.join(known) or 'none here'}")
-    pages, counts, missing = [], Counter[bool | None](), []
-    for name in args.experiments or known:
-        experiment = load(known[name])
+    chosen = [_experiment(name) for name in args.experiments or (path.stem for path in experiment_files())]
+    pages, missing = [], []
+    counts: Counter[bool | None] = Counter()
+    for experiment in chosen:
+        name = experiment.name
         swept = gather(experiment.sweeps(args.scale), _runs(args, args.scale) / name)
         if any("missing" in census(each.data) for each in swept.values()):
             missing.append(name)
@@ -311,16 +310,25 @@ def experiment_files() -> list[Path]:
     return []
 
 
-def _sweeps(args: argparse.Namespace, overrides: Sequence[str]) -> Any:
+def _experiment(name: str) -> Any:
+    """An experiment of this checkout by its name, or one of your own by its path."""
     from toymodels.experiment import load
-    from toymodels.overrides import apply
 
     known = {path.stem: path for path in experiment_files()}
-    path = Path(args.experiment) if args.experiment.endswith(".py") else known.get(args.experiment)
+    path = Path(name) if name.endswith(".py") else known.get(name)
     if path is None:
-        raise Refused(f"{args.experiment}: no such experiment; there are {', '.join(known) or 'none here'}")
+        raise Refused(f"{name}: no such experiment; there are {', '.join(known) or 'none here'}")
     try:
-        experiment = load(path)
+        return load(path)
+    except ValueError as error:
+        raise Refused(error) from error
+
+
+def _sweeps(args: argparse.Namespace, overrides: Sequence[str]) -> Any:
+    from toymodels.overrides import apply
+
+    experiment = _experiment(args.experiment)
+    try:
         return experiment, apply(experiment.sweeps(args.scale), overrides)
     except ValueError as error:
         raise Refused(error) from error

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from toymodels import Axis, Record, Run, Sweep, sweep
 from toymodels.config import replace
-from toymodels.data import Constant, Sparse
+from toymodels.data import Constant, OneSparse, Sparse
 from toymodels.laws import Geometric
 from toymodels.losses import SquaredError
 from toymodels.models import Gelu, Relu, Tied, Untied
@@ -40,6 +40,16 @@ def test_sampled_loss_and_gradient_average_to_the_exact_ones(model: str, p: floa
 def _estimate(problem: Supervised, params: dict, key: jax.Array) -> tuple:
     each = jax.vmap(jax.value_and_grad(problem.objective), (None, 0))(params, problem.sample(key, 200_000))
     return jax.tree.map(lambda x: x.mean(0), each), jax.tree.map(lambda x: x.std(0) / 200_000**0.5, each)
+
+
+def test_one_feature_at_a_time_is_the_mean_of_draws() -> None:
+    """n = 12, which no sum over active sets would reach: within six standard errors of 200,000 examples."""
+    exact, sampled = (kind(OneSparse(12), Tied(2)) for kind in (Population, Supervised))
+    params = exact.init(jax.random.key(3))
+    mean, error = _estimate(sampled, params, jax.random.key(4))
+    value = (exact.objective(params), jax.grad(exact.objective)(params))
+    for one, other, spread in zip(*map(jax.tree.leaves, (value, mean, error)), strict=True):
+        assert (jnp.abs(one - other) <= 6 * spread + 1e-6).all()
 
 
 def test_trains_to_the_exact_optimum() -> None:
@@ -74,6 +84,8 @@ def test_agrees_with_the_sampled_route() -> None:
         ((Sparse(3, 0.1), Tied(2, Relu())), "linear hidden units"),
         ((Sparse(3, 0.1), Tied(2, output=Gelu())), "ReLU output"),
         ((Sparse(3, 0.1), Tied(2), SquaredError((1.0, 2.0))), "2 values for 3 features"),
+        ((OneSparse(3), Untied(2)), "a tied model and importances 1"),
+        ((OneSparse(3), Tied(2), SquaredError(2.0)), "a tied model and importances 1"),
     ],
 )
 def test_what_has_no_closed_form_is_refused(parts: tuple, said: str) -> None:
