@@ -1,6 +1,7 @@
-"""Energy levels: features of a small start are learned in jumps of their dimensionality. Elhage et al. 2022."""
+"""Energy levels: features jump between levels of their dimensionality, and the loss falls when they do. Elhage 2022."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -8,24 +9,39 @@ from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
 from toymodels.analysis.dynamics import Jump, jumps
-from toymodels.analysis.geometry import (
-    feature_dimensionality,
-)
-from toymodels.analysis.statistics import interval
+from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
+from toymodels.analysis.statistics import interval, proportion
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
 from toymodels.laws import Geometric
 from toymodels.losses import SquaredError
 from toymodels.models import Tied
-from toymodels.optimizers import Momentum
+from toymodels.optimizers import Adam, Momentum
 from toymodels.problems.supervised import Supervised
+
+SETTLED = 1 / 8
+"""The part of training after which a jump counts as late: by then features have parted towards D = 0 and 1/2."""
+
+REACH = 4
+"""Records on each side of a jump in which the fall of the loss counts as its own."""
+
+PAPER = "Elhage et al. 2022, section 6, phenomenon 1"
 
 
 def sweeps(scale: Scale) -> dict[str, Sweep]:
     tiny, full = scale == "tiny", scale == "full"
+    seeds = 2 if tiny else 64 if full else 16
     return {
-        "levels": _levels(steps=400 if tiny else 4000, seeds=2 if tiny else 64 if full else 8),
+        "digons": _digons(400 if tiny else 12_000, seeds, (400, 30) if full else (60, 6)),
+        "levels": _levels(400 if tiny else 4000, seeds if tiny else seeds // 2),
     }
+
+
+def _digons(steps: int, seeds: int, size: tuple[int, int]) -> Sweep:
+    """Equal importances, ten times as many features as dimensions, at a p where nearly all seeds end in digons."""
+    watched = Record(300, 300, linear=True, examples=8192)
+    base = Run(Supervised(Sparse(size[0], p=0.3), Tied(size[1])), Adam(1e-3), steps, batch=512, record=watched)
+    return Sweep(base, [Axis("seed", "seed", range(seeds))])
 
 
 def _levels(steps: int, seeds: int) -> Sweep:
@@ -36,56 +52,44 @@ def _levels(steps: int, seeds: int) -> Sweep:
     return Sweep(base, [Axis("seed", "seed", range(seeds))])
 
 
-def energy_levels(levels: Swept) -> Figure:
-    """Dimensionality D_i(t) of every feature of one seed (top) above its loss (bottom; other seeds thin): from a small
-    start features appear one after another, alone at D = 1, and give half of their dimension away when an antipode
-    arrives. Dots and dotted lines: jumps, detected in each D_i(t) by itself."""
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(draw.PAGE, 3.8), sharex=True, height_ratios=(2, 1))
-    steps, D = dimensionality_over_time(levels, int(levels.data.seed.values[0]))
-    found = level_jumps(steps, D)
-    draw.trajectories(top, steps, D.T, found, log_steps=False)
-    top.set(xlabel="", ylim=(-0.03, 1.08))
-    draw.levels(top, [1, 1 / 2], ["point", "digon"])
-    curves = levels.data.objective.transpose("seed", "step").values
-    bottom.plot(levels.data.step.values, curves[1:].T, color="0.75", lw=0.5)
-    bottom.plot(levels.data.step.values, curves[0], color=draw.BLUE)
-    for jump in found:
-        bottom.axvline(jump.step, color=draw.THEORY, ls=":", lw=0.6, zorder=0)
-    bottom.set(xlabel="step", ylabel="loss")
-    draw.panel_labels([top, bottom])
-    return figure
+# -------------------------------------------------------------------------------------------------------------- reading
 
 
-def level_jumps(steps: np.ndarray, D: np.ndarray) -> list[Jump]:
-    return jumps(steps, D.T, size=0.15, window=4)
+class Course(NamedTuple):
+    """One seed: loss, D_i (steps x features), and the jumps after `since`."""
+
+    steps: np.ndarray
+    loss: np.ndarray
+    D: np.ndarray
+    late: list[Jump]
+    since: float
+
+    @property
+    def reach(self) -> float:
+        return float(REACH * (self.steps[1] - self.steps[0]))
+
+    @property
+    def moments(self) -> list[float]:
+        """When features jump; jumps within reach of the one before, of a feature and its antipode, are one."""
+        found: list[float] = []
+        for step in sorted(jump.step for jump in self.late):
+            if not found or step - found[-1] > self.reach:
+                found.append(step)
+        return found
 
 
-def dimensionality_over_time(levels: Swept, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Steps, and D_i as steps x features."""
-    W = levels.data.W.sel(seed=seed).values.astype(np.float64)
-    return levels.data.snapshot.values, np.array([feature_dimensionality(w, dead=0.05) for w in W])
+def course(swept: Swept, seed: int, settled: float = 0.0, window: int = 8) -> Course:
+    cell = swept.data.sel(seed=seed)
+    W = cell.W.transpose("snapshot", "feature", "hidden").values.astype(np.float64)
+    steps, loss = cell.snapshot.values, cell.objective.sel(step=cell.snapshot.values).values
+    D = np.array([feature_dimensionality(w, dead=0.05) for w in W])
+    since = settled * float(steps[-1])
+    late = [jump for jump in jumps(steps, D.T, size=0.15, window=window) if jump.step > since]
+    return Course(steps, loss.astype(np.float64), D, late, since)
 
 
-def jumps_between_levels(levels: Swept) -> list[Finding]:
-    """How many jumps a seed makes, from where to where, and how much of the loss falls while they happen."""
-    counts, sizes, shares, ends = [], [], [], []
-    for seed in levels.data.seed.values:
-        steps, D = dimensionality_over_time(levels, int(seed))
-        found = level_jumps(steps, D)
-        loss = levels.data.objective.sel(seed=seed).values
-        counts.append(len(found))
-        sizes += [abs(jump.size) for jump in found]
-        shares.append(_fall_during(levels.data.step.values, loss, [jump.step for jump in found], 2 * np.diff(steps)[0]))
-        ends.append(D[-1])
-    final = np.concatenate(ends)
-    near = np.abs(final[:, None] - np.array([0, 1 / 2, 1])).min(axis=1) < 0.05
-    time, fall = np.mean(shares, axis=0)
-    spread = interval(counts)
-    return [
-        Finding("jumps of D_i(t) a seed", f"{spread.mean:.1f} ({spread.low:.1f} to {spread.high:.1f})", "", None),
-        Finding("loss that falls within two records of a jump", f"{fall:.0%} in {time:.0%} of the time", "", None),
-        Finding("features that end within .05 of D = 0, 1/2 or 1", f"{near.mean():.3f} of {near.size}", "", None),
-    ]
+def courses(digons: Swept) -> list[Course]:
+    return [course(digons, int(seed), SETTLED) for seed in digons.data.seed.values]
 
 
 def _fall_during(steps: np.ndarray, loss: np.ndarray, times: Sequence[float], reach: float) -> tuple[float, float]:
@@ -95,10 +99,206 @@ def _fall_during(steps: np.ndarray, loss: np.ndarray, times: Sequence[float], re
     return float(length[inside].sum() / length.sum()), float(fall[inside].sum() / (fall.sum() or 1.0))
 
 
+class Falls(NamedTuple):
+    """Shares within reach of the jumps of all seeds together, and of as many times drawn at random in each."""
+
+    time: float
+    loss: float
+    null: np.ndarray
+
+    @property
+    def p_value(self) -> float:
+        return float((1 + (self.null >= self.loss).sum()) / (1 + len(self.null)))
+
+
+def falls(found: Sequence[Course], draws: int = 500) -> Falls:
+    """Null: in each seed as many moments as it jumps at, uniform over the time considered."""
+    rng = np.random.default_rng(0)
+    parts = [(each, each.steps >= each.since) for each in found]
+    weight = np.array([each.loss[kept][0] - each.loss[kept][-1] for each, kept in parts])
+
+    def shares(times: Sequence[Sequence[float]]) -> np.ndarray:
+        made = [
+            _fall_during(each.steps[kept], each.loss[kept], moments, each.reach)
+            for (each, kept), moments in zip(parts, times, strict=True)
+        ]
+        time, fall = np.array(made).T
+        return np.array([time.mean(), (fall * weight).sum() / weight.sum()])
+
+    time, loss = shares([each.moments for each in found])
+    random = [
+        shares([rng.uniform(each.since, each.steps[-1], len(each.moments)) for each in found])[1] for _ in range(draws)
+    ]
+    return Falls(float(time), float(loss), np.array(random))
+
+
+# -------------------------------------------------------------------------------------------------------------- figures
+
+
+def energy_levels(digons: Swept) -> Figure:
+    """Dimensionality D_i(t) of every feature (top) above the loss (bottom; other seeds grey, the first fall cut off),
+    equal importances: the seed with the most late jumps. Bold, dots and dotted lines: features that jump late, detected
+    in each D_i(t) by itself."""
+    found = courses(digons)
+    shown = found[int(np.argmax([len(each.late) for each in found]))]
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(draw.PAGE, 4.0), sharex=True, height_ratios=(1.6, 1))
+    draw.trajectories(top, shown.steps, shown.D.T, shown.late, log_steps=False)
+    top.set(xlabel="", ylim=(-0.03, 1.02))
+    for feature in {jump.feature for jump in shown.late}:
+        top.plot(shown.steps, shown.D[:, feature], color=f"C{feature % len(draw.PALETTE)}", lw=1.3)
+    draw.levels(top, [1 / 2, 0], ["digon", "none"])
+    for each in found:
+        bottom.plot(each.steps, each.loss, color="0.8", lw=0.4)
+    bottom.plot(shown.steps, shown.loss, color=draw.BLUE, lw=0.9)
+    for jump in shown.late:
+        bottom.axvline(jump.step, color=draw.THEORY, ls=":", lw=0.6, zorder=0)
+    ends = [each.loss[-1] for each in found]
+    start = shown.loss[int(len(shown.steps) * SETTLED / 2)]
+    low = min(ends)
+    bottom.set(xlabel="step", ylabel="loss", ylim=(low - 0.05 * (start - low), max(start, low + 1e-6)))
+    draw.panel_labels([top, bottom])
+    return figure
+
+
+def around_jumps(digons: Swept) -> Figure:
+    """a: loss around the late jumps of all seeds (of several features at once: one jump), less the loss when the
+    window begins, mean with 95 % bootstrap interval (blue), and around three times as many random late moments (grey).
+    b: D_i of all features of all seeds at the end, and when a twentieth of training is over."""
+    found = courses(digons)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.3))
+    rng, reach = np.random.default_rng(0), 3 * REACH
+    moments = [(each, each.moments) for each in found]
+    random = [(each, rng.uniform(each.since, each.steps[-1], 3 * len(times))) for each, times in moments]
+    for chosen, colour, label in ((random, "0.5", "random moments"), (moments, draw.BLUE, "late jumps")):
+        cut = [_around(each, time, reach) for each, times in chosen for time in times]
+        cut = [piece for piece in cut if piece is not None]
+        if cut:
+            away = np.arange(-reach, reach + 1) * (found[0].steps[1] - found[0].steps[0])
+            mean = interval(np.array(cut))
+            draw.band(left, away, mean.low, mean.mean, mean.high, label=f"{len(cut)} {label}", colour=colour)
+            left.legend(loc="lower left")
+    left.set(xlabel="steps after the jump", ylabel="change of the loss")
+    bins = np.linspace(0, 1, 51)
+    for place, colour, label in ((len(found[0].D) // 20, "0.6", "early"), (-1, draw.BLUE, "end")):
+        values = np.concatenate([each.D[place] for each in found])
+        right.hist(values, bins, weights=np.full(len(values), 1 / len(values)), color=colour, alpha=0.75, label=label)
+    right.set(xlabel="feature dimensionality $D_i$", ylabel="share of features", yscale="log")
+    right.legend()
+    draw.panel_labels([left, right])
+    draw.excluded(right, digons.left_out())
+    return figure
+
+
+def _around(each: Course, time: float, reach: int) -> np.ndarray | None:
+    place = int(np.searchsorted(each.steps, time))
+    piece = each.loss[place - reach : place + reach + 1] if place >= reach else each.loss[:0]
+    return piece - piece[0] if len(piece) == 2 * reach + 1 else None
+
+
+def learned_in_turn(levels: Swept) -> Figure:
+    """Dimensionality D_i(t) of every feature of one seed (top) above its loss (bottom; other seeds grey), importances
+    that decay: from a small start features appear one after another, alone at D = 1, and give half of their dimension
+    away when an antipode arrives. Dots and dotted lines: jumps, detected in each D_i(t) by itself."""
+    shown = course(levels, int(levels.data.seed.values[0]), window=4)
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(draw.PAGE, 3.8), sharex=True, height_ratios=(2, 1))
+    draw.trajectories(top, shown.steps, shown.D.T, shown.late, log_steps=False)
+    top.set(xlabel="", ylim=(-0.03, 1.08))
+    draw.levels(top, [1, 1 / 2], ["point", "digon"])
+    curves = levels.data.objective.transpose("seed", "step").values
+    bottom.plot(levels.data.step.values, curves[1:].T, color="0.75", lw=0.5)
+    bottom.plot(levels.data.step.values, curves[0], color=draw.BLUE)
+    for jump in shown.late:
+        bottom.axvline(jump.step, color=draw.THEORY, ls=":", lw=0.6, zorder=0)
+    bottom.set(xlabel="step", ylabel="loss")
+    draw.panel_labels([top, bottom])
+    return figure
+
+
+# ------------------------------------------------------------------------------------------------------------- findings
+
+
+def ends_in_digons(digons: Swept) -> list[Finding]:
+    """Whether features end at D = 0 or 1/2, and in how many seeds all that are kept are digons."""
+    D = np.array([each.D[-1] for each in courses(digons)])
+    near = interval((np.abs(D[..., None] - np.array([0, 1 / 2])).min(-1) <= 0.02).mean(1))
+    last = digons.data.W.isel(snapshot=-1).transpose("seed", "feature", "hidden").values.astype(np.float64)
+    kinds = [{factor.polytope for factor in tegum_factors(w, tol=0.1, dead=0.25).factors} for w in last]
+    share = proportion(sum(kind == {"digon"} for kind in kinds), len(kinds))
+    return [
+        Finding(
+            f"features that end within .02 of D = 0 or 1/2, {len(D)} seeds",
+            f"{near.mean:.3f} ({near.low:.3f} to {near.high:.3f})",
+            "a model that ends in digons: at least .95",
+            bool(near.mean >= 0.95),
+            "D = 1/2 of a digon in closed form; " + PAPER,
+        ),
+        Finding("seeds that end in digons alone", f"{share.mean:.2f} ({share.low:.2f} to {share.high:.2f})", "", None),
+    ]
+
+
+def loss_falls_at_jumps(digons: Swept) -> list[Finding]:
+    """Late jumps: how many, and whether the late fall of the loss is where they are."""
+    found = courses(digons)
+    some = proportion(sum(bool(each.late) for each in found), len(found))
+    counts, share = interval([len(each.late) for each in found]), falls(found)
+    low, high = np.quantile(share.null, [0.025, 0.975])
+    late = f"after {SETTLED:.1%} of training"
+    return [
+        Finding(
+            f"seeds with a jump of D_i(t) by .15 {late}; jumps a seed",
+            f"{some.mean:.2f} ({some.low:.2f} to {some.high:.2f}); "
+            f"{counts.mean:.2f} ({counts.low:.2f} to {counts.high:.2f})",
+            "some features jump late",
+            bool(some.low > 0),
+            PAPER,
+        ),
+        Finding(
+            f"fall of the loss {late} that is within {REACH} records of a jump",
+            f"{share.loss:.0%} in {share.time:.1%} of the time; random moments {low:.1%} to {high:.1%}, "
+            f"p = {share.p_value:.3f}",
+            "more than at random moments, p < .01",
+            share.p_value < 0.01,
+            PAPER + ": the loss drops as features jump",
+        ),
+    ]
+
+
+def jumps_between_levels(levels: Swept) -> list[Finding]:
+    """With importances that decay: jumps a seed, the loss that falls while they happen, and where features end."""
+    found = [course(levels, int(seed), window=4) for seed in levels.data.seed.values]
+    counts, share = interval([len(each.late) for each in found]), falls(found)
+    final = np.concatenate([each.D[-1] for each in found])
+    near = np.abs(final[:, None] - np.array([0, 1 / 2, 1])).min(axis=1) < 0.05
+    low, high = np.quantile(share.null, [0.025, 0.975])
+    return [
+        Finding(
+            "decaying importances: jumps of D_i(t) a seed",
+            f"{counts.mean:.1f} ({counts.low:.1f} to {counts.high:.1f})",
+            "",
+            None,
+        ),
+        Finding(
+            f"decaying importances: fall of the loss within {REACH} records of a jump",
+            f"{share.loss:.0%} in {share.time:.0%} of the time; random moments {low:.1%} to {high:.1%}, "
+            f"p = {share.p_value:.3f}",
+            "more than at random moments, p < .01",
+            share.p_value < 0.01,
+            PAPER + ": the loss drops as features jump",
+        ),
+        Finding(
+            "decaying importances: features that end within .05 of D = 0, 1/2 or 1",
+            f"{near.mean():.3f} of {near.size}",
+            "",
+            None,
+        ),
+    ]
+
+
 experiment = Experiment(
-    question="Are features learned in jumps between levels of their dimensionality?",
-    source="Elhage et al. 2022, Toy Models of Superposition, section 7",
+    question="Do features jump between levels of their dimensionality, and does the loss fall when they do?",
+    source="Elhage et al. 2022, Toy Models of Superposition, section 6",
     sweeps=sweeps,
-    figures=[energy_levels],
-    findings=[jumps_between_levels],
+    figures=[energy_levels, around_jumps, learned_in_turn],
+    findings=[ends_in_digons, loss_falls_at_jumps, jumps_between_levels],
+    cost="64 models of 400 features in 30 dimensions, 12,000 steps, 300 snapshots (1 GB)",
 )

@@ -1,0 +1,27 @@
+"""Sets of features that share one direction: how far apart the members of a set are in the hidden space."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from toymodels.arrays import Array, Float
+
+
+def set_spread(
+    W: Float[Array, "*models features hidden"] | ArrayLike, sets: int, dead: float = 0.05
+) -> Float[np.ndarray, "*models sets"]:
+    """1 - |sum_i W_i|^2 / (k sum_i |W_i|^2) over the k members of each set: the share of its weight in differences.
+
+    0: all members are one vector, the set is collapsed into its principal component (Elhage et al. 2022, section 5).
+    For k equal lengths at mutual angle a it is (1 - 1/k)(1 - cos a): 1 - 1/k where orthogonal, 1 where the members
+    cancel. Sets are neighbours among the features, k = features / sets. NaN for a set with no more than `dead` of the
+    mean squared length of all sets. Raises ValueError unless the sets divide the features.
+    """
+    W = np.asarray(W, np.float64)
+    n = W.shape[-2]
+    if sets < 1 or n % sets:
+        raise ValueError(f"sets={sets}: {n} features do not fall into so many equal sets")
+    members = W.reshape(*W.shape[:-2], sets, n // sets, W.shape[-1])
+    weight = (members**2).sum((-2, -1))
+    alive = weight > dead * weight.mean(-1, keepdims=True)
+    shared = (members.sum(-2) ** 2).sum(-1) / (n // sets)
+    return np.where(alive, np.maximum(1 - shared / np.where(alive, weight, 1), 0), np.nan)

@@ -1,0 +1,58 @@
+"""Exact losses for sets of features that are on together: the tied ReLU autoencoder, and its linear optimum, PCA."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Real
+
+from toymodels.arrays import Array, Float
+from toymodels.theory.superposition import expected_loss
+
+Nested = Sequence[Any]
+
+OFF = 1e-30
+"""Stands for an activation probability of 0: what it adds is far below rounding."""
+
+
+def correlated_loss(
+    W: Real[Array, "... features hidden"] | Nested,
+    b: Real[Array, "... features"] | Nested,
+    p: Real[Array, "..."] | float,
+    sets: int,
+) -> Float[np.ndarray, "..."] | np.float64:
+    """E sum_i (x_i - x'_i)^2 = sum over the sets S that are on of p^|S| (1 - p)^(sets - |S|) E[... | S], exactly.
+
+    x' = ReLU(W Wᵀ x + b); neighbours among the features form `sets` sets of equal size that are on together with
+    probability p, all their values then independent and uniform on [0, 1] (Elhage et al. 2022, section 5). Given S,
+    features are independent, always or never on: `expected_loss`. W is a batch of models (leading axes), p one number
+    or one for each of them. To rounding, in float64; cost 2^sets 3^n, n <= 8. Raises ValueError unless the sets divide
+    the features and p lies in [0, 1].
+    """
+    W, b = np.asarray(W, np.float64), np.asarray(b, np.float64)
+    n = W.shape[-2]
+    if sets < 1 or n % sets:
+        raise ValueError(f"sets={sets}: {n} features do not fall into so many equal sets")
+    p = np.broadcast_to(np.asarray(p, np.float64), W.shape[:-2])
+    if not np.all((p >= 0) & (p <= 1)):
+        raise ValueError("p: an activation probability lies in [0, 1]")
+    total = np.zeros(W.shape[:-2])
+    for on in itertools.product((False, True), repeat=sets):
+        chance = np.where(on, p[..., None], 1 - p[..., None]).prod(-1)
+        total += chance * expected_loss(W, b, np.repeat(np.where(on, 1.0, OFF), n // sets))
+    return total[()]
+
+
+def principal_loss(covariance: Real[Array, "features features"] | Nested, m: int) -> float:
+    """The sum of all but the m largest eigenvalues: the least loss of x' = A x + c, A of rank m. Eckart & Young 1936.
+
+    Attained with tied weights, W of the m leading principal directions, c = mean - W Wᵀ mean. Raises ValueError for a
+    matrix that is not symmetric and for m < 0.
+    """
+    matrix = np.asarray(covariance, np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.allclose(matrix, matrix.T, atol=1e-6):
+        raise ValueError(f"covariance of shape {matrix.shape}: a symmetric matrix expected")
+    if m < 0:
+        raise ValueError(f"m={m}: a rank is at least 0")
+    return float(np.linalg.eigvalsh(matrix)[: max(len(matrix) - m, 0)].sum())
