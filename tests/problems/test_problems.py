@@ -29,6 +29,7 @@ from toymodels.problems.annealed import Annealed
 from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
 from toymodels.problems.packing import Packing
 from toymodels.problems.population import Population
+from toymodels.problems.quadratic import Quadratic
 from toymodels.problems.supervised import Supervised
 
 TARGET = Components(5, 4, 3, Geometric(0.5, 2.0), seed=3)
@@ -48,6 +49,7 @@ PROBLEMS = {
     "packing": Packing(6, 3, 2.5),
     "signed packing": Packing(6, 3, 1.0, signed=True),
     "population": Population(Sparse(3, 0.2), Tied(2), SquaredError(Geometric(0.5))),
+    "quadratic": Quadratic(5, 2, 4.0, Geometric(0.7)),
     "one at a time": Population(OneSparse(5), Tied(2)),
     "placed": Population(Sparse(3, 0.2), Placed(Tied(2), np.eye(3, 2), np.zeros(3), 0.1)),
     "absolute": Supervised(Sparse(5, 0.3, Uniform(-1.0)), Untied(4, Relu(), Relu()), target=Absolute()),

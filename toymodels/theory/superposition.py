@@ -347,7 +347,7 @@ def _descend(start: Any, p: Any, importance: Any, n: int, m: int) -> Any:
 
 def _local_minima(start: np.ndarray, p: np.ndarray, importance: np.ndarray, n: int, m: int) -> tuple[np.ndarray, ...]:
     """W, b, loss of one local minimum from each start (count x (n m + n)); p and importance are count x n."""
-    count, chunk = len(start), 64  # one shape, so that one program serves every question
+    count, chunk = len(start), 16  # one shape, so that one program serves every question
     points = np.empty_like(start)
     with jax.enable_x64(True):
         for begin in range(0, count, chunk):

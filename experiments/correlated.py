@@ -1,0 +1,246 @@
+"""Correlated features lie orthogonal or side by side, anticorrelated ones opposite each other. Elhage et al. 2022."""
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from toymodels import Axis, Choice, Record, Run, Sweep, draw
+from toymodels.analysis.restarts import basins
+from toymodels.analysis.statistics import Interval, difference, interval, proportion
+from toymodels.data import Anticorrelated, Correlated, Sparse
+from toymodels.experiment import Experiment, Finding, Scale, Swept
+from toymodels.models import Tied
+from toymodels.optimizers import Adam, Cosine
+from toymodels.problems.supervised import Supervised
+
+SHOWN = 0.05
+"""The p of the figures and verdicts: of each feature, in every kind of data. The published one is not stated."""
+DEAD = 0.25
+"""Length, over the longest, up to which a feature counts as not represented."""
+PAPER = "Elhage et al. 2022, section 5"
+KINDS = ("independent", "correlated", "anticorrelated")
+
+
+def sweeps(scale: Scale) -> dict[str, Sweep]:
+    tiny, full = scale == "tiny", scale == "full"
+    steps, seeds = 400 if tiny else 10_000 if full else 4000, 8 if tiny else 256 if full else 48
+    p = [SHOWN] if tiny else [0.02, SHOWN, 0.1]
+
+    def grid(m: int, kinds: dict[str, object], seeds: int) -> Sweep:
+        problem = Supervised(Sparse(2), Tied(m))
+        cells = {kind: {"problem.data": data} for kind, data in kinds.items()}
+        base = Run(problem, Adam(Cosine(1e-2)), steps=steps, record=Record(12, 2, examples=16_384))
+        return Sweep(base, [Choice("kind", cells), Axis("p", "problem.data.p", p), Axis("seed", "seed", range(seeds))])
+
+    pairs = {"independent": Sparse(4), "correlated": Correlated(2, 2), "anticorrelated": Anticorrelated(2, 2, SHOWN)}
+    return {
+        "pairs": grid(2, pairs, seeds),
+        "triples": grid(2, {"independent": Sparse(6), "correlated": Correlated(3, 2)}, seeds),
+        "bases": grid(10, {"independent": Sparse(20), "correlated": Correlated(2, 10)}, 2 if tiny else 8),
+    }
+
+
+# --------------------------------------------------------------------------------------------------- what was found
+
+
+def weights(swept: Swept, kind: str, p: float = SHOWN) -> np.ndarray:
+    """(seed, feature, hidden) at the end, those that are still falling included."""
+    return swept.final(unconverged=True).sel(kind=kind, p=p).transpose("seed", "feature", "hidden").values
+
+
+def set_cosines(W: np.ndarray, size: int) -> np.ndarray:
+    """(..., pairs): cosines of the members of each set of neighbours, NaN where one of the two is not represented."""
+    length = np.linalg.norm(W, axis=-1, keepdims=True)
+    alive = length > DEAD * length.max(axis=-2, keepdims=True)
+    units = np.where(alive, W / np.where(alive, length, 1), np.nan)
+    sets = units.reshape(*W.shape[:-2], -1, size, W.shape[-1])
+    first, second = np.triu_indices(size, 1)
+    cosines = (sets[..., first, :] * sets[..., second, :]).sum(-1)
+    return cosines.reshape(*W.shape[:-2], -1)
+
+
+def side_by_side(W: np.ndarray, size: int) -> np.ndarray:
+    """Per model: every feature represented, and members of a set less than a right angle apart."""
+    return (set_cosines(W, size) > 0.2).all(-1)
+
+
+def orthogonal(W: np.ndarray, size: int) -> np.ndarray:
+    return (np.abs(set_cosines(W, size)) <= 0.2).all(-1)
+
+
+def antipodal(W: np.ndarray, size: int) -> np.ndarray:
+    return (set_cosines(W, size) < -0.8).all(-1)
+
+
+def best_of(swept: Swept, kind: str, p: float = SHOWN) -> np.ndarray:
+    return swept.best(kind=kind, p=p).W.values.astype(np.float64)
+
+
+# -------------------------------------------------------------------------------------------------------------- figures
+
+
+def pairs_in_the_plane(pairs: Swept, triples: Swept) -> Figure:
+    """Rows of W, one colour a set of two features, at p = 0.05 of each feature. Left: four features in two sets; right:
+    six in three sets. Top: best of all seeds by the final objective. Bottom: the commonest other geometry among the
+    seeds, up to rotation and permutation, with its share; blank where there is none."""
+    panels = [(pairs, kind) for kind in KINDS] + [(triples, kind) for kind in KINDS[:2]]
+    figure, axes = plt.subplots(2, len(panels), figsize=(draw.PAGE, 3.3))
+    for column, (swept, kind) in enumerate(panels):
+        W, loss = weights(swept, kind), _losses(swept, kind)
+        found = basins(W, loss, tol=0.1)
+        other = sorted(found[1:], key=lambda basin: -basin.restarts)[:1]
+        n = W.shape[1]
+        title = f"{'three' if n == 6 else 'two'} pairs,\n{kind}"
+        for ax, basin in zip(axes[:, column], [found[0], *other], strict=False):
+            colours = [draw.PALETTE[i // 2] for i in range(n)]
+            draw.arrows(ax, W[basin.places[0]], colours)
+            ax.set_title(f"{title}\n{basin.share.mean:.0%}" if ax is axes[0, column] else f"{basin.share.mean:.0%}")
+            ax.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), xlabel="", ylabel="")
+            ax.title.set_fontsize(7)
+        if not other:
+            axes[1, column].set_axis_off()
+    return figure
+
+
+def _losses(swept: Swept, kind: str, p: float = SHOWN) -> np.ndarray:
+    return swept.data.objective.sel(kind=kind, p=p).isel(step=-1).values.astype(np.float64)
+
+
+def arrangements_by_density(pairs: Swept, triples: Swept) -> Figure:
+    """Share of seeds in which the members of every set are orthogonal, antipodal, or side by side (less than a right
+    angle apart), against the p of a feature, with 95 % Wilson intervals. Left: two pairs; right: three pairs."""
+    figure, axes = plt.subplots(1, 3, figsize=(draw.PAGE, 2.3), sharey=True)
+    for ax, swept, test, title in (
+        (axes[0], pairs, orthogonal, "two pairs: orthogonal"),
+        (axes[1], pairs, antipodal, "two pairs: antipodal"),
+        (axes[2], triples, side_by_side, "three pairs: side by side"),
+    ):
+        p = swept.data.p.values
+        for place, kind in enumerate(swept.data.kind.values):
+            shares = [_share(test(weights(swept, kind, float(q)), 2)) for q in p]
+            mean, low, high = np.array(shares, float).T
+            x = p * 1.06 ** (place - 1)
+            colour, error = draw.PALETTE[place], np.maximum([mean - low, high - mean], 0)
+            ax.errorbar(x, mean, error, color=colour, marker="o", ms=3, lw=0.8, label=kind)
+        ax.set(xscale="log", xlabel="$p$ of a feature", title=title, ylim=(-0.03, 1.03))
+        ax.set_xticks(p, [f"{q:g}" for q in p], minor=False)
+        ax.minorticks_off()
+    axes[0].set_ylabel("share of seeds")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def _share(found: np.ndarray) -> Interval:
+    return proportion(int(found.sum()), len(found))
+
+
+def local_bases(bases: Swept) -> Figure:
+    """W Wᵀ of 20 features in 10 dimensions at p = 0.05 of each feature, best of all seeds by the final objective: two
+    correlated sets of ten, and independent features. Right: |cos| between represented features of the same set and of
+    different sets, all seeds; for independent features the same two halves."""
+    figure, axes = plt.subplots(1, 3, figsize=(draw.PAGE, 2.4), width_ratios=(1, 1, 1.15))
+    for ax, kind in zip(axes, ("correlated", "independent"), strict=False):
+        mesh = draw.gram(ax, best_of(bases, kind), bar=False)
+        mesh.set_clim(-1.2, 1.2)
+        ax.axhline(9.5, color="black", lw=0.6)
+        ax.axvline(9.5, color="black", lw=0.6)
+        ax.set_title(kind)
+    figure.colorbar(mesh, ax=axes[:2], label="$W W^\\mathsf{T}$", shrink=0.8, aspect=14)
+    for kind, colour in (("correlated", draw.BLUE), ("independent", "0.6")):
+        for which, dash in (("same set", "-"), ("other set", "--")):
+            values = _cosine_sizes(weights(bases, kind))[which == "other set"]
+            draw.ecdf(axes[2], values, label=f"{kind}, {which}", colour=colour)
+            axes[2].lines[-1].set_linestyle(dash)
+    axes[2].set(xlabel="$|\\cos|$", ylabel="share of pairs", xlim=(0, 1))
+    axes[2].legend(fontsize=6.5, loc="lower right")
+    return figure
+
+
+def _cosine_sizes(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """|cos| within and between the two halves of the features, all models together."""
+    length = np.linalg.norm(W, axis=-1, keepdims=True)
+    alive = length > DEAD * length.max(axis=-2, keepdims=True)
+    units = np.where(alive, W / np.where(alive, length, 1), np.nan)
+    size, half = np.abs(units @ units.swapaxes(-1, -2)), np.arange(W.shape[1]) < W.shape[1] // 2
+    same, above = half[:, None] == half, np.triu(np.ones((W.shape[1],) * 2, bool), 1)
+    within, between = size[:, same & above], size[:, ~same & above]
+    return within[np.isfinite(within)], between[np.isfinite(between)]
+
+
+# ------------------------------------------------------------------------------------------------------------- findings
+
+
+def pairs_arrange_themselves(pairs: Swept) -> list[Finding]:
+    """Correlated pairs are orthogonal, anticorrelated ones antipodal, each more often than in the control."""
+    answers = []
+    for kind, test, word in (("correlated", orthogonal, "orthogonal"), ("anticorrelated", antipodal, "antipodal")):
+        found, control = (test(weights(pairs, each), 2) for each in (kind, "independent"))
+        share, other, gap = _share(found), _share(control), difference(found.astype(float), control.astype(float))
+        best = bool(test(best_of(pairs, kind)[None], 2)[0])
+        answers += [
+            Finding(f"two {kind} pairs, best of {len(found)}: members of each {word}", str(best), "True", best, PAPER),
+            Finding(
+                f"two {kind} pairs: seeds with both sets {word}",
+                f"{_words(share)}; independent: {_words(other)}; difference {_words(gap)}",
+                "difference above 0",
+                bool(gap.low > 0),
+                PAPER,
+            ),
+        ]
+    return answers
+
+
+def _words(share: Interval) -> str:
+    return f"{share.mean:.2f} ({share.low:.2f} to {share.high:.2f})"
+
+
+def crowded_pairs_lie_side_by_side(triples: Swept) -> list[Finding]:
+    """Three correlated pairs in a plane: members less than a right angle apart; sets of a control are not."""
+    found, control = (side_by_side(weights(triples, kind), 2) for kind in ("correlated", "independent"))
+    share, other, gap = _share(found), _share(control), difference(found.astype(float), control.astype(float))
+    W = best_of(triples, "correlated")
+    angles = np.degrees(np.arccos(np.clip(set_cosines(W[None], 2)[0], -1, 1)))
+    return [
+        Finding(
+            f"three correlated pairs, best of {len(found)}: angles between the members of a pair",
+            ", ".join(f"{angle:.0f}" for angle in np.sort(angles)) + " degrees",
+            "below 90: side by side",
+            bool((angles < 90).all()),
+            PAPER,
+        ),
+        Finding(
+            "three correlated pairs: seeds with all pairs side by side",
+            f"{_words(share)}; independent: {_words(other)}; difference {_words(gap)}",
+            "difference above 0",
+            bool(gap.low > 0),
+            PAPER,
+        ),
+    ]
+
+
+def bases_are_local(bases: Swept) -> list[Finding]:
+    """Features of a correlated set are nearly orthogonal; interference is with the other set."""
+    ratios = {}
+    for kind in ("correlated", "independent"):
+        halves = [_cosine_sizes(w[None]) for w in weights(bases, kind)]
+        ratios[kind] = interval([np.mean(within**2) / np.mean(between**2) for within, between in halves])
+    mean, low, high = ratios["correlated"]
+    return [
+        Finding(
+            f"two correlated sets of ten, {bases.data.seed.size} seeds: mean cos² within a set over that between sets",
+            f"{mean:.3f} ({low:.3f} to {high:.3f}); independent: {_words(ratios['independent'])}",
+            "below .1",
+            bool(high < 0.1),
+            PAPER + " (no number is published: nearly orthogonal)",
+        )
+    ]
+
+
+experiment = Experiment(
+    question="How do correlated and anticorrelated features arrange themselves?",
+    source="Elhage et al. 2022, Toy Models of Superposition, section 5",
+    sweeps=sweeps,
+    figures=[pairs_in_the_plane, arrangements_by_density, local_bases],
+    findings=[pairs_arrange_themselves, crowded_pairs_lie_side_by_side, bases_are_local],
+    cost="10,000 steps and 256 seeds: about ten minutes on two CPU cores",
+)
