@@ -1,0 +1,44 @@
+"""Loops: two branches of a measure over a parameter, followed up and down, and where they switch."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from toymodels.arrays import Array, Float
+
+
+def switch(
+    x: Float[Array, " points"] | ArrayLike, measure: Float[Array, "*runs points"] | ArrayLike, level: float | int
+) -> Float[np.ndarray, "*runs"]:
+    """The x > 0 at which each measure first falls through `level`, interpolated in ln x; NaN where it never does.
+
+    The measure goes with ascending x from one side of the transition, where it is above the level, to the other. A run
+    that starts below the level, or never comes below it, has no switch. For a way that was gone through downwards, give
+    it in ascending x all the same: the switch is where the two sides meet. ValueError for x that does not ascend from
+    above 0, or another number of points.
+    """
+    x, values = np.asarray(x, np.float64), np.asarray(measure, np.float64)
+    if x.ndim != 1 or values.shape[-1:] != x.shape or len(x) < 2:
+        raise ValueError(f"x of shape {x.shape} and measure of {values.shape}: as many points, two or more")
+    if not (x[0] > 0 and (np.diff(x) > 0).all()):
+        raise ValueError("x: ascending and greater than 0")
+    low = values < level
+    after = np.argmax(low, axis=-1)
+    found = low.any(axis=-1) & ~low[..., 0]
+    at = np.maximum(after, 1)[..., None]
+    above, below = (np.take_along_axis(values, at - shift, -1)[..., 0] for shift in (1, 0))
+    share = np.where(found, (above - level) / np.where(found, above - below, 1.0), 0.0)
+    log = np.log(x)
+    place = log[at[..., 0] - 1] + share * (log[at[..., 0]] - log[at[..., 0] - 1])
+    return np.asarray(np.where(found, np.exp(place), np.nan))
+
+
+def loop_area(
+    x: Float[Array, " points"] | ArrayLike,
+    up: Float[Array, " points"] | ArrayLike,
+    down: Float[Array, " points"] | ArrayLike,
+) -> float:
+    """int |up - down| dx by the trapezium rule, both branches on the same x: 0 where a transition leaves no memory."""
+    xs, one, other = (np.asarray(each, np.float64) for each in (x, up, down))
+    if not xs.shape == one.shape == other.shape or xs.ndim != 1:
+        raise ValueError("a loop takes x, up and down of one length")
+    return float(np.trapezoid(np.abs(one - other), xs))
