@@ -1,0 +1,25 @@
+"""Savings of shapes against losses and sizes that are known otherwise."""
+
+import numpy as np
+import pytest
+
+from toymodels.theory.factors import savings
+from toymodels.theory.superposition import feature_variance, two_features
+
+
+def test_points_save_all_and_digons_what_the_pair_of_least_loss_does():
+    p = np.array([0.05, 0.3])
+    found = savings({"point": np.ones((1, 1)), "digon": np.array([[1.0], [-1.0]])}, p)
+    np.testing.assert_allclose(found.saving["point"], 1, atol=1e-4)
+    np.testing.assert_allclose(found.eigenvalue["point"], 1, atol=1e-2)
+    pair = two_features(p, np.ones(2)).antipodal
+    np.testing.assert_allclose(found.saving["digon"], 2 - np.asarray(pair.loss) / feature_variance(p), atol=1e-4)
+    np.testing.assert_allclose(found.eigenvalue["digon"], (np.asarray(pair.W) ** 2).sum((-1, -2)), rtol=0.01)
+    assert found.best == ["digon", "digon"]
+
+
+def test_eigenvalue_of_a_square_is_that_of_its_two_digons():
+    square = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])
+    found = savings({"digon": np.array([[1.0], [-1.0]]), "square": square}, np.array([0.2]))
+    assert found.saving["square"] == pytest.approx(found.saving["digon"], rel=1e-4)
+    assert found.eigenvalue["square"] == pytest.approx(found.eigenvalue["digon"], rel=1e-2)
