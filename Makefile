@@ -7,7 +7,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-CHEAP := intro phase_diagram polygons energy_levels
+CHEAP := intro phase_diagram capacity
 EXPERIMENTS := $(if $(EXPERIMENT),$(EXPERIMENT),tegum multicomponent superposition $(CHEAP))
 SCALE := $(if $(TINY),tiny,$(if $(FULL),full,default))
 

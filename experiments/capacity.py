@@ -105,6 +105,9 @@ def sharing_between_two(two: Swept) -> Figure:
         shown = (line < 1) & (line >= ratio.min())
         ax.plot(fine[shown], line[shown], color="white", lw=1.2)
         ax.set(title=title, xlabel="kurtosis $k$")
+        ax.set_xticks([2, 3, 5, 10, 20], ["2", "3", "5", "10", "20"])
+        ax.set_yticks([0.1, 0.2, 0.5, 1], ["0.1", "0.2", "0.5", "1"])
+        ax.minorticks_off()
     axes[0].set_ylabel("weight ratio $v_2 / v_1$")
     return figure
 
