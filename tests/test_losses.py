@@ -165,6 +165,8 @@ def test_slope_of_a_power(x: float, power: float) -> None:
     tiny = abs(x) < 2 * np.finfo(np.float32).tiny  # it, or its power, is flushed to zero
     if tiny and abs(x) > np.finfo(np.float32).tiny / 2 and power == 1:
         return
+    if abs(x) ** power < 2 * np.finfo(np.float32).tiny and got == 0:
+        return  # the power is flushed to zero, and takes the slope along
     expected = 0.0 if tiny else power * abs(x) ** (power - 1) * np.sign(x)
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-37)
 
