@@ -1,4 +1,4 @@
-"""Capacity in closed form: against draws, against a general optimiser, and never above what any weights reach."""
+"""Capacity in closed form: against draws, against a general optimiser, and exactly what the best weights reach."""
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from toymodels.analysis.geometry import feature_dimensionality
 from toymodels.problems.quadratic import Quadratic
-from toymodels.theory.capacity import best_allocation, feature_loss, shared_from
+from toymodels.theory.capacity import best_allocation, best_weights, boundaries, feature_loss, tight_frame
 
 weights = st.lists(st.floats(0.05, 3), min_size=2, max_size=7)
 
@@ -63,11 +63,49 @@ def test_every_model_is_above_the_bound(seed: int, k: float, m: int) -> None:
     assert loss >= np.sum(feature_loss(np.clip(C, 0, 1), v, k)) * (1 - 1e-5)  # of its own capacities, at their best
 
 
-@given(st.floats(3.1, 40))
-def test_sharing_begins_at_the_boundary(k: float) -> None:
-    edge = float(shared_from(k))
-    assert best_allocation(1, (1.0, 0.99 * edge), k).capacity[1] == pytest.approx(0, abs=1e-9)
-    assert best_allocation(1, (1.0, min(1.01 * edge, 1.0)), k).capacity[1] > 0
+@settings(max_examples=50)
+@given(weights, st.floats(1.2, 30), st.integers(1, 4))
+def test_some_weights_reach_the_bound(v: list[float], k: float, m: int) -> None:
+    """With the capacities allocated, and, for k > 3, in one block for all features that share dimensions."""
+    found, W = best_allocation(m, v, k), best_weights(m, v, k)
+    gram = W @ W.T
+    loss = (k - 1) * np.sum((np.diag(gram) - v) ** 2) + 2 * (np.sum(gram**2) - np.sum(np.diag(gram) ** 2))
+    assert loss == pytest.approx(found.loss, rel=1e-6, abs=1e-9)
+    np.testing.assert_allclose(feature_dimensionality(W), found.capacity, atol=1e-6)
+    spectrum, whole = np.linalg.eigvalsh(W.T @ W), np.sort(np.array(v)[found.capacity > 1 - 1e-9])
+    shared = np.sum((found.capacity > 1e-9) & (found.capacity < 1 - 1e-9))
+    if shared:
+        np.testing.assert_allclose(spectrum[m - len(whole) :], whole, rtol=1e-6)
+        np.testing.assert_allclose(spectrum[: m - len(whole)], spectrum[0], rtol=1e-6)
+
+
+@given(st.lists(st.floats(0.01, 0.99), min_size=2, max_size=9))
+def test_a_tight_frame_has_the_lengths_asked_for(lengths: list[float]) -> None:
+    total = sum(lengths)
+    d = max(1, round(total))
+    c = np.array(lengths) * d / total
+    if c.max() < 1 and d < len(c):
+        F = tight_frame(c, d)
+        np.testing.assert_allclose((F**2).sum(1), c, atol=1e-9)
+        np.testing.assert_allclose(F.T @ F, np.eye(d), atol=1e-9)
+
+
+@given(st.floats(3.1, 40), st.integers(2, 7), st.data())
+def test_sharing_begins_and_ends_at_the_boundaries(k: float, n: int, data: st.DataObject) -> None:
+    m = data.draw(st.integers(1, n - 1))
+    begins, whole = (float(edge) for edge in boundaries(k, n, m))
+    ratios = np.outer([begins, whole], [0.999, 1.001]).ravel()
+    none, some, most, all_of_it = (best_allocation(m, (1.0,) * (n - 1) + (r,), k).capacity[-1] for r in ratios)
+    assert none == pytest.approx(0, abs=1e-9)
+    assert some > 1e-6
+    assert most < 1 - 1e-6
+    assert all_of_it == pytest.approx(1, abs=1e-9)
+
+
+def test_below_kurtosis_three_the_greater_weights_take_all() -> None:
+    assert boundaries(2.5, 4, 2) == (1, 1)
+    assert boundaries([2.0, 3.0, 5.0], 2, 1).any.tolist() == [1, 1, 0.5]
+    np.testing.assert_array_equal(best_allocation(2, (0.9, 1.0, 1.1, 0.5), 2.5).capacity, [0, 1, 1, 0])
 
 
 def test_a_square_is_exact_where_there_is_room() -> None:
@@ -80,3 +118,11 @@ def test_a_square_is_exact_where_there_is_room() -> None:
 def test_what_is_out_of_range_is_refused(wrong: tuple) -> None:
     with pytest.raises(ValueError, match=r"expected|at least|>= 0|above 1"):
         best_allocation(*wrong)
+
+
+def test_frames_and_phases_that_do_not_exist_are_refused() -> None:
+    for lengths, d in (((0.5, 0.6), 1), ((1.0, 0.5, 0.5), 2), ((0.5, 0.5), 0)):
+        with pytest.raises(ValueError, match=r"lie in|columns"):
+            tight_frame(lengths, d)
+    with pytest.raises(ValueError, match=r"share"):
+        boundaries(4.0, 3, 3)

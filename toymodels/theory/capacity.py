@@ -10,9 +10,12 @@ second sum is that of A_ii^2 (1 / C_i - 1). The best A_ii for given C_i leaves
 
     L_i(C_i) = 2 v_i^2 (k - 1) (1 - C_i) / (2 + (k - 3) C_i):
 
-returns diminish for k > 3 (features share dimensions), grow for k < 3 (all or nothing), and sum_i C_i <= m bounds the
-loss from below by the best allocation. The roles of kurtosis and of marginal returns are those of arXiv 2210.01892; the
-formulas are derived here.
+returns diminish for k > 3 (features share dimensions), grow for k < 3 (all or nothing), and as sum_i C_i <= m, no W has
+less loss than the best allocation. Some W has no more. Where returns are equal, so are the A_ii / C_i =: l, and rows of
+square length l C_i with 0 < C_i < 1, sum_i C_i = d whole, can be taken from sqrt(l) times d orthonormal columns (Schur
+1923, Horn 1954): a tight frame, in which every row has the capacity C_i. So the optimum is a semi-orthogonal block that
+all sharing features have in common, beside one dimension for each feature of capacity 1. The roles of kurtosis and of
+marginal returns, and the blocks, are those of arXiv 2210.01892; the formulas are derived here.
 """
 
 from collections.abc import Sequence
@@ -52,7 +55,7 @@ def feature_loss(
 
 
 class Allocation(NamedTuple):
-    """The capacities of least loss, and that loss: a lower bound for every W."""
+    """The capacities of least loss, and that loss, which `best_weights` reach and no W goes below."""
 
     capacity: Float[np.ndarray, " features"]
     loss: float
@@ -62,7 +65,7 @@ def best_allocation(m: int, weights: Real[Array, " features"] | Nested, kurtosis
     """min of sum_i feature_loss(C_i) over 0 <= C_i <= 1, sum_i C_i <= m.
 
     k > 3: fractional features have equal marginal returns 2 v^2 (k - 1)^2 / (2 + (k - 3) C)^2, found by bisection.
-    k <= 3: the m largest weights have capacity 1 (at k = 3 one of several optima). Raises ValueError for m < 1.
+    k <= 3: the m largest weights have capacity 1 (of equal weights the first). Raises ValueError for m < 1.
     """
     v, k = _checked(weights, kurtosis)
     if v.ndim != 1 or k.ndim != 0:
@@ -86,10 +89,65 @@ def _shared(root: float, v: np.ndarray, k: np.ndarray) -> np.ndarray:
     return np.clip((v * (k - 1) / max(root, 1e-300) - 2) / (k - 3), 0, 1)
 
 
-def shared_from(kurtosis: Real[Array, "..."] | Nested | Number) -> Float[np.ndarray, "..."] | np.float64:
-    """v_2 / v_1 = 2 / (k - 1), from which the lesser of two features in one dimension has any capacity; 1 for k <= 3.
+def best_weights(
+    m: int, weights: Real[Array, " features"] | Nested, kurtosis: Number
+) -> Float[np.ndarray, "features hidden"]:
+    """A W of least loss: rows sqrt(v_i) e_i for whole dimensions, sqrt(l) times a tight frame for those shared."""
+    v, k = _checked(weights, kurtosis)
+    C = best_allocation(m, v, kurtosis).capacity
+    whole, shared = np.flatnonzero(C >= 1 - SLACK), np.flatnonzero((C > SLACK) & (C < 1 - SLACK))
+    W = np.zeros((len(v), m))
+    W[whole, np.arange(len(whole))] = np.sqrt(v[whole])
+    if len(shared):
+        level = v[shared] * (k - 1) / (2 + (k - 3) * C[shared])
+        W[shared, len(whole) :] = np.sqrt(level)[:, None] * tight_frame(C[shared], m - len(whole))
+    return W
 
-    There the first loss of the greater feature's capacity costs what the first capacity of the lesser one saves.
+
+SLACK = 1e-9
+"""Distance from 0 or 1 at which the bisection leaves a capacity that is there."""
+
+
+def tight_frame(lengths: Real[Array, " features"] | Nested, d: int) -> Float[np.ndarray, "features d"]:
+    """Rows of given square lengths in (0, 1), of sum d, and orthonormal columns, by plane rotations of two rows.
+
+    Bendel & Mickey 1978. It starts with d unit rows and others of zeros; each rotation of a row that is too long and
+    one that is too short brings one of the two to its length. Raises ValueError where there is no such frame.
     """
+    wanted = np.asarray(lengths, np.float64)
+    if wanted.ndim != 1 or not ((wanted > 0) & (wanted < 1)).all():
+        raise ValueError("lengths: square lengths within a tight frame lie in (0, 1)")
+    if not (0 < d < len(wanted) and abs(wanted.sum() - d) <= 1e-6):
+        raise ValueError(f"lengths of sum {wanted.sum():g}: {d} orthonormal columns have rows of that sum")
+    F = np.eye(len(wanted), d)
+    long, short = 0, d
+    while long < d and short < len(wanted):
+        has, lacks = F[long] @ F[long], F[short] @ F[short]
+        step = min(has - wanted[long], wanted[short] - lacks)
+        done = has - wanted[long] <= wanted[short] - lacks
+        # One of the two rows is still as it started: they are orthogonal, and their lengths enclose both wanted.
+        sine = np.sqrt(step / (has - lacks))
+        cosine = np.sqrt(1 - sine**2)
+        F[long], F[short] = cosine * F[long] - sine * F[short], cosine * F[short] + sine * F[long]
+        long, short = (long + 1, short) if done else (long, short + 1)
+    return F
+
+
+class Boundaries(NamedTuple):
+    """Relative weights from which a feature has any capacity, and from which it has a whole dimension."""
+
+    any: Float[np.ndarray, "..."] | np.float64
+    whole: Float[np.ndarray, "..."] | np.float64
+
+
+def boundaries(kurtosis: Real[Array, "..."] | Nested | Number, n: int, m: int) -> Boundaries:
+    """2 / (2 + (k - 3) m / (n - 1)) and (k - 1) / (2 + (k - 3) (m - 1) / (n - 1)); both 1 for k <= 3.
+
+    For a feature among n - 1 others of weight 1 in m dimensions: its first capacity returns as much as the others lose
+    with m dimensions among them, its last as much as they lose with m - 1. Raises ValueError unless 1 <= m < n.
+    """
+    if not 1 <= m < n:
+        raise ValueError(f"n={n}, m={m}: features share dimensions if there are fewer of these, and at least one")
     _, k = _checked(1.0, kurtosis)
-    return np.minimum(2 / (k - 1), 1.0)
+    high = np.maximum(k, 3)  # at 3 both are 1
+    return Boundaries(2 / (2 + (high - 3) * m / (n - 1)), (high - 1) / (2 + (high - 3) * (m - 1) / (n - 1)))
