@@ -1,0 +1,96 @@
+"""Neurons of a hidden layer with a nonlinearity: their gauge, how many features each holds, whether the basis matters.
+
+W is features x hidden, with any number of models before; a neuron is a column. Elhage et al. 2022, the sections on
+privileged bases and on computation in superposition.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from toymodels.arrays import Array, Bool, Float, Int
+
+
+class Gauge(NamedTuple):
+    """Input and output weights of a layer of ReLUs, features x hidden, in a fixed gauge."""
+
+    encoder: Float[np.ndarray, "*models features hidden"]
+    W: Float[np.ndarray, "*models outputs hidden"]
+
+
+def gauge_fixed(
+    encoder: Float[Array, "*models features hidden"] | ArrayLike,
+    W: Float[Array, "*models outputs hidden"] | ArrayLike,
+) -> Gauge:
+    """encoder_fj / s_j and W_fj s_j with s_j = max_f |encoder_fj|: the same function W ReLU(encoderᵀ x).
+
+    The largest input weight of each neuron is then 1 or -1. Elhage et al. 2022, a footnote on the absolute value.
+    Neurons without input weights stay as they are. Only for nonlinearities with f(s z) = s f(z), s > 0, and no bias.
+    """
+    inward, outward = _columns("encoder", encoder), _columns("W", W)
+    if inward.shape[:-2] != outward.shape[:-2] or inward.shape[-1] != outward.shape[-1]:
+        raise ValueError(f"encoder of shape {inward.shape}, W of {outward.shape}: one column a neuron in both")
+    largest = np.abs(inward).max(axis=-2, keepdims=True)
+    scale = np.where(largest > 0, largest, 1.0)
+    return Gauge(inward / scale, outward * scale)
+
+
+def concentration(W: Float[Array, "*models features hidden"] | ArrayLike) -> Float[np.ndarray, "*models hidden"]:
+    """max_f W_fj² / sum_f W_fj²: 1 for a neuron of one feature, 1/k for k equal ones, NaN for one without weights."""
+    squares = _columns("W", W) ** 2
+    total = squares.sum(axis=-2)
+    return np.asarray(np.where(total > 0, squares.max(axis=-2) / np.where(total > 0, total, 1.0), np.nan))
+
+
+def monosemantic(
+    W: Float[Array, "*models features hidden"] | ArrayLike, threshold: float
+) -> Bool[np.ndarray, "*models hidden"]:
+    """max_f W_fj² > threshold sum_f W_fj²; never for a neuron without weights. ValueError for thresholds not in (0, 1).
+
+    A second feature with q times the weight of the first passes up to q² = 1/threshold - 1.
+    """
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold={threshold}: a share of the squared weights, in (0, 1)")
+    return np.asarray(np.nan_to_num(concentration(W)) > threshold)
+
+
+def basis_alignment(W: Float[Array, "*models features hidden"] | ArrayLike) -> Float[np.ndarray, "*models"]:
+    """Mean over neurons of max_f |W_fj| / |W_.j|, neurons without weights left out; NaN if there are no others."""
+    share = np.sqrt(concentration(W))
+    some = np.isfinite(share)
+    count = some.sum(axis=-1)
+    return np.asarray(np.where(count > 0, np.where(some, share, 0.0).sum(axis=-1) / np.maximum(count, 1), np.nan))
+
+
+def rotations(m: int, count: int, seed: int = 0) -> Float[np.ndarray, "count m m"]:
+    """Haar-random orthogonal matrices: Q of Gaussian ones, with the signs of R's diagonal. Mezzadri 2007."""
+    if count < 1:
+        raise ValueError(f"count={count}: at least one rotation")
+    Q, R = np.linalg.qr(np.random.default_rng(seed).normal(size=(count, m, m)))
+    return np.asarray(Q * np.sign(np.diagonal(R, axis1=-2, axis2=-1))[:, None, :])
+
+
+def rotated_alignments(
+    W: Float[Array, "features hidden"] | ArrayLike, count: int, seed: int = 0
+) -> Float[np.ndarray, " count"]:
+    """`basis_alignment` of W Q for random `rotations` Q: what W Wᵀ alone, without a basis, would give."""
+    columns = _columns("W", W)
+    if columns.ndim != 2:
+        raise ValueError(f"W of shape {columns.shape}: one model, features x hidden")
+    return basis_alignment(columns @ rotations(columns.shape[1], count, seed))
+
+
+def display_order(W: Float[Array, "features hidden"] | ArrayLike) -> Int[np.ndarray, " hidden"]:
+    """Neurons by the place of their largest feature, those of one feature from concentrated to shared."""
+    columns = _columns("W", W)
+    if columns.ndim != 2:
+        raise ValueError(f"W of shape {columns.shape}: one model, features x hidden")
+    return np.lexsort([-np.nan_to_num(concentration(columns)), np.abs(columns).argmax(axis=0)])
+
+
+def _columns(name: str, W: Float[Array, "..."] | ArrayLike) -> Float[np.ndarray, "..."]:
+    columns = np.asarray(W, np.float64)
+    if columns.ndim < 2 or 0 in columns.shape[-2:]:
+        raise ValueError(f"{name} of shape {columns.shape}: it is features x hidden")
+    return columns
