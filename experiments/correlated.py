@@ -1,5 +1,7 @@
 """Correlated features lie orthogonal or side by side, anticorrelated ones opposite each other. Elhage et al. 2022."""
 
+from collections.abc import Callable
+
 import jax
 import numpy as np
 from matplotlib import pyplot as plt
@@ -7,15 +9,17 @@ from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
 from toymodels.analysis.restarts import basins, best
-from toymodels.analysis.statistics import Interval, difference, interval, proportion
+from toymodels.analysis.statistics import Interval, interval, proportion
 from toymodels.data import Anticorrelated, Correlated, Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.supervised import Supervised
+from toymodels.theory.superposition import expected_loss
 
 SHOWN = 0.05
-"""The p of the figures and verdicts: of each feature, in every kind of data. The published one is not stated."""
+"""The p of the figures and verdicts: of each feature, in every kind of data (an anticorrelated pair, one of whose
+members is on, is on with 2 p). No p is published."""
 DEAD = 0.25
 """Length, over the longest, up to which a feature counts as not represented."""
 PAPER = "Elhage et al. 2022, section 5"
@@ -119,7 +123,8 @@ def pairs_in_the_plane(pairs: Swept, triples: Swept) -> Figure:
 
 def arrangements_by_density(pairs: Swept, triples: Swept) -> Figure:
     """Share of seeds in which the members of every set are orthogonal, antipodal, or side by side (less than a right
-    angle apart), against the p of a feature, with 95 % Wilson intervals. Left: two pairs; right: three pairs."""
+    angle apart), against the p of a feature, with 95 % Wilson intervals. Two anticorrelated features make a set that is
+    on with probability 2 p. Left and middle: two pairs; right: three pairs."""
     figure, axes = plt.subplots(1, 3, figsize=(draw.PAGE, 2.3), sharey=True)
     for ax, swept, test, title in (
         (axes[0], pairs, orthogonal, "two pairs: orthogonal"),
@@ -186,7 +191,9 @@ def pairs_arrange_themselves(pairs: Swept) -> list[Finding]:
     answers = []
     for kind, test, word in (("correlated", orthogonal, "orthogonal"), ("anticorrelated", antipodal, "antipodal")):
         found, control = (test(weights(pairs, each), 2) for each in (kind, "independent"))
-        share, other, gap = _share(found), _share(control), difference(found.astype(float), control.astype(float))
+        share, other = _share(found), _share(control)
+        gaps = [paired_gap(pairs, kind, test, float(p)) for p in pairs.data.p.values]
+        gap = paired_gap(pairs, kind, test)
         least, loss = bool(test(best_of(pairs, kind)[None], 2)[0]), losses(pairs, kind)
         other_word, other_test = ("antipodal", antipodal) if test is orthogonal else ("orthogonal", orthogonal)
         mine, theirs = loss[found], loss[other_test(weights(pairs, kind), 2)]
@@ -203,14 +210,23 @@ def pairs_arrange_themselves(pairs: Swept) -> list[Finding]:
                 PAPER,
             ),
             Finding(
-                f"two {kind} pairs: seeds with both sets {word}",
-                f"{_words(share)}; independent: {_words(other)}; difference {_words(gap)}",
-                "difference above 0",
+                f"two {kind} pairs: seeds with both sets {word}, at p = {SHOWN}",
+                f"{_words(share)}; independent: {_words(other)}; difference {_words(gap)}, seed by seed; "
+                + "at p = "
+                + ", ".join(f"{p:g}: {_words(each)}" for p, each in zip(pairs.data.p.values, gaps, strict=True)),
+                f"difference above 0 at p = {SHOWN}",
                 bool(gap.low > 0),
                 PAPER,
             ),
         ]
     return answers
+
+
+def paired_gap(swept: Swept, kind: str, test: Callable[[np.ndarray, int], np.ndarray], p: float = SHOWN) -> Interval:
+    """Share in excess of the control's; models of one seed start from the same weights, so they are resampled
+    together."""
+    found, control = (test(weights(swept, each, p), 2).astype(float) for each in (kind, "independent"))
+    return interval(found - control)
 
 
 def _words(share: Interval) -> str:
@@ -220,7 +236,7 @@ def _words(share: Interval) -> str:
 def crowded_pairs_lie_side_by_side(triples: Swept) -> list[Finding]:
     """Three correlated pairs in a plane: members less than a right angle apart; sets of a control are not."""
     found, control = (side_by_side(weights(triples, kind), 2) for kind in ("correlated", "independent"))
-    share, other, gap = _share(found), _share(control), difference(found.astype(float), control.astype(float))
+    share, other, gap = _share(found), _share(control), paired_gap(triples, "correlated", side_by_side)
     W = best_of(triples, "correlated")
     angles = np.degrees(np.arccos(np.clip(set_cosines(W[None], 2)[0], -1, 1)))
     return [
@@ -233,12 +249,46 @@ def crowded_pairs_lie_side_by_side(triples: Swept) -> list[Finding]:
         ),
         Finding(
             "three correlated pairs: seeds with all pairs side by side",
-            f"{_words(share)}; independent: {_words(other)}; difference {_words(gap)}",
+            f"{_words(share)}; independent: {_words(other)}; difference {_words(gap)}, seed by seed",
             "difference above 0",
             bool(gap.low > 0),
             PAPER,
         ),
     ]
+
+
+def independent_features_in_a_hexagon(triples: Swept) -> list[Finding]:
+    """Six independent features: how many seeds end in a hexagon, and whether it has the least loss, exactly."""
+    W = weights(triples, "independent")
+    b = triples.final("b", unconverged=True).sel(kind="independent", p=SHOWN).transpose("seed", "feature").values
+    loss = np.asarray(expected_loss(W, b, SHOWN))
+    found = hexagonal(W)
+    share = _share(found)
+    hexagon, other = (float(loss[which].min(initial=np.inf)) for which in (found, ~found))
+    return [
+        Finding(
+            f"six independent features, p = {SHOWN}: seeds that end in a hexagon",
+            _words(share),
+            "fewer than half",
+            bool(share.high < 0.5),
+            PAPER + ": independent features are not embedded so",
+        ),
+        Finding(
+            f"six independent features, p = {SHOWN}: least exact loss, hexagon and others",
+            f"{hexagon:.5f}, {other:.5f}",
+            "more for the hexagon",
+            bool(hexagon > other) if found.any() else None,
+            PAPER + ": independent features are not embedded so",
+        ),
+    ]
+
+
+def hexagonal(W: np.ndarray) -> np.ndarray:
+    """Per model of six features in a plane: equal lengths within 5 %, neighbours 60 degrees apart within 5."""
+    length, angle = np.linalg.norm(W, axis=-1), np.sort(np.degrees(np.arctan2(W[..., 1], W[..., 0])))
+    steps = np.diff(angle, append=angle[..., :1] + 360)
+    equal = length.min(-1) >= 0.95 * length.max(-1)
+    return equal & (np.abs(steps - 60).max(-1) <= 5)
 
 
 def bases_are_local(bases: Swept) -> list[Finding]:
@@ -264,6 +314,11 @@ experiment = Experiment(
     source="Elhage et al. 2022, Toy Models of Superposition, section 5",
     sweeps=sweeps,
     figures=[pairs_in_the_plane, arrangements_by_density, local_bases],
-    findings=[pairs_arrange_themselves, crowded_pairs_lie_side_by_side, bases_are_local],
+    findings=[
+        pairs_arrange_themselves,
+        crowded_pairs_lie_side_by_side,
+        independent_features_in_a_hexagon,
+        bases_are_local,
+    ],
     cost="10,000 steps and 256 seeds: about ten minutes on two CPU cores",
 )

@@ -282,5 +282,5 @@ experiment = Experiment(
     sweeps=sweeps,
     figures=[neurons_by_sparsity, alignment_and_monosemanticity],
     findings=[against_the_published, privileged],
-    cost="1,000 restarts of 10,000 steps for each p: 2 hours on two CPU cores",
+    cost="1,000 restarts of 10,000 steps for each p: 20 minutes on two CPU cores, 3 programs",
 )

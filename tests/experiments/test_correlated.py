@@ -27,3 +27,10 @@ def test_known_arrangements_are_read(turn: float, scale: float) -> None:
 def test_dropped_features_count_for_nothing() -> None:
     W = np.array([[1, 0], [0, 0], [-1, 0], [0, 1.0]])
     assert not any(getattr(module, name)(W[None], 2)[0] for name in ("orthogonal", "antipodal", "side_by_side"))
+
+
+def test_only_a_regular_hexagon_is_one() -> None:
+    hexagon = np.array([[np.cos(a), np.sin(a)] for a in 0.3 + np.arange(6)[[3, 0, 5, 1, 4, 2]] * np.pi / 3])
+    pentagon = np.vstack([[[np.cos(a), np.sin(a)] for a in np.arange(5) * 2 * np.pi / 5], [[0, 0]]])
+    short = hexagon * np.array([1, 1, 1, 1, 1, 0.9])[:, None]
+    assert module.hexagonal(np.stack([hexagon, pentagon, short])).tolist() == [True, False, False]
