@@ -7,7 +7,6 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
-from toymodels.analysis.evaluation import sparse_loss
 from toymodels.analysis.neurons import Gauge, display_order, gauge_fixed, monosemantic
 from toymodels.analysis.statistics import Interval, interval, proportion
 from toymodels.config import replace
@@ -17,6 +16,7 @@ from toymodels.laws import Geometric, per_feature
 from toymodels.losses import SquaredError
 from toymodels.models import Absolute, Relu, Untied
 from toymodels.optimizers import Adam, Cosine
+from toymodels.problems.evaluation import sparse_loss
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.absolute_value import constant_loss, naive_loss
 

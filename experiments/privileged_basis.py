@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
 from toymodels.analysis import neurons
-from toymodels.analysis.evaluation import sparse_loss
 from toymodels.analysis.statistics import Interval, interval
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
@@ -18,6 +17,7 @@ from toymodels.laws import Geometric
 from toymodels.losses import SquaredError
 from toymodels.models import Relu, Tied
 from toymodels.optimizers import Adam, Cosine, Momentum, Optimizer
+from toymodels.problems.evaluation import sparse_loss
 from toymodels.problems.supervised import Supervised
 
 PUBLISHED = {0.7: (5, 5), 0.3: (3, 6), 0.15: (2, 7), 0.12: (1, 7), 0.065: (0, 8), 0.03: (0, 10)}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from toymodels.analysis.evaluation import sparse_loss
 from toymodels.data import OneSparse, Sparse, Uniform
 from toymodels.models import Absolute, Relu, Tied, Untied
+from toymodels.problems.evaluation import sparse_loss
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.absolute_value import naive_loss
 from toymodels.theory.superposition import expected_loss
