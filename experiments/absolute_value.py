@@ -7,16 +7,17 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels.analysis import ranges
 from toymodels.analysis.neurons import Gauge, display_order, gauge_fixed, monosemantic
 from toymodels.analysis.statistics import Interval, interval, proportion
 from toymodels.config import replace
 from toymodels.data import Sparse, Uniform
 from toymodels.experiment import Experiment, Finding, Scale, Swept
-from toymodels.laws import Geometric, per_feature
+from toymodels.laws import Geometric
 from toymodels.losses import SquaredError
 from toymodels.models import Absolute, Relu, Untied
 from toymodels.optimizers import Adam, Cosine
-from toymodels.problems.evaluation import sparse_loss
+from toymodels.problems.evaluation import importances, sparse_loss
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.absolute_value import constant_loss, naive_loss
 
@@ -87,38 +88,24 @@ def sign_specialised(encoder: np.ndarray) -> bool:
     return bool(alone.all() and set(zip(feature.tolist(), sign.tolist(), strict=True)) == wanted)
 
 
+@lru_cache(maxsize=32)
 def expected_loss(swept: Swept, p: float) -> np.ndarray:
     """(seed,): final losses on examples shared by all seeds; of rare features a recorded mean would be too rough."""
     cells = swept.data.sel(p=p).isel(snapshot=-1)
     problem = swept.run(p=p, seed=swept.data.seed.values[0]).problem
-    return _losses(problem, *(cells[name].values.tobytes() for name in ("encoder", "W", "b")))
-
-
-@lru_cache(maxsize=32)
-def _losses(problem: Supervised, *params: bytes) -> np.ndarray:
-    shapes = ((-1, problem.data.n, problem.model.m), (-1, problem.data.n, problem.model.m), (-1, problem.data.n))
-    arrays = (np.frombuffer(each, np.float32).reshape(shape) for each, shape in zip(params, shapes, strict=True))
-    return sparse_loss(problem, dict(zip(("encoder", "W", "b"), arrays, strict=True)))
+    return sparse_loss(problem, {name: cells[name].values for name in ("encoder", "W", "b")})
 
 
 def over_naive(big: Swept) -> np.ndarray:
     """(p, seed): loss over that of two neurons for each of the m/2 most important features."""
-    m, n = big.data.sizes["hidden"], big.data.sizes["feature"]
-    weights = np.asarray(per_feature(big.sweep.base.problem.loss.importance, n), np.float64)
+    m, weights = big.data.sizes["hidden"], importances(big.sweep.base.problem)
     return np.array([expected_loss(big, p) / naive_loss(m, p, weights) for p in big.data.p.values.tolist()])
 
 
 def crossing(p: np.ndarray, ratio: np.ndarray) -> np.ndarray:
     """For each seed, the largest p where its ratio (p, seed) crosses 1 from above, straight in log p; NaN if never."""
     order = np.argsort(-p)
-    x, rows = np.log(p[order]), np.log(ratio[order])
-    found = np.full(ratio.shape[1], np.nan)
-    for seed, y in enumerate(rows.T):
-        places = np.flatnonzero((y[:-1] > 0) & (y[1:] <= 0))
-        if len(places):
-            k = places[0]
-            found[seed] = np.exp(x[k] + (x[k + 1] - x[k]) * y[k] / (y[k] - y[k + 1]))
-    return found
+    return np.exp([ranges.crossing(np.log(p[order]), each) for each in np.log(ratio[order]).T])
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -193,7 +180,7 @@ def against_the_baseline(big: Swept) -> Figure:
     )
     right.invert_xaxis()
     right.legend()
-    draw.excluded(right, big.left_out().replace(": left out", ", shown"))
+    draw.excluded(right, big.left_out("shown"))
     draw.panel_labels([left, right])
     return figure
 
@@ -239,7 +226,7 @@ def big_model_beats_the_baseline(big: Swept) -> list[Finding]:
         answers.append(
             Finding(
                 f"n = 100, m = 40, p = {q:g}: loss over the baseline, {seeds} seeds",
-                f"{over.mean:.3f} ({over.low:.3f} to {over.high:.3f}); best of {seeds}: {each.min():.3f}",
+                f"{over:.3f}; best of {seeds}: {each.min():.3f}",
                 "best within .97 to 1.05" if dense else "below 1, interval included",
                 equal if dense else bool(over.high < 1),
                 OURS,
@@ -249,7 +236,7 @@ def big_model_beats_the_baseline(big: Swept) -> list[Finding]:
         *answers,
         Finding(
             "p below which superposition pays (ratio 1)",
-            f"{met.mean:.3f} ({met.low:.3f} to {met.high:.3f}), no crossing in {never} of {seeds} seeds",
+            f"{met:.3f}, no crossing in {never} of {seeds} seeds",
             "within .01 to 1, every seed",
             bool(never == 0 and met.low >= 0.01 and met.high <= 1),
             OURS,

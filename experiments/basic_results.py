@@ -12,12 +12,13 @@ from toymodels.analysis.geometry import interference
 from toymodels.analysis.statistics import interval, proportion
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
-from toymodels.laws import Geometric, per_feature
+from toymodels.laws import Geometric
 from toymodels.losses import SquaredError
 from toymodels.models import Identity, Tied
 from toymodels.optimizers import Adam, Cosine
+from toymodels.problems.evaluation import importances
 from toymodels.problems.supervised import Supervised
-from toymodels.theory.superposition import linear_optimum
+from toymodels.theory.superposition import linear_loss, linear_optimum
 
 REPRESENTED = 0.5
 """Length from which a feature counts as represented."""
@@ -42,11 +43,6 @@ def sweeps(scale: Scale) -> dict[str, Sweep]:
         "big": grid(80, 20, 0.9, False),
         "big_linear": grid(80, 20, 0.9, True),
     }
-
-
-def importance(swept: Swept) -> np.ndarray:
-    problem = swept.sweep.base.problem
-    return np.asarray(per_feature(problem.loss.importance, problem.data.n), np.float64)
 
 
 def represented(W: np.ndarray) -> np.ndarray:
@@ -120,27 +116,20 @@ def features_represented(small: Swept, big: Swept) -> Figure:
 def over_linear(relu: Swept) -> np.ndarray:
     """(p, seed): final loss over the exact optimum of linear models."""
     m, final = relu.data.sizes["hidden"], relu.data.objective.isel(step=-1).transpose("p", "seed").values
-    best = [float(linear_optimum(m, float(p), importance(relu)).loss) for p in relu.data.p.values]
+    best = [float(linear_optimum(m, float(p), importances(relu.sweep.base.problem)).loss) for p in relu.data.p.values]
     return final / np.array(best)[:, None]
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
 
 
-def linear_loss(W: np.ndarray, b: np.ndarray, p: float, weights: np.ndarray) -> float:
-    """E sum_i I_i (x_i - (W Wᵀ x + b)_i)² for independent features, uniform on [0, 1] when on, from their moments."""
-    rest, mean = np.eye(len(W)) - W @ W.T, np.full(len(W), p / 2)
-    variance = rest**2 @ np.full(len(W), p / 3 - p**2 / 4)
-    return float(weights @ (variance + (rest @ mean - b) ** 2))
-
-
 def linear_is_principal_components(small_linear: Swept) -> list[Finding]:
     """The linear model keeps the m most important features whole and nothing else."""
     p, m = float(small_linear.data.p.values[0]), small_linear.data.sizes["hidden"]
     W, b = (small_linear.final(name, unconverged=True).values[0] for name in ("W", "b"))
-    weights, seeds = importance(small_linear), len(W)
+    weights, seeds = importances(small_linear.sweep.base.problem), len(W)
     best = float(linear_optimum(m, p, weights).loss)
-    excess = np.array([linear_loss(w, bias, p, weights) for w, bias in zip(W, b, strict=True)]) / best - 1
+    excess = linear_loss(W, b, p, weights) / best - 1
     first = np.arange(W.shape[1]) < m
     right = proportion(int((represented(W) == first).all(-1).sum()), seeds)
     return [
@@ -153,7 +142,7 @@ def linear_is_principal_components(small_linear: Swept) -> list[Finding]:
         ),
         Finding(
             f"linear model: seeds that represent the {m} most important features and no other",
-            f"{right.mean:.2f} ({right.low:.2f} to {right.high:.2f})",
+            f"{right:.2f}",
             "all",
             right.mean == 1,
             PAPER,
@@ -164,30 +153,28 @@ def linear_is_principal_components(small_linear: Swept) -> list[Finding]:
 def sparsity_brings_superposition(small: Swept) -> list[Finding]:
     """More features are represented the sparser they are; dense ones as by the linear model."""
     counts, m = represented(small.final(unconverged=True).values).sum(-1), small.data.sizes["hidden"]
-    p, (mean, low, high) = small.data.p.values, interval(counts, axis=-1)
-    shown = ", ".join(f"{v:.1f} ({a:.1f} to {b:.1f})" for v, a, b in zip(mean, low, high, strict=True))
-    ratio = interval(over_linear(small), axis=-1)
-    told = [f"{r:.2f} ({a:.2f} to {b:.2f}) at {q:g}" for r, a, b, q in zip(*ratio, p, strict=True)]
+    p, number, ratio = small.data.p.values, interval(counts, axis=-1), interval(over_linear(small), axis=-1)
+    mean, low, high = (np.asarray(end) for end in number)
     sparse = p <= 0.1
     return [
         Finding("features represented at p = 1", f"{mean[0]:.1f}", f"m = {m}", bool((counts[0] == m).all()), PAPER),
         Finding(
             f"features represented at p = {', '.join(f'{q:g}' for q in p)}",
-            shown,
+            f"{number:.1f}",
             "never fewer at smaller p, beyond the intervals",
             bool((high[1:] >= low[:-1]).all()),
             PAPER,
         ),
         Finding(
             "features represented at the sparsest p",
-            f"{mean[-1]:.1f} ({low[-1]:.1f} to {high[-1]:.1f})",
+            f"{number.at(-1):.1f}",
             f"more than m = {m}",
             bool(low[-1] > m),
             PAPER,
         ),
         Finding(
             "loss over that of the best linear model",
-            "; ".join(told),
+            "; ".join(f"{ratio.at(i):.2f} at {q:g}" for i, q in enumerate(p)),
             "within 1 % at p = 1; below 1 for p <= .1",
             bool(abs(ratio.mean[0] - 1) < 0.01 and np.all(np.asarray(ratio.high)[sparse] < 1)),
             "closed form; " + PAPER,

@@ -1,6 +1,6 @@
 """Capacity: who gets how much of a dimension, against importance and kurtosis. Scherlis et al. 2022."""
 
-from typing import NamedTuple
+from functools import lru_cache
 
 import jax
 import numpy as np
@@ -8,15 +8,16 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
-from toymodels.analysis.decomposition import loss_parts
-from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
-from toymodels.analysis.statistics import interval, proportion, spread
+from toymodels.analysis.decomposition import grouped, loss_parts
+from toymodels.analysis.geometry import feature_dimensionality, per_model, tegum_factors
+from toymodels.analysis.statistics import Interval, interval, proportion, spread
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
 from toymodels.laws import Geometric, per_feature
 from toymodels.losses import SquaredError
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, Cosine
+from toymodels.problems.evaluation import importances
 from toymodels.problems.quadratic import Quadratic
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.capacity import best_allocation, best_weights, boundaries
@@ -61,12 +62,8 @@ def sweeps(scale: Scale) -> dict[str, Sweep]:
 
 
 def capacities(W: np.ndarray) -> np.ndarray:
-    """(..., features), NaN for models without finite weights."""
-    flat = [
-        feature_dimensionality(w) if np.isfinite(w).all() else np.full(len(w), np.nan)
-        for w in W.reshape(-1, *W.shape[-2:])
-    ]
-    return np.array(flat).reshape(W.shape[:-1])
+    """(..., features): C_i, which is the dimensionality D_i."""
+    return per_model(feature_dimensionality, W, features=True)
 
 
 def counts(C: np.ndarray) -> np.ndarray:
@@ -102,38 +99,11 @@ def spectrum(W: np.ndarray) -> np.ndarray:
     return np.linalg.svd(W, compute_uv=False) ** 2
 
 
-def relu_weights(relu: Swept) -> tuple[np.ndarray, np.ndarray]:
-    """W and b of all cells, (p, seed, ...); converged or not."""
-    W, b = (relu.final(name, unconverged=True) for name in "Wb")
-    return W.transpose("p", "seed", "feature", "hidden").values, b.transpose("p", "seed", "feature").values
-
-
-def importances(relu: Swept) -> np.ndarray:
-    problem = relu.sweep.base.problem
-    return np.asarray(per_feature(problem.loss.importance, problem.data.n), np.float64)
-
-
-class Parts(NamedTuple):
-    """Of the loss of each model, (p, seed), over that of a model that predicts every feature's mean."""
-
-    ignored: np.ndarray
-    own: np.ndarray
-    inactive: np.ndarray
-    active: np.ndarray
-
-    @property
-    def total(self) -> np.ndarray:
-        return sum(self)
-
-    @property
-    def shares(self) -> "Parts":
-        return Parts(*(part / self.total for part in self))
-
-
+@lru_cache(maxsize=4)
 def parts_of_features(relu: Swept, draws: int = 2**16) -> np.ndarray:
     """(own | inactive | active, p, seed, feature), in units of the loss of the means; the same draws for all seeds."""
-    W, b = relu_weights(relu)
-    importance = importances(relu)
+    W, b = relu.weights("p", "seed")
+    importance = importances(relu.sweep.base.problem)
     found = np.full((3, *b.shape), np.nan)
     for place, p in enumerate(relu.data.p.values):
         data = relu.run(p=p, seed=relu.data.seed.values[0]).problem.data
@@ -142,12 +112,6 @@ def parts_of_features(relu: Swept, draws: int = 2**16) -> np.ndarray:
             found[:, place, seed] = loss_parts(x, W[place, seed], b[place, seed], importance)
         found[:, place] /= importance.sum() * (p / 3 - p**2 / 4)
     return found
-
-
-def grouped(found: np.ndarray, C: np.ndarray, none: float = NONE) -> Parts:
-    """All parts of features of capacity up to `none`, ignored, in one."""
-    ignored = none >= C
-    return Parts((found.sum(0) * ignored).sum(-1), *(found * ~ignored).sum(-1))
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -215,11 +179,12 @@ def capacity_of_relu_models(relu: Swept) -> Figure:
     """Twenty features in five dimensions, ReLU autoencoder. a: capacity (dimensionality) of each feature against its
     importance: means over seeds, and every seed as a dot. b: features ignored, polysemantic and monosemantic, and the
     sum of all capacities beside the number of dimensions (dashed): means and ranges over seeds."""
-    C, p, m = capacities(relu_weights(relu)[0]), relu.data.p.values, relu.data.sizes["hidden"]
+    C, p, m = capacities(relu.weights("p", "seed")[0]), relu.data.p.values, relu.data.sizes["hidden"]
+    importance = importances(relu.sweep.base.problem)
     figure, (left, right) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.7), width_ratios=(1.3, 1))
     for colour, q, each in zip(plt.get_cmap("viridis")(np.linspace(0, 0.9, p.size)), p, C, strict=True):
-        left.plot(importances(relu), each.T, "o", ms=1.6, mew=0, color=colour, alpha=0.5, rasterized=True)
-        left.plot(importances(relu), spread(each.T).mean, lw=1.1, color=colour, label=f"$p={q:g}$")
+        left.plot(importance, each.T, "o", ms=1.6, mew=0, color=colour, alpha=0.5, rasterized=True)
+        left.plot(importance, spread(each.T).mean, lw=1.1, color=colour, label=f"$p={q:g}$")
     left.set(xscale="log", xlabel="importance $I_i$", ylabel="capacity $C_i$", ylim=(-0.04, 1.04))
     left.legend(loc="upper left")
     rows = [
@@ -234,7 +199,7 @@ def capacity_of_relu_models(relu: Swept) -> Figure:
     right.set(xscale="log", xlabel="$1/p$", ylabel="features", ylim=(-0.4, 20.5))
     right.set_yticks(range(0, 21, 5))
     right.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
-    draw.excluded(left, relu.left_out().replace(": left out", ", shown"))
+    draw.excluded(left, relu.left_out("shown"))
     draw.panel_labels([left, right])
     return figure
 
@@ -245,7 +210,7 @@ def what_the_loss_is_made_of(relu: Swept) -> Figure:
     that, where the feature is off and where it is on. a: shares of the loss, means over seeds. b: each part over the
     loss of a model that predicts every feature's mean: means and ranges over seeds. Over draws, which leave an error of
     about .01 in the shares."""
-    p, found = relu.data.p.values, grouped(parts_of_features(relu), capacities(relu_weights(relu)[0]))
+    p, found = relu.data.p.values, grouped(parts_of_features(relu), capacities(relu.weights("p", "seed")[0]), NONE)
     figure, (left, right) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.6), sharex=False)
     places, below = np.arange(p.size), np.zeros(p.size)
     for (label, colour), values, shares in zip(PARTS, found, found.shares, strict=True):
@@ -265,11 +230,8 @@ def what_the_loss_is_made_of(relu: Swept) -> Figure:
 # ------------------------------------------------------------------------------------------------------------- findings
 
 
-def _listed(values: np.ndarray, form: str = ".2f") -> str:
-    """Mean and interval over the last axis (seeds), of each row."""
-    return ", ".join(
-        f"{a:{form}} ({b:{form}} to {c:{form}})" for a, b, c in zip(*interval(values, axis=-1), strict=True)
-    )
+def over_seeds(values: np.ndarray) -> Interval:
+    return interval(values, axis=-1)
 
 
 def extra_feature_as_allocated(extra: Swept) -> list[Finding]:
@@ -303,7 +265,7 @@ def many_features_as_allocated(many: Swept) -> list[Finding]:
     off = np.abs(np.array([spectrum(w) for w in W]) / exact - 1)
     blocks = [len(tegum_factors(w, tol=0.05, dead=0.05).factors) for w in W]
     expected = (known > 1 - 1e-6).sum(1) + ((known > 1e-6) & (known < 1 - 1e-6)).any(1)
-    found = [proportion(int((row <= 1e-3).sum()), row.size) for row in over]
+    found = proportion((over <= 1e-3).sum(1), over.shape[1])
     title = f"n = {v.size}, m = {m}, k = {', '.join(f'{k:g}' for k in kurtosis)}"
     return [
         Finding(
@@ -315,7 +277,7 @@ def many_features_as_allocated(many: Swept) -> list[Finding]:
         ),
         Finding(
             f"{title}: seeds within .1 % of the least loss",
-            ", ".join(f"{each.mean:.2f} ({each.low:.2f} to {each.high:.2f})" for each in found),
+            f"{found:.2f}",
             "",
             None,
         ),
@@ -337,55 +299,57 @@ def many_features_as_allocated(many: Swept) -> list[Finding]:
 
 
 def relu_models_share_when_sparse(relu: Swept) -> list[Finding]:
-    W, _ = relu_weights(relu)
+    W, _ = relu.weights("p", "seed")
     C, m, p = capacities(W), relu.data.sizes["hidden"], relu.data.p.values
     shared = counts(C)[..., 1]
     _, low, high = interval(shared, axis=-1)
     pairs = ((C > NONE) & (C < WHOLE) & (np.abs(C - 0.5) <= 0.02)).sum(-1) / np.maximum(shared, 1)
-    blocks = [[len(tegum_factors(w, dead=0.25).factors) if np.isfinite(w).all() else np.nan for w in row] for row in W]
+    blocks = per_model(lambda w: len(tegum_factors(w, dead=0.25).factors), W)
     title = f"ReLU model, p = {', '.join(f'{q:g}' for q in p)}"
     return [
         Finding(
             f"{title}: polysemantic features",
-            _listed(shared, ".1f"),
+            f"{over_seeds(shared):.1f}",
             "never fewer at smaller p, beyond the intervals",
             bool((high[1:] >= low[:-1]).all()),
             "kurtosis grows as 1/p, and sharing with it: Scherlis et al. 2022",
         ),
         Finding(
             f"{title}: sum of capacities over m",
-            _listed(C.sum(-1) / m, ".3f"),
+            f"{over_seeds(C.sum(-1) / m):.3f}",
             "at most 1; .99 or more on average where packing is efficient",
             bool(np.nanmax(C.sum(-1)) <= m * (1 + 1e-6) and np.nanmean(C.sum(-1), -1).min() >= 0.99 * m),
             "sum_i C_i <= rank W: Scherlis et al. 2022",
         ),
-        Finding(f"{title}: orthogonal blocks", _listed(np.array(blocks), ".1f"), "", None),
-        Finding(f"{title}: share of polysemantic features with C_i within .02 of 1/2", _listed(pairs), "", None),
+        Finding(f"{title}: orthogonal blocks", f"{over_seeds(blocks):.1f}", "", None),
+        Finding(
+            f"{title}: share of polysemantic features with C_i within .02 of 1/2", f"{over_seeds(pairs):.2f}", "", None
+        ),
     ]
 
 
 def loss_of_relu_models(relu: Swept) -> list[Finding]:
-    found, C, p = parts_of_features(relu), capacities(relu_weights(relu)[0]), relu.data.p.values
-    share, other = grouped(found, C).shares, grouped(found, C, none=0.1).shares
+    found, C, p = parts_of_features(relu), capacities(relu.weights("p", "seed")[0]), relu.data.p.values
+    share, other = grouped(found, C, NONE).shares, grouped(found, C, 0.1).shares
     _, low, high = interval(share.ignored, axis=-1)
     title = f"ReLU model, p = {', '.join(f'{q:g}' for q in p)}"
     return [
         Finding(
             "ReLU model, p = 1: share of the loss at ignored features",
-            _listed(share.ignored[:1], ".3f"),
+            f"{over_seeds(share.ignored[:1]):.3f}",
             "1 within .01",
             bool(abs(np.nanmean(share.ignored[0]) - 1) <= 0.01),
             "linear optimum, which has no interference: Elhage et al. 2022",
         ),
         Finding(
             f"{title}: share of the loss at ignored features",
-            f"{_listed(share.ignored)}; with those of C_i up to .1: {_listed(other.ignored)}",
+            f"{over_seeds(share.ignored):.2f}; with those of C_i up to .1: {over_seeds(other.ignored):.2f}",
             "never more at smaller p, beyond the intervals",
             bool((low[1:] <= high[:-1]).all()),
             "a guess: the sparser, the more features are kept",
         ),
-        Finding(f"{title}: share of interference", _listed(share.inactive + share.active), "", None),
-        Finding(f"{title}: share of bias and length", _listed(share.own), "", None),
+        Finding(f"{title}: share of interference", f"{over_seeds(share.inactive + share.active):.2f}", "", None),
+        Finding(f"{title}: share of bias and length", f"{over_seeds(share.own):.2f}", "", None),
     ]
 
 

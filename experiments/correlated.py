@@ -1,6 +1,7 @@
 """Correlated features lie orthogonal or side by side, anticorrelated ones opposite each other. Elhage et al. 2022."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import jax
 import numpy as np
@@ -8,6 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
+from toymodels.analysis.collapse import set_cosines
 from toymodels.analysis.restarts import basins, best
 from toymodels.analysis.statistics import Interval, interval, proportion
 from toymodels.data import Anticorrelated, Correlated, Sparse
@@ -49,44 +51,31 @@ def sweeps(scale: Scale) -> dict[str, Sweep]:
 
 
 def weights(swept: Swept, kind: str, p: float = SHOWN) -> np.ndarray:
-    """(seed, feature, hidden) at the end, those that are still falling included."""
-    return swept.final(unconverged=True).sel(kind=kind, p=p).transpose("seed", "feature", "hidden").values
-
-
-def set_cosines(W: np.ndarray, size: int) -> np.ndarray:
-    """(..., pairs): cosines of the members of each set of neighbours, NaN where one of the two is not represented."""
-    length = np.linalg.norm(W, axis=-1, keepdims=True)
-    alive = length > DEAD * length.max(axis=-2, keepdims=True)
-    units = np.where(alive, W / np.where(alive, length, 1), np.nan)
-    sets = units.reshape(*W.shape[:-2], -1, size, W.shape[-1])
-    first, second = np.triu_indices(size, 1)
-    cosines = (sets[..., first, :] * sets[..., second, :]).sum(-1)
-    return cosines.reshape(*W.shape[:-2], -1)
+    return swept.weights("seed", kind=kind, p=p)[0]
 
 
 def side_by_side(W: np.ndarray, size: int) -> np.ndarray:
     """Per model: every feature represented, and members of a set less than a right angle apart."""
-    return (set_cosines(W, size) > 0.2).all(-1)
+    return (set_cosines(W, size, DEAD) > 0.2).all(-1)
 
 
 def orthogonal(W: np.ndarray, size: int) -> np.ndarray:
-    return (np.abs(set_cosines(W, size)) <= 0.2).all(-1)
+    return (np.abs(set_cosines(W, size, DEAD)) <= 0.2).all(-1)
 
 
 def antipodal(W: np.ndarray, size: int) -> np.ndarray:
-    return (set_cosines(W, size) < -0.8).all(-1)
+    return (set_cosines(W, size, DEAD) < -0.8).all(-1)
 
 
 def best_of(swept: Swept, kind: str, p: float = SHOWN) -> np.ndarray:
     return weights(swept, kind, p)[best(losses(swept, kind, p))]
 
 
+@lru_cache(maxsize=32)
 def losses(swept: Swept, kind: str, p: float = SHOWN) -> np.ndarray:
     """(seed,): the loss of every model on the same 100,000 examples, which none was trained on."""
-    cells = swept.data.sel(kind=kind, p=p).isel(snapshot=-1)
-    problem = swept.run(kind=kind, p=p, seed=0).problem
-    params = {"W": weights(swept, kind, p).astype(np.float32), "b": cells.b.transpose("seed", "feature").values}
-    return np.asarray(_mean_losses(problem, params), np.float64)
+    params = dict(zip("Wb", (each.astype(np.float32) for each in swept.weights("seed", kind=kind, p=p)), strict=True))
+    return np.asarray(_mean_losses(swept.run(kind=kind, p=p, seed=0).problem, params), np.float64)
 
 
 @jax.jit
@@ -211,9 +200,9 @@ def pairs_arrange_themselves(pairs: Swept) -> list[Finding]:
             ),
             Finding(
                 f"two {kind} pairs: seeds with both sets {word}, at p = {SHOWN}",
-                f"{_words(share)}; independent: {_words(other)}; difference {_words(gap)}, seed by seed; "
+                f"{share:.2f}; independent: {other:.2f}; difference {gap:.2f}, seed by seed; "
                 + "at p = "
-                + ", ".join(f"{p:g}: {_words(each)}" for p, each in zip(pairs.data.p.values, gaps, strict=True)),
+                + ", ".join(f"{p:g}: {each:.2f}" for p, each in zip(pairs.data.p.values, gaps, strict=True)),
                 f"difference above 0 at p = {SHOWN}",
                 bool(gap.low > 0),
                 PAPER,
@@ -229,16 +218,12 @@ def paired_gap(swept: Swept, kind: str, test: Callable[[np.ndarray, int], np.nda
     return interval(found - control)
 
 
-def _words(share: Interval) -> str:
-    return f"{share.mean:.2f} ({share.low:.2f} to {share.high:.2f})"
-
-
 def crowded_pairs_lie_side_by_side(triples: Swept) -> list[Finding]:
     """Three correlated pairs in a plane: members less than a right angle apart; sets of a control are not."""
     found, control = (side_by_side(weights(triples, kind), 2) for kind in ("correlated", "independent"))
     share, other, gap = _share(found), _share(control), paired_gap(triples, "correlated", side_by_side)
     W = best_of(triples, "correlated")
-    angles = np.degrees(np.arccos(np.clip(set_cosines(W[None], 2)[0], -1, 1)))
+    angles = np.degrees(np.arccos(np.clip(set_cosines(W[None], 2, DEAD)[0], -1, 1)))
     return [
         Finding(
             f"three correlated pairs, best of {len(found)}: angles between the members of a pair",
@@ -249,7 +234,7 @@ def crowded_pairs_lie_side_by_side(triples: Swept) -> list[Finding]:
         ),
         Finding(
             "three correlated pairs: seeds with all pairs side by side",
-            f"{_words(share)}; independent: {_words(other)}; difference {_words(gap)}, seed by seed",
+            f"{share:.2f}; independent: {other:.2f}; difference {gap:.2f}, seed by seed",
             "difference above 0",
             bool(gap.low > 0),
             PAPER,
@@ -259,8 +244,7 @@ def crowded_pairs_lie_side_by_side(triples: Swept) -> list[Finding]:
 
 def independent_features_in_a_hexagon(triples: Swept) -> list[Finding]:
     """Six independent features: how many seeds end in a hexagon, and whether it has the least loss, exactly."""
-    W = weights(triples, "independent")
-    b = triples.final("b", unconverged=True).sel(kind="independent", p=SHOWN).transpose("seed", "feature").values
+    W, b = triples.weights("seed", kind="independent", p=SHOWN)
     loss = np.asarray(expected_loss(W, b, SHOWN))
     found = hexagonal(W)
     share = _share(found)
@@ -268,7 +252,7 @@ def independent_features_in_a_hexagon(triples: Swept) -> list[Finding]:
     return [
         Finding(
             f"six independent features, p = {SHOWN}: seeds that end in a hexagon",
-            _words(share),
+            f"{share:.2f}",
             "fewer than half",
             bool(share.high < 0.5),
             PAPER + ": independent features are not embedded so",
@@ -301,7 +285,7 @@ def bases_are_local(bases: Swept) -> list[Finding]:
     return [
         Finding(
             f"two correlated sets of ten, {bases.data.seed.size} seeds: mean cos² within a set over that between sets",
-            f"{mean:.3f} ({low:.3f} to {high:.3f}); independent: {_words(ratios['independent'])}",
+            f"{mean:.3f} ({low:.3f} to {high:.3f}); independent: {ratios['independent']:.2f}",
             "below .1",
             bool(high < 0.1),
             PAPER + " (no number is published: nearly orthogonal)",

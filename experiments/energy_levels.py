@@ -1,14 +1,12 @@
 """Energy levels: features jump between levels of their dimensionality, and the loss falls when they do. Elhage 2022."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
-from toymodels.analysis.dynamics import Jump, jumps
+from toymodels.analysis.dynamics import jumps
+from toymodels.analysis.falls import Course, falls
 from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
 from toymodels.analysis.statistics import interval, proportion
 from toymodels.data import Sparse
@@ -55,81 +53,19 @@ def _levels(steps: int, seeds: int) -> Sweep:
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
-class Course(NamedTuple):
-    """One seed: loss, D_i (steps x features), and the jumps after `since`."""
-
-    steps: np.ndarray
-    loss: np.ndarray
-    D: np.ndarray
-    late: list[Jump]
-    since: float
-
-    @property
-    def reach(self) -> float:
-        return float(REACH * (self.steps[1] - self.steps[0]))
-
-    @property
-    def moments(self) -> list[float]:
-        """When features jump; jumps within reach of the one before, of a feature and its antipode, are one."""
-        found: list[float] = []
-        for step in sorted(jump.step for jump in self.late):
-            if not found or step - found[-1] > self.reach:
-                found.append(step)
-        return found
-
-
 def course(swept: Swept, seed: int, settled: float = 0.0, window: int = 8) -> Course:
+    """Loss and D_i of one seed."""
     cell = swept.data.sel(seed=seed)
     W = cell.W.transpose("snapshot", "feature", "hidden").values.astype(np.float64)
     steps, loss = cell.snapshot.values, cell.objective.sel(step=cell.snapshot.values).values
     D = np.array([feature_dimensionality(w, dead=0.05) for w in W])
     since = settled * float(steps[-1])
     late = [jump for jump in jumps(steps, D.T, size=0.15, window=window) if jump.step > since]
-    return Course(steps, loss.astype(np.float64), D, late, since)
+    return Course(steps, loss.astype(np.float64), D, late, since, REACH)
 
 
 def courses(digons: Swept) -> list[Course]:
     return [course(digons, int(seed), SETTLED) for seed in digons.data.seed.values]
-
-
-def _fall_during(steps: np.ndarray, loss: np.ndarray, times: Sequence[float], reach: float) -> tuple[float, float]:
-    """(share of the time, share of the fall of the loss) within `reach` of any of these times."""
-    middle, fall, length = (steps[1:] + steps[:-1]) / 2, -np.diff(loss), np.diff(steps)
-    inside = np.array([any(abs(time - moment) <= reach for moment in times) for time in middle], bool)
-    return float(length[inside].sum() / length.sum()), float(fall[inside].sum() / (fall.sum() or 1.0))
-
-
-class Falls(NamedTuple):
-    """Shares within reach of the jumps of all seeds together, and of as many times drawn at random in each."""
-
-    time: float
-    loss: float
-    null: np.ndarray
-
-    @property
-    def p_value(self) -> float:
-        return float((1 + (self.null >= self.loss).sum()) / (1 + len(self.null)))
-
-
-def falls(found: Sequence[Course], draws: int = 500) -> Falls:
-    """Null: in each seed as many moments as it jumps at, uniform over the time considered."""
-    rng = np.random.default_rng(0)
-    parts = [(each, each.steps >= each.since) for each in found]
-    weight = np.array([each.loss[kept][0] - each.loss[kept][-1] for each, kept in parts])
-
-    def shares(times: Sequence[Sequence[float]]) -> np.ndarray:
-        made = [
-            _fall_during(each.steps[kept], each.loss[kept], moments, each.reach)
-            for (each, kept), moments in zip(parts, times, strict=True)
-        ]
-        time, fall = np.array(made).T
-        return np.array([time.mean(), (fall * weight).sum() / weight.sum()])
-
-    time, loss = shares([each.moments for each in found])
-    random = [
-        shares([rng.uniform(each.since, each.steps[-1], len(each.moments)) for each in found])[1] for _ in range(draws)
-    ]
-    return Falls(float(time), float(loss), np.array(random))
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -142,10 +78,10 @@ def energy_levels(digons: Swept) -> Figure:
     found = courses(digons)
     shown = found[int(np.argmax([len(each.late) for each in found]))]
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(draw.PAGE, 4.0), sharex=True, height_ratios=(1.6, 1))
-    draw.trajectories(top, shown.steps, shown.D.T, shown.late, log_steps=False)
+    draw.trajectories(top, shown.steps, shown.measure.T, shown.late, log_steps=False)
     top.set(xlabel="", ylim=(-0.03, 1.02))
     for feature in {jump.feature for jump in shown.late}:
-        top.plot(shown.steps, shown.D[:, feature], color=f"C{feature % len(draw.PALETTE)}", lw=1.3)
+        top.plot(shown.steps, shown.measure[:, feature], color=f"C{feature % len(draw.PALETTE)}", lw=1.3)
     draw.levels(top, [1 / 2, 0], ["digon", "none"])
     for each in found:
         bottom.plot(each.steps, each.loss, color="0.8", lw=0.4)
@@ -170,7 +106,7 @@ def around_jumps(digons: Swept) -> Figure:
     moments = [(each, each.moments) for each in found]
     random = [(each, rng.uniform(each.since, each.steps[-1], 3 * len(times))) for each, times in moments]
     for chosen, colour, label in ((random, "0.5", "random moments"), (moments, draw.BLUE, "late jumps")):
-        cut = [_around(each, time, reach) for each, times in chosen for time in times]
+        cut = [each.around(time, reach) for each, times in chosen for time in times]
         cut = [piece for piece in cut if piece is not None]
         if cut:
             away = np.arange(-reach, reach + 1) * (found[0].steps[1] - found[0].steps[0])
@@ -179,8 +115,8 @@ def around_jumps(digons: Swept) -> Figure:
             left.legend(loc="lower left")
     left.set(xlabel="steps after the jump", ylabel="change of the loss")
     bins = np.linspace(0, 1, 51)
-    for place, colour, label in ((len(found[0].D) // 20, "0.6", "early"), (-1, draw.BLUE, "end")):
-        values = np.concatenate([each.D[place] for each in found])
+    for place, colour, label in ((len(found[0].measure) // 20, "0.6", "early"), (-1, draw.BLUE, "end")):
+        values = np.concatenate([each.measure[place] for each in found])
         right.hist(values, bins, weights=np.full(len(values), 1 / len(values)), color=colour, alpha=0.75, label=label)
     right.set(xlabel="feature dimensionality $D_i$", ylabel="share of features", yscale="log")
     right.legend()
@@ -189,19 +125,13 @@ def around_jumps(digons: Swept) -> Figure:
     return figure
 
 
-def _around(each: Course, time: float, reach: int) -> np.ndarray | None:
-    place = int(np.searchsorted(each.steps, time))
-    piece = each.loss[place - reach : place + reach + 1] if place >= reach else each.loss[:0]
-    return piece - piece[0] if len(piece) == 2 * reach + 1 else None
-
-
 def learned_in_turn(levels: Swept) -> Figure:
     """Dimensionality D_i(t) of every feature of one seed (top) above its loss (bottom; other seeds grey), importances
     that decay: from a small start features appear one after another, alone at D = 1, and give half of their dimension
     away when an antipode arrives. Dots and dotted lines: jumps, detected in each D_i(t) by itself."""
     shown = course(levels, int(levels.data.seed.values[0]), window=4)
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(draw.PAGE, 3.8), sharex=True, height_ratios=(2, 1))
-    draw.trajectories(top, shown.steps, shown.D.T, shown.late, log_steps=False)
+    draw.trajectories(top, shown.steps, shown.measure.T, shown.late, log_steps=False)
     top.set(xlabel="", ylim=(-0.03, 1.08))
     draw.levels(top, [1, 1 / 2], ["point", "digon"])
     curves = levels.data.objective.transpose("seed", "step").values
@@ -219,7 +149,7 @@ def learned_in_turn(levels: Swept) -> Figure:
 
 def ends_in_digons(digons: Swept) -> list[Finding]:
     """Whether features end at D = 0 or 1/2, and in how many seeds all that are kept are digons."""
-    D = np.array([each.D[-1] for each in courses(digons)])
+    D = np.array([each.measure[-1] for each in courses(digons)])
     near = interval((np.abs(D[..., None] - np.array([0, 1 / 2])).min(-1) <= 0.02).mean(1))
     last = digons.data.W.isel(snapshot=-1).transpose("seed", "feature", "hidden").values.astype(np.float64)
     kinds = [{factor.polytope for factor in tegum_factors(w, tol=0.1, dead=0.25).factors} for w in last]
@@ -227,12 +157,12 @@ def ends_in_digons(digons: Swept) -> list[Finding]:
     return [
         Finding(
             f"features that end within .02 of D = 0 or 1/2, {len(D)} seeds",
-            f"{near.mean:.3f} ({near.low:.3f} to {near.high:.3f})",
+            f"{near:.3f}",
             "a model that ends in digons: at least .95",
             bool(near.mean >= 0.95),
             "D = 1/2 of a digon in closed form; " + PAPER,
         ),
-        Finding("seeds that end in digons alone", f"{share.mean:.2f} ({share.low:.2f} to {share.high:.2f})", "", None),
+        Finding("seeds that end in digons alone", f"{share:.2f}", "", None),
     ]
 
 
@@ -246,8 +176,7 @@ def loss_falls_at_jumps(digons: Swept) -> list[Finding]:
     return [
         Finding(
             f"seeds with a jump of D_i(t) by .15 {late}; jumps a seed",
-            f"{some.mean:.2f} ({some.low:.2f} to {some.high:.2f}); "
-            f"{counts.mean:.2f} ({counts.low:.2f} to {counts.high:.2f})",
+            f"{some:.2f}; {counts:.2f}",
             "some features jump late",
             bool(some.low > 0),
             PAPER,
@@ -267,13 +196,13 @@ def jumps_between_levels(levels: Swept) -> list[Finding]:
     """With importances that decay: jumps a seed, the loss that falls while they happen, and where features end."""
     found = [course(levels, int(seed), window=4) for seed in levels.data.seed.values]
     counts, share = interval([len(each.late) for each in found]), falls(found)
-    final = np.concatenate([each.D[-1] for each in found])
+    final = np.concatenate([each.measure[-1] for each in found])
     near = np.abs(final[:, None] - np.array([0, 1 / 2, 1])).min(axis=1) < 0.05
     low, high = np.quantile(share.null, [0.025, 0.975])
     return [
         Finding(
             "decaying importances: jumps of D_i(t) a seed",
-            f"{counts.mean:.1f} ({counts.low:.1f} to {counts.high:.1f})",
+            f"{counts:.1f}",
             "",
             None,
         ),

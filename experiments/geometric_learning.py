@@ -68,9 +68,7 @@ def crosses_sets(W: np.ndarray) -> bool:
 
 def ends(restarts: Swept, p: float, start: str) -> tuple[np.ndarray, np.ndarray]:
     """Final weights and exact losses of all seeds."""
-    last = restarts.data.sel(p=p, start=start).isel(snapshot=-1)
-    W = last.W.transpose("seed", "feature", "hidden").values.astype(np.float64)
-    b = last.b.transpose("seed", "feature").values.astype(np.float64)
+    W, b = restarts.weights("seed", p=p, start=start)
     return W, correlated_loss(W, b, p, SETS)
 
 
@@ -127,7 +125,7 @@ def octahedra(restarts: Swept) -> list[Finding]:
         answers += [
             Finding(
                 f"{where}: octahedra among {len(W)} seeds, of {len(groups)} basins ({first})",
-                f"{share.mean:.2f} ({share.low:.2f} to {share.high:.2f})",
+                f"{share:.2f}",
                 "a strong attractor: more than half, by the whole interval",
                 bool(share.low > 0.5),
                 PAPER,
@@ -241,7 +239,7 @@ def regimes_found(flow: Swept) -> list[Finding]:
     return [
         Finding(
             f"plateaus of the loss a seed ({len(seeds)} seeds)",
-            f"{spread.mean:.2f} ({spread.low:.2f} to {spread.high:.2f}); {counts.min()} to {counts.max()}",
+            f"{spread:.2f}; {counts.min()} to {counts.max()}",
             "distinct regimes: at least 3 in every seed (wait, in between, end)",
             bool(counts.min() >= 3),
             PAPER,
@@ -262,7 +260,7 @@ def regimes_found(flow: Swept) -> list[Finding]:
         ),
         Finding(
             "octahedra at the end of training, and their D_i",
-            f"{share.mean:.2f} ({share.low:.2f} to {share.high:.2f}); {D.min():.4f} to {D.max():.4f}",
+            f"{share:.2f}; {D.min():.4f} to {D.max():.4f}",
             "all; 1/2 within .01",
             bool(share.mean == 1 and np.abs(D - 0.5).max() <= 0.01),
             PAPER,

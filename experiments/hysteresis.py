@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
-from toymodels.analysis.hysteresis import loop_area, switch
+from toymodels.analysis.hysteresis import Branch, Loop, switch
 from toymodels.analysis.statistics import Interval, interval, proportion
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
@@ -87,16 +87,6 @@ def _five(stairs: int, steps: int, seeds: int) -> Sweep:
     return _annealed(problem, stairs, steps, ways, seeds=seeds)
 
 
-class Branch(NamedTuple):
-    """One way through the densities, in ascending order of these: seeds x levels."""
-
-    density: np.ndarray
-    kept: np.ndarray
-    """Least over largest norm of the features: 0 where one is dropped."""
-    loss: np.ndarray
-    """Exact, at the end of each level."""
-
-
 def branch(swept: Swept, span: tuple[float, float], way: str, **labels: Any) -> Branch:
     cells, problem = swept.data.sel(way=way, **labels), swept.run(way=way, seed=0, **labels).problem
     stairs, steps = problem.stairs, swept.sweep.base.steps
@@ -108,15 +98,7 @@ def branch(swept: Swept, span: tuple[float, float], way: str, **labels: Any) -> 
     norms = np.linalg.norm(W, axis=-1)
     made = Branch(np.geomspace(*span, stairs), norms.min(-1) / norms.max(-1), theory.expected_loss(W, b, p, importance))
     descending = p[0, 0] > p[-1, 0]
-    return Branch(made.density, *(np.flip(each, -1) if descending else each for each in made[1:]))
-
-
-class Loop(NamedTuple):
-    """The two ways through one transition."""
-
-    name: str
-    up: Branch
-    down: Branch
+    return Branch(made.x, *(np.flip(each, -1) if descending else each for each in made[1:]))
 
 
 def two_features(swept: Swept, ratio: float) -> Loop:
@@ -127,11 +109,6 @@ def two_features(swept: Swept, ratio: float) -> Loop:
 def five_features(five: Swept, what: str) -> Loop:
     ways = (branch(five, FIVE[what], f"{what}, {way}") for way in (FIRST, LAST))
     return Loop(f"$n=5$, {what}", *ways)
-
-
-def switches(loop: Loop) -> tuple[np.ndarray, np.ndarray]:
-    """Where each seed loses or gains the feature, coming from sparse and from dense; NaN where it never does."""
-    return switch(loop.up.density, loop.up.kept, LEVEL), switch(loop.down.density, loop.down.kept, LEVEL)
 
 
 class Exact(NamedTuple):
@@ -176,10 +153,10 @@ def loops(slowest: Swept, five: Swept) -> Figure:
     for column, loop in enumerate(shown):
         top, bottom = axes[:, column]
         known = exact((RATIOS[0], RATIOS[-1])[column]) if column < 2 else None
-        best = np.interp(loop.up.density, known.p, known.loss) if known else _least(loop)
+        best = np.interp(loop.up.x, known.p, known.loss) if known else loop.least
         for way, colour, label in ((loop.up, draw.BLUE, FIRST), (loop.down, draw.RED, LAST)):
-            top.plot(way.density, way.kept.T, color=colour, lw=0.7, alpha=0.6)
-            bottom.plot(way.density, (way.loss / best).T, color=colour, lw=0.7, alpha=0.6)
+            top.plot(way.x, way.measure.T, color=colour, lw=0.7, alpha=0.6)
+            bottom.plot(way.x, (way.loss / best).T, color=colour, lw=0.7, alpha=0.6)
             top.plot([], [], color=colour, label=label)
         if known:
             top.plot(known.p, known.kept, color=draw.THEORY, ls=(0, (4, 2)), lw=0.9)
@@ -199,18 +176,15 @@ def _few_ticks(ax: Axes) -> None:
     ax.set_yticks([1, 1.5, 2, 3], ["1", "1.5", "2", "3"])
 
 
-def _least(loop: Loop) -> np.ndarray:
-    return np.minimum(loop.up.loss.min(0), loop.down.loss.min(0))
-
-
 def width_against_speed(quick: Swept, slow: Swept, slowest: Swept) -> Figure:
     """Two features in one dimension: width of the loop, the logarithm of the ratio of the densities at which the second
     feature is lost and gained again, over the steps that each density is held for. Bars: 95 % bootstrap intervals over
     seeds. Dashed: the width between the exact ends of the two branches, for infinitely slow annealing."""
     figure, ax = plt.subplots(figsize=(draw.COLUMN, 2.4))
     for place, ratio in enumerate(RATIOS):
-        each = [(_length(swept), width(two_features(swept, ratio))) for swept in (quick, slow, slowest)]
-        x, (mean, low, high) = np.array([length for length, _ in each]), np.array([w for _, w in each]).T
+        ways = (quick, slow, slowest)
+        x = np.array([_length(swept) for swept in ways])
+        mean, low, high = np.array([interval(two_features(swept, ratio).widths(LEVEL)) for swept in ways]).T
         ax.errorbar(x, mean, [mean - low, high - mean], fmt="o-", color=f"C{place}", label=f"{ratio:g}")
         ax.axhline(exact_width(ratio), color=f"C{place}", ls=(0, (4, 2)), lw=0.8)
     limits = (_length(quick) / 2, _length(slowest) * 2)
@@ -223,11 +197,6 @@ def _length(swept: Swept) -> int:
     return swept.sweep.base.steps // swept.sweep.base.problem.stairs
 
 
-def width(loop: Loop) -> Interval:
-    lost, gained = switches(loop)
-    return interval(np.log(lost / gained))
-
-
 def exact_width(ratio: float) -> float:
     known = exact(ratio)
     return float(np.log(known.pair_until / known.gained))
@@ -238,16 +207,14 @@ def two_feature_loops(quick: Swept, slowest: Swept) -> list[Finding]:
     stair = float(np.diff(np.log(slowest.sweep.base.problem.levels(*RANGE)))[0])
     for ratio in RATIOS:
         known, loop, first = exact(ratio), two_features(slowest, ratio), two_features(quick, ratio)
-        lost, gained = (interval(each) for each in switches(loop))
-        now, then, exact_one = width(loop), width(first), exact_width(ratio)
-        area = interval(
-            [loop_area(np.log(loop.up.density), u, d) for u, d in zip(loop.up.kept, loop.down.kept, strict=True)]
-        )
+        lost, gained = (interval(each) for each in loop.switches(LEVEL))
+        now, then, exact_one = interval(loop.widths(LEVEL)), interval(first.widths(LEVEL)), exact_width(ratio)
+        area = interval(loop.areas)
         what, source = f"n = 2, m = 1, importance {ratio:g}", "ends of the exact branches, two_features and instability"
         answers += [
             Finding(
                 f"{what}: second feature lost going up, gained going down, {_length(slowest)} steps a level",
-                f"p = {_told(lost)}; {_told(gained)}",
+                f"p = {lost:.3f}; {gained:.3f}",
                 f"{known.pair_until:.3f}; {known.gained:.3f}, within one level ({stair:.1%}) each",
                 bool(
                     abs(np.log(lost.mean / known.pair_until)) <= stair
@@ -256,15 +223,15 @@ def two_feature_loops(quick: Swept, slowest: Swept) -> list[Finding]:
                 source,
             ),
             Finding(
-                f"{what}: width of the loop in ln p (area {_told(area)})",
-                _told(now),
+                f"{what}: width of the loop in ln p (area {area:.3f})",
+                f"{now:.3f}",
                 f"{exact_one:.3f} within {stair:.3f}, one level" + ("; above 0" if exact_one > stair else ""),
                 bool(abs(now.mean - exact_one) <= stair and (exact_one <= stair or now.low > 0)),
                 source,
             ),
             Finding(
                 f"{what}: width at {_length(quick)} and at {_length(slowest)} steps a level",
-                f"{_told(then)}; {_told(now)}",
+                f"{then:.3f}; {now:.3f}",
                 f"slower is not wider, and not below {exact_one:.3f} by more than one level",
                 bool(now.low <= then.high and now.mean >= exact_one - stair),
                 "a branch is left at its end or later, never before",
@@ -274,7 +241,7 @@ def two_feature_loops(quick: Swept, slowest: Swept) -> list[Finding]:
 
 
 def _told(value: Interval) -> str:
-    return f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})" if np.isfinite(value.mean) else "nowhere"
+    return f"{value:.3f}" if np.isfinite(value.mean) else "nowhere"
 
 
 def five_feature_loops(five: Swept) -> list[Finding]:
@@ -283,25 +250,24 @@ def five_feature_loops(five: Swept) -> list[Finding]:
         loop = five_features(five, what)
         sparse = what == "density of all"  # the pentagon is at the sparse end, or at the dense one
         side, pentagon, digons = (1, loop.up, loop.down) if sparse else (-1, loop.down, loop.up)
-        gone, back = (switch(way.density, side * way.kept, side * LEVEL) for way in (pentagon, digons))
+        gone, back = (switch(way.x, side * way.measure, side * LEVEL) for way in (pentagon, digons))
         equal = _equal_losses(pentagon, digons, side)
         lost, beyond = interval(gone), interval(side * np.log(gone / equal))
         returned, loop_widths = np.isfinite(back), interval(side * np.log(gone / back))
-        pairs = zip(loop.up.kept, loop.down.kept, strict=True)
-        area = interval([loop_area(np.log(loop.up.density), *each) for each in pairs])
+        area = interval(loop.areas)
         share, name = proportion(int(returned.sum()), len(returned)), f"n = 5, m = 2, {what}"
         answers += [
             Finding(
                 f"{name}: the pentagon goes at; both branches cost the same at; logarithm of their ratio",
-                f"{_told(lost)}; {equal:.3f}; {_told(beyond)}",
+                f"{lost:.3f}; {equal:.3f}; {beyond:.3f}",
                 "the pentagon outlives its being the best: the logarithm is above 0",
                 bool(beyond.low > 0),
                 "a jump between two minima comes after their losses cross",
             ),
             Finding(
                 f"{name}: seeds of two digons that turn back into a pentagon; where; width of their loop in ln p; area",
-                f"{returned.sum()} of {len(returned)} ({share.low:.2f} to {share.high:.2f}); {_told(interval(back))}; "
-                f"{_told(loop_widths)}; {_told(area)}",
+                f"{returned.sum()} of {len(returned)} ({share.low:.2f} to {share.high:.2f}); {interval(back):.3f}; "
+                f"{loop_widths:.3f}; {area:.3f}",
                 "area above 0",
                 bool(area.low > 0),
                 "a dropped feature is a minimum also where the pentagon is better: polygon_with_dropped",
@@ -312,11 +278,11 @@ def five_feature_loops(five: Swept) -> list[Finding]:
 
 def _equal_losses(pentagon: Branch, digons: Branch, side: int) -> float:
     """Density at which the median losses of the two ways cross, while most seeds still differ in geometry; or NaN."""
-    differ = (np.median(pentagon.kept, 0) > LEVEL) & (np.median(digons.kept, 0) < LEVEL)
+    differ = (np.median(pentagon.measure, 0) > LEVEL) & (np.median(digons.measure, 0) < LEVEL)
     if differ.sum() < 2:
         return float("nan")
     gap = np.log(np.median(digons.loss, 0) / np.median(pentagon.loss, 0))
-    return float(switch(pentagon.density[differ], side * gap[differ], 0.0))
+    return float(switch(pentagon.x[differ], side * gap[differ], 0.0))
 
 
 experiment = Experiment(

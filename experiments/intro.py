@@ -9,10 +9,11 @@ from toymodels.analysis.geometry import TegumFactors, feature_dimensionality, te
 from toymodels.analysis.statistics import interval, proportion
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
-from toymodels.laws import Geometric, per_feature
+from toymodels.laws import Geometric
 from toymodels.losses import SquaredError
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, Cosine
+from toymodels.problems.evaluation import importances
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.superposition import expected_loss, linear_optimum
 
@@ -68,19 +69,14 @@ def geometry_by_sparsity(arrows: Swept) -> Figure:
 
 def exact_losses(arrows: Swept) -> np.ndarray:
     """(p, seed): the exact loss of every model."""
-    W = arrows.final(unconverged=True).transpose("p", "seed", "feature", "hidden").values
-    b = arrows.final("b", unconverged=True).transpose("p", "seed", "feature").values
-    return np.asarray(expected_loss(W, b, arrows.data.p.values[:, None, None], importance(arrows)))
-
-
-def importance(arrows: Swept) -> np.ndarray:
-    return np.asarray(per_feature(arrows.sweep.base.problem.loss.importance, 5))
+    W, b = arrows.weights("p", "seed")
+    return np.asarray(expected_loss(W, b, arrows.data.p.values[:, None, None], importances(arrows.sweep.base.problem)))
 
 
 def from_two_features_to_five(arrows: Swept) -> list[Finding]:
     """The best models: the two most important features when dense, all five in a pentagon when sparse."""
     p, loss = arrows.data.p.values, exact_losses(arrows)
-    W = arrows.final(unconverged=True).transpose("p", "seed", "feature", "hidden").values
+    W, _ = arrows.weights("p", "seed")
     length = np.linalg.norm(W, axis=-1)
     kept = length > DEAD * length.max(-1, keepdims=True)
     best = loss.argmin(-1)
@@ -88,12 +84,11 @@ def from_two_features_to_five(arrows: Swept) -> list[Finding]:
     first_two = (kept[0] == [True, True, False, False, False]).all(-1)
     share, of_best = proportion(int(first_two.sum()), len(first_two)), kept.sum(-1)[np.arange(len(p)), best]
     number, seeds = interval(kept.sum(-1), axis=-1), loss.shape[1]
-    linear = float(linear_optimum(2, float(p[0]), importance(arrows)).loss)
+    linear = float(linear_optimum(2, float(p[0]), importances(arrows.sweep.base.problem)).loss)
     return [
         Finding(
             f"best of {seeds} at p = {p[0]:g}: the two most important features and no other, orthogonal",
-            f"{bool(first_two[best[0]])}, cosine {_cosine(dense[:2]):.3f}; "
-            f"of seeds {share.mean:.2f} ({share.low:.2f} to {share.high:.2f})",
+            f"{bool(first_two[best[0]])}, cosine {_cosine(dense[:2]):.3f}; of seeds {share:.2f}",
             "True, cosine 0 within .01",
             bool(first_two[best[0]] and abs(_cosine(dense[:2])) <= 0.01),
             "Elhage et al. 2022, introduction",
@@ -107,8 +102,7 @@ def from_two_features_to_five(arrows: Swept) -> list[Finding]:
         ),
         Finding(
             f"features kept by the best of {seeds}, p = {p[0]:.2g} to {p[-1]:.2g}",
-            f"{', '.join(map(str, of_best))}; mean of seeds "
-            + ", ".join(f"{a:.1f} ({b:.1f} to {c:.1f})" for a, b, c in zip(*number, strict=True)),
+            f"{', '.join(map(str, of_best))}; mean of seeds {number:.1f}",
             "2 at the first, 5 at the last, never fewer at smaller p",
             bool(of_best[0] == 2 and of_best[-1] == 5 and (np.diff(of_best) >= 0).all()),
             "Elhage et al. 2022, introduction",

@@ -5,29 +5,24 @@ ones (weak superposition): the loss is what the dropped ones carry. Rows pulled 
 (strong superposition): the loss is what they overlap, and squared overlaps of rows in m dimensions are about 1/m.
 """
 
-from collections.abc import Callable
-from functools import cache
-from typing import Any
+from functools import lru_cache
 
-import jax.numpy as jnp
 import numpy as np
-import optax
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
-from scipy.optimize import minimize
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
-from toymodels.analysis.geometry import frame_potential
-from toymodels.analysis.statistics import Interval, interval, spread
-from toymodels.config import config
-from toymodels.config import replace as rebind
+from toymodels.analysis.geometry import per_model
+from toymodels.analysis.scaling import exponents, random_rows_loss, squared_cosine
+from toymodels.analysis.statistics import interval, spread
+from toymodels.config import replace
 from toymodels.data import Sparse, Uniform
 from toymodels.experiment import Experiment, Finding, Scale, Swept
 from toymodels.laws import PowerLaw
 from toymodels.models import Tied
-from toymodels.optimizers import Adam, Cosine
+from toymodels.optimizers import Cosine, RowDecay
 from toymodels.problems.supervised import Supervised
 
 PAPER = "Liu, Liu & Gore 2025"
@@ -35,30 +30,6 @@ PUBLISHED = {-0.5: 1.0, 0.0: 1.0, 1.0: 1.3}
 """Exponents of the loss under strong superposition, by alpha: about these, for p_i ~ i^-0.5, i^-1 and i^-2."""
 REPRESENTED = 0.5
 """Length above which a row counts as a represented feature, as published."""
-
-
-@config
-class RowDecay:
-    """Adam with decoupled decay g of W alone: W_i <- W_i - lr g W_i, and for g < 0 W_i <- W_i + lr g W_i (1 - 1/|W_i|).
-
-    A negative decay pulls every row to length 1 instead of pushing it to infinity.
-    """
-
-    lr: Cosine = Cosine(1e-2, warmup=0.1, floor=0.05)
-    decay: float = 0.0
-
-    def transform(self, steps: int) -> optax.GradientTransformation:
-        adam, rate = Adam(self.lr).transform(steps), self.lr.schedule(steps)
-
-        def update(gradient: Any, state: Any, params: Any) -> Any:
-            inner, count = state
-            change, inner = adam.update(gradient, inner, params)
-            W = params["W"]
-            excess = 1 - 1 / (jnp.sqrt((W**2).sum(1, keepdims=True)) + 1e-8)
-            pull = rate(count) * jnp.where(self.decay < 0, self.decay * excess, -self.decay) * W
-            return change | {"W": change["W"] + pull}, (inner, count + 1)
-
-        return optax.GradientTransformation(lambda params: (adam.init(params), jnp.zeros((), int)), update)
 
 
 # ------------------------------------------------------------------------------------------------------------- the grid
@@ -72,7 +43,7 @@ def sweeps(scale: Scale) -> dict[str, Sweep]:
     decays = [-1.0, 1.0] if tiny else np.linspace(-1, 1, 10).tolist() if full else [-1.0, 0.0, 0.3, 1.0]
     base = Run(
         Supervised(Sparse(n, frequencies(n, 0.0), Uniform(0.0, 2.0)), Tied(5)),
-        RowDecay(),
+        RowDecay(Cosine(1e-2, warmup=0.1, floor=0.05)),
         steps,
         batch,
         record=Record(20, 2, examples=4096),
@@ -94,7 +65,7 @@ def frequencies(n: int, alpha: float) -> PowerLaw:
 def unit_rows(run: Run) -> Run:
     """W starts normal with variance 1/m, as published: rows of length near 1."""
     n, m = run.problem.data.n, run.problem.model.m
-    return rebind(run, {"problem.model.scale": float(np.sqrt((n + m) / (2 * m)))})
+    return replace(run, {"problem.model.scale": float(np.sqrt((n + m) / (2 * m)))})
 
 
 # ------------------------------------------------------------------------------------------------------- what was found
@@ -106,15 +77,19 @@ def losses(decays: Swept) -> np.ndarray:
     return decays.data.objective.isel(step=-1).where(ok).transpose("m", "alpha", "decay", "seed").values.astype(float)
 
 
-def represented(W: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(W, axis=1) > REPRESENTED
+def weights(decays: Swept) -> np.ndarray:
+    """(m, alpha, decay, seed, feature, hidden), NaN for diverged and unconverged cells."""
+    return decays.final().transpose("m", "alpha", "decay", "seed", "feature", "hidden").values
 
 
-def squared_cosine(W: np.ndarray) -> float:
-    """Mean squared cosine of pairs of represented features; NaN for fewer than two."""
-    kept = W[represented(W)]
-    k = len(kept)
-    return (float(frame_potential(kept)) - k) / (k * (k - 1)) if k > 1 else float("nan")
+def represented(decays: Swept) -> np.ndarray:
+    """(m, alpha, decay, seed, feature) 1 for a represented feature, 0 for another, NaN for excluded cells."""
+    return per_model(lambda W: np.linalg.norm(W, axis=1) > REPRESENTED, weights(decays), features=True)
+
+
+def squared_cosines(decays: Swept) -> np.ndarray:
+    """(m, alpha, decay, seed): mean over pairs of represented features."""
+    return per_model(lambda W: squared_cosine(W, REPRESENTED), weights(decays))
 
 
 def variances(decays: Swept, alpha: float) -> np.ndarray:
@@ -124,47 +99,13 @@ def variances(decays: Swept, alpha: float) -> np.ndarray:
     return 4 * p / 3 - p**2
 
 
-def table(decays: Swept, read: Callable[[np.ndarray, float], float]) -> np.ndarray:
-    """(m, alpha, decay, seed) of a number read off (W, alpha) of each usable cell; NaN elsewhere."""
-    W = decays.final().transpose("m", "alpha", "decay", "seed", "feature", "hidden").values
-    out = np.full(W.shape[:4], np.nan)
-    for place in np.ndindex(*out.shape):
-        rows = W[place][:, : decays.data.m.values[place[0]]]
-        if np.isfinite(rows).all():
-            out[place] = read(rows, float(decays.data.alpha.values[place[1]]))
-    return out
-
-
-def exponents(m: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """-d ln(values) / d ln(m) by least squares, m on the first axis; NaN where a value is missing or not positive."""
-    logs = np.log(np.where(values > 0, values, np.nan))
-    x = np.log(m) - np.log(m).mean()
-    return -np.tensordot(x, logs, 1) / (x @ x)
-
-
-@cache
-def random_rows(n: int, m: tuple[int, ...], alpha: float) -> np.ndarray:
-    """Least loss of random unit rows times one common length, with one common bias, for each m: geometry that is not
-    learned, the published argument for 1/m. Over 2048 examples, mean of four draws of the rows."""
-    rng = np.random.default_rng(0)
+@lru_cache(maxsize=32)
+def random_losses(decays: Swept, alpha: float) -> np.ndarray:
+    """Of random unit rows for each m, over 2048 examples."""
+    rng, n = np.random.default_rng(0), decays.data.sizes["feature"]
     p = np.asarray(frequencies(n, alpha).values(n), float)
     x = np.where(rng.random((2048, n)) < p, 2 * rng.random((2048, n)), 0)
-
-    def least(hidden: int, seed: int) -> float:
-        U = np.random.default_rng([hidden, seed]).normal(size=(n, hidden))
-        U /= np.linalg.norm(U, axis=1, keepdims=True)
-        overlaps = x @ U @ U.T
-
-        def loss(at: np.ndarray) -> float:
-            return float(((np.maximum(at[0] * overlaps + at[1], 0) - x) ** 2).sum(1).mean())
-
-        return float(minimize(loss, (1.0, -0.5), method="Nelder-Mead", options={"xatol": 1e-2, "fatol": 1e-3}).fun)
-
-    return np.array([np.mean([least(hidden, seed) for seed in range(4)]) for hidden in m])
-
-
-def random_losses(decays: Swept, alpha: float) -> np.ndarray:
-    return random_rows(decays.data.sizes["feature"], tuple(decays.data.m.values.tolist()), float(alpha))
+    return random_rows_loss(x, decays.data.m.values.tolist())
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -222,8 +163,8 @@ def overlaps_and_exponents(decays: Swept) -> Figure:
     frequencies, with 95 % bootstrap intervals over seeds; dashed: 1."""
     figure, axes = plt.subplots(1, 3, figsize=(draw.PAGE, 2.6))
     data, m = decays.data, decays.data.m.values
-    kept = spread(table(decays, lambda W, _: float(represented(W).mean())))
-    cosines = spread(table(decays, lambda W, _: squared_cosine(W)) * m[:, None, None, None])
+    kept = spread(represented(decays).mean(-1))
+    cosines = spread(squared_cosines(decays) * m[:, None, None, None])
     for k, decay in enumerate(data.decay.values):
         for place in (0, -1):
             ends = (end[:, place, k] for end in kept)
@@ -276,19 +217,16 @@ def dropped_features_and_loss(decays: Swept) -> Figure:
 
 def is_weak(decays: Swept) -> np.ndarray:
     """(m, alpha, decay, seed) whether fewer than half of the features are represented."""
-    return table(decays, lambda W, _: float(represented(W).mean())) < 0.5
+    return represented(decays).mean(-1) < 0.5
 
 
 def dropped(decays: Swept) -> np.ndarray:
     """(m, alpha, decay, seed) sum of the variances of features that are not represented."""
-    return table(decays, lambda W, alpha: float(variances(decays, alpha)[~represented(W)].sum()))
+    carried = np.array([variances(decays, float(alpha)) for alpha in decays.data.alpha.values])
+    return ((1 - represented(decays)) * carried[:, None, None]).sum(-1)
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
-def shown(value: Interval) -> str:
-    return f"{value.mean:.2f} ({value.low:.2f} to {value.high:.2f})"
 
 
 def exponents_of_the_loss(decays: Swept) -> list[Finding]:
@@ -304,14 +242,14 @@ def exponents_of_the_loss(decays: Swept) -> list[Finding]:
         published = PUBLISHED.get(float(alpha))
         near = None if published is None else bool(abs(trained.mean - published) <= 0.15)
         expected = "" if published is None else f"{published:g} within .15"
-        found.append(Finding(f"{what}: exponent of the loss in m", shown(trained), expected, near, PAPER))
+        found.append(Finding(f"{what}: exponent of the loss in m", f"{trained:.2f}", expected, near, PAPER))
         if steep.sum() > 1:
             own = float(exponents(m[steep], random[steep]))
             what = f"alpha = {alpha:g}, random unit rows, from m = {m[steep][0]}: exponent"
             found.append(Finding(what, f"{own:.2f}", "1 within .2", bool(abs(own - 1) <= 0.2), f"{PAPER}, geometry"))
     for place, alpha in enumerate(data.alpha.values):
         others = [k for k in range(data.decay.size) if k != strong]
-        text = "; ".join(f"{data.decay.values[k]:g}: {shown(interval(slopes[place, k]))}" for k in others)
+        text = "; ".join(f"{data.decay.values[k]:g}: {interval(slopes[place, k]):.2f}" for k in others)
         found.append(Finding(f"alpha = {alpha:g}: exponents at other weight decays", text, "", None))
     return found
 
@@ -320,7 +258,7 @@ def strong_superposition(decays: Swept) -> list[Finding]:
     """All features are represented where rows are pulled to unit length, and their overlaps are those of 1/m."""
     m, data = decays.data.m.values, decays.data
     strong, weak = int(data.decay.values.argmin()), int(data.decay.values.argmax())
-    kept = spread(table(decays, lambda W, _: float(represented(W).mean())))
+    kept = spread(represented(decays).mean(-1))
     share = kept.mean[:, :, strong]
     found = [
         Finding(
@@ -341,12 +279,12 @@ def strong_superposition(decays: Swept) -> list[Finding]:
             PAPER,
         ),
     ]
-    slopes = exponents(m, table(decays, lambda W, _: squared_cosine(W)))
+    slopes = exponents(m, squared_cosines(decays))
     for place, alpha in enumerate(data.alpha.values):
         slope = interval(slopes[place, strong])
         what = f"alpha = {alpha:g}: exponent of the mean squared cosine in m"
         near = bool(abs(slope.mean - 1) <= 0.15)
-        found.append(Finding(what, shown(slope), "1 within .15", near, f"{PAPER}; Welch bound (n - m) / (n - 1) / m"))
+        found.append(Finding(what, f"{slope:.2f}", "1 within .15", near, f"{PAPER}; Welch bound (n - m) / (n - 1) / m"))
     return found
 
 
@@ -366,7 +304,7 @@ def weak_superposition(decays: Swept) -> list[Finding]:
     slope = interval(exponents(m, losses(decays))[-1, -1])
     what = f"alpha = {steepest:g}, decay {data.decay.values[-1]:g}: exponent of the loss in m"
     near = bool(abs(slope.mean - steepest) <= 0.25)
-    return [*found, Finding(what, shown(slope), f"{steepest:g} within .25", near, f"{PAPER}, weak superposition")]
+    return [*found, Finding(what, f"{slope:.2f}", f"{steepest:g} within .25", near, f"{PAPER}, weak superposition")]
 
 
 experiment = Experiment(

@@ -103,10 +103,7 @@ def features_represented(losses: Swept) -> list[Finding]:
     for kind in losses.data.kind.values:
         counts = [kept(losses, kind, p) for p in losses.data.p.values]
         means = [interval(count) for count in counts]
-        text = "; ".join(
-            f"{mean.mean:.1f} ({mean.low:.1f} to {mean.high:.1f}) at p = {p:g}"
-            for mean, p in zip(means, losses.data.p.values, strict=True)
-        )
+        text = "; ".join(f"{mean:.1f} at p = {p:g}" for mean, p in zip(means, losses.data.p.values, strict=True))
         what = f"{kind}: features represented in m = {m}, mean over seeds"
         if kind == "linear":
             all_m = bool(all(len(count) and (count == m).all() for count in counts))
@@ -124,19 +121,12 @@ def linear_models_reach_their_optimum(losses: Swept) -> list[Finding]:
         cell = losses.best(kind="linear", p=p)
         W, b = (cell[name].values.astype(np.float64) for name in ("W", "b"))
         importance = RATIO ** np.arange(len(W))
-        reached = _linear_loss(W, b, p, importance)
+        reached = theory.linear_loss(W, b, p, importance)
         least = float(theory.linear_optimum(W.shape[1], p, importance).loss)
         what = f"linear, p = {p:g}, best of {losses.data.seed.size} seeds: exact loss"
         near = bool(reached <= 1.01 * least)
         found.append(Finding(what, f"{reached:.5f}", f"{least:.5f} within 1 %", near, "sum of the tail of I_i Var x_i"))
     return found
-
-
-def _linear_loss(W: np.ndarray, b: np.ndarray, p: float, importance: np.ndarray) -> float:
-    """E sum_i I_i (x - W Wᵀ x - b)_i², from the mean p/2 and the variance p/3 - p²/4 of each feature."""
-    A = np.eye(len(W)) - W @ W.T
-    offset = A @ np.full(len(W), p / 2) - b
-    return float(importance @ (offset**2 + float(theory.feature_variance(p)) * (A**2).sum(axis=1)))
 
 
 experiment = Experiment(

@@ -556,7 +556,7 @@ def bump_findings(pairs: Swept) -> list[Finding]:
             found.append(
                 Finding(
                     f"bumps per run, ratio {ratio:g}, scale {scale:g}, {len(counts['SGD'])} seeds",
-                    f"{', '.join(means)}; Adam - SGD {gap.mean:+.2f} ({gap.low:+.2f} to {gap.high:+.2f})",
+                    f"{', '.join(means)}; Adam - SGD {gap:+.2f}",
                     "Adam more than SGD (conjecture)",
                     True if gap.low > 0 else False if gap.high < 0 else None,
                 )

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
+from toymodels.analysis import ranges
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
 from toymodels.models import Placed, Tied
@@ -83,9 +84,7 @@ def ratios(swept: Swept) -> np.ndarray:
 
 def weights(swept: Swept) -> tuple[np.ndarray, np.ndarray]:
     """W and b at the end, the ratios on the second axis."""
-    last = swept.data.isel(snapshot=-1)
-    W, b = last.W.transpose(..., "ratio", "feature", "hidden"), last.b.transpose(..., "ratio", "feature")
-    return W.values.astype(np.float64), b.values.astype(np.float64)
+    return swept.weights(*_anywhere(swept), "ratio")
 
 
 def exact_losses(swept: Swept) -> np.ndarray:
@@ -96,6 +95,7 @@ def exact_losses(swept: Swept) -> np.ndarray:
 
 
 def _anywhere(swept: Swept) -> dict[str, object]:
+    """The first label of the axis besides the ratio."""
     return {axis.name: axis.labels[0] for axis in swept.sweep.axes if axis.name != "ratio"}
 
 
@@ -126,11 +126,7 @@ def crossing(branches: Swept) -> float:
     Interpolated in its logarithm, in which the relative gap of the two losses is nearly straight.
     """
     pentagon, digons, _ = on_branch(branches)
-    gap, x = np.log(pentagon / digons), np.log(ratios(branches))
-    for i in range(len(x) - 1):
-        if gap[i] > 0 >= gap[i + 1]:
-            return float(np.exp(x[i] + (x[i + 1] - x[i]) * gap[i] / (gap[i] - gap[i + 1])))
-    return float("nan")
+    return float(np.exp(ranges.crossing(np.log(ratios(branches)), np.log(pentagon / digons))))
 
 
 def branches_cross(restarts: Swept, branches: Swept, sparser: Swept, denser: Swept, densest: Swept) -> Figure:
@@ -156,7 +152,7 @@ def branches_cross(restarts: Swept, branches: Swept, sparser: Swept, denser: Swe
     ax.plot([], [], "o", ms=2.2, color=SHOWN["other"][0], label=SHOWN["other"][1])
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=4)
-    draw.excluded(ax, restarts.left_out().replace(": left out", ", shown"))
+    draw.excluded(ax, restarts.left_out("shown"))
     _crossings_panel(side, [sparser, branches, denser, densest])
     return figure
 

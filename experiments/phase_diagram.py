@@ -1,6 +1,6 @@
 """Phase diagrams: which of few features does a bottleneck keep, at what density and importance? Elhage et al. 2022."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -119,11 +119,11 @@ def _boundary(n: int, p: tuple[float, ...], side: tuple[str, ...]) -> np.ndarray
     return phases.boundary(question(n), np.array(p), side)
 
 
+@lru_cache(maxsize=4)
 def diagram(swept: Swept) -> Diagram:
     p, r = swept.data.p.values, swept.data.r.values.astype(float)
     # Converged or not: the best of the restarts is judged by its exact loss.
-    W = swept.final("W", unconverged=True).transpose("p", "r", "seed", "feature", "hidden").values
-    b = swept.final("b", unconverged=True).transpose("p", "r", "seed", "feature").values
+    W, b = swept.weights("p", "r", "seed")
     n = W.shape[-2]
     importance = np.ones((len(r), 1, n))
     importance[:, 0, -1] = r

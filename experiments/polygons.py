@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
-from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
+from toymodels.analysis.geometry import feature_dimensionality
+from toymodels.analysis.leftover import polygon_name, silent
 from toymodels.analysis.polytopes import polygon
 from toymodels.analysis.restarts import basins
 from toymodels.analysis.statistics import Interval, proportion
@@ -19,15 +20,6 @@ from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.population import Population
 from toymodels.theory import superposition as theory
 from toymodels.theory.critical import one_sparse_curvature, polygon_with_dropped
-
-DEAD = 0.25
-"""Norm, as a fraction of the largest, up to which a feature counts as dropped."""
-
-SILENT = 0.01
-"""Largest output up to which a feature counts as silent: whatever is active, it stays off."""
-
-SAME = 0.98
-"""Cosine from which two features count as one vertex."""
 
 NEAR = 0.1
 """Noise of the start up to which it counts as inside the k-gon's basin."""
@@ -87,32 +79,6 @@ def trained(swept: Swept, **labels: Any) -> Trained:
     return Trained(np.where(off[..., None], 0.0, W), np.where(off, -1.0, b), loss)
 
 
-def silent(W: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Which features never have an output, whichever is active: max_i W_j.W_i + b_j <= 0, as is b_j."""
-    return np.maximum((W @ np.swapaxes(W, -1, -2)).max(-1), 0) + b <= SILENT
-
-
-def geometry_of(W: np.ndarray, b: np.ndarray) -> str:
-    """Of one model: the polygon of its vertices, and how many features double one, or are left over.
-
-    Dropped: its mean is predicted. Silent: always off. Faint: off but for the largest values of a feature or two.
-    """
-    norms = np.linalg.norm(W, axis=1)
-    off = silent(W, b)
-    small = ~off & (norms <= DEAD * norms.max())
-    live = np.flatnonzero(~off & ~small)
-    units = W[live] / norms[live, None]
-    first = [i for i in range(len(live)) if not (units[:i] @ units[i] > SAME).any()]
-    name = tegum_factors(W[live][first], tol=0.03).name if len(live) else "nothing"
-    counts = {
-        "doubled": len(live) - len(first),
-        "dropped": (small & (b > 0)).sum(),
-        "faint": (small & (b <= 0)).sum(),
-        "silent": off.sum(),
-    }
-    return ", ".join([name, *(f"{count} {what}" for what, count in counts.items() if count)])
-
-
 class Reached(NamedTuple):
     """A basin of the census: its geometry, least exact loss, and share of the seeds with its Wilson interval."""
 
@@ -125,14 +91,14 @@ def reached(census: Swept, n: int, rate: float) -> list[Reached]:
     """Best first. Rows (W_i, b_i) are compared: rotations and permutations leave their products as they are."""
     W, b, loss = trained(census, n=n, rate=rate)
     found = basins(np.concatenate([W, b[..., None]], -1), loss)
-    return [Reached(geometry_of(W[each.places[0]], b[each.places[0]]), each.least, each.share) for each in found]
+    return [Reached(polygon_name(W[each.places[0]], b[each.places[0]]), each.least, each.share) for each in found]
 
 
 def critical_points(n: int) -> dict[str, float]:
-    """Exact losses of the regular k-gons with features dropped or silent, by the name that `geometry_of` gives."""
+    """Exact losses of the regular k-gons with features dropped or silent, by the name that `polygon_name` gives."""
     pairs = [(k, s) for k in range(4, n + 1) for s in range(n - k + 1)]
     known = {pair: polygon_with_dropped(pair[0], n, silent=pair[1]) for pair in pairs}
-    return {geometry_of(each.W, each.b): float(each.loss) for each in known.values()}
+    return {polygon_name(each.W, each.b): float(each.loss) for each in known.values()}
 
 
 def in_own_basin(inside: Swept, census: Swept) -> Figure:
@@ -157,8 +123,8 @@ def in_own_basin(inside: Swept, census: Swept) -> Figure:
     left.set(xlabel="noise of the start", ylabel="share ending in the regular $n$-gon", ylim=(-0.03, 1.03))
     right.set(xlabel="learning rate, random starts", xscale="log")
     left.legend(title="$n$")
-    draw.excluded(left, inside.left_out().replace(": left out", ", shown"))
-    draw.excluded(right, census.left_out().replace(": left out", ", shown"))
+    draw.excluded(left, inside.left_out("shown"))
+    draw.excluded(right, census.left_out("shown"))
     return figure
 
 
@@ -173,7 +139,7 @@ def _share_curve(ax: Axes, swept: Swept, n: int, axis: str, index: int) -> None:
 def regular(swept: Swept, **labels: Any) -> Interval:
     """Share of seeds that end in the regular n-gon."""
     W, b, _ = trained(swept, **labels)
-    names = [geometry_of(*each) for each in zip(W, b, strict=True)]
+    names = [polygon_name(*each) for each in zip(W, b, strict=True)]
     return proportion(names.count(polygon(int(labels["n"])).name), len(names))
 
 
@@ -240,7 +206,7 @@ def trained_polygons(inside: Swept) -> list[Finding]:
         known = theory.polygon(n)
         D = np.array([feature_dimensionality(each) for each in W.reshape(-1, n, 2)])
         stay = [
-            geometry_of(*each) == polygon(n).name for each in zip(W.reshape(-1, n, 2), b.reshape(-1, n), strict=True)
+            polygon_name(*each) == polygon(n).name for each in zip(W.reshape(-1, n, 2), b.reshape(-1, n), strict=True)
         ]
         ratio = loss / known.loss - 1
         share, what = proportion(sum(stay), len(stay)), f"n = {n}, {len(stay)} starts with noise up to {near.max():g}"
@@ -302,15 +268,11 @@ def census_of_basins(census: Swept) -> list[Finding]:
         )
         for rate in rates:
             shares = "; ".join(
-                f"{each.name}, L = {each.loss:.4f}: {_told(each.share)}"
+                f"{each.name}, L = {each.loss:.4f}: {each.share:.2f}"
                 for each in sorted(found[rate], key=lambda each: -float(each.share.mean))[:4]
             )
             answers.append(Finding(f"n = {n}, learning rate {rate:g}: most frequent basins", shares, "", None))
     return answers
-
-
-def _told(share: Interval) -> str:
-    return f"{share.mean:.2f} ({share.low:.2f} to {share.high:.2f})"
 
 
 experiment = Experiment(

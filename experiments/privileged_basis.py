@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
 from toymodels.analysis import neurons
-from toymodels.analysis.statistics import Interval, interval
+from toymodels.analysis.statistics import interval
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
 from toymodels.laws import Geometric
@@ -66,17 +66,11 @@ class Trained(NamedTuple):
     """Mean alignment of the rotations."""
 
 
+@lru_cache(maxsize=32)
 def trained(swept: Swept, p: float) -> Trained:
     cells = swept.data.sel(p=p).isel(snapshot=-1)
-    first = swept.sweep.runs()[0].seed
-    return _trained(swept.run(p=p, seed=first).problem, cells.W.values.tobytes(), cells.b.values.tobytes())
-
-
-@lru_cache(maxsize=32)
-def _trained(problem: Supervised, weights: bytes, biases: bytes) -> Trained:
-    n, m = problem.data.n, problem.model.m
-    W, b = np.frombuffer(weights, np.float32).reshape(-1, n, m), np.frombuffer(biases, np.float32).reshape(-1, n)
-    loss = sparse_loss(problem, {"W": W, "b": b})
+    W, b = cells.W.values, cells.b.values
+    loss = sparse_loss(swept.run(p=p, seed=swept.sweep.runs()[0].seed).problem, {"W": W, "b": b})
     order = np.argsort(loss, kind="stable")
     W, b, loss = W[order], b[order], loss[order]
     own = neurons.basis_alignment(W)
@@ -154,7 +148,7 @@ def alignment_and_monosemanticity(relu: Swept, linear: Swept, descent: Swept) ->
     axes[0].legend()
     axes[1].legend()
     draw.panel_labels(axes)
-    notes = [note for swept, name, _ in looks if (note := swept.left_out().replace(": left out", f" ({name}): shown"))]
+    notes = [note for swept, name, _ in looks if (note := swept.left_out(f"shown ({name})"))]
     draw.excluded(axes[2], "; ".join(notes))
     return figure
 
@@ -181,7 +175,7 @@ def against_the_published(relu: Swept) -> list[Finding]:
             Finding(
                 f"p = {p:g}: neurons of one feature, best of {len(found.loss)}",
                 f"{found.single[0]}; restarts within 2 % of its loss: {_counted(near)}; "
-                f"mean of all {_told(interval(found.single))}",
+                f"mean of all {interval(found.single):.2f}",
                 f"{single}",
                 bool(found.single[0] == single),
                 source,
@@ -199,7 +193,7 @@ def against_the_published(relu: Swept) -> list[Finding]:
         *answers,
         Finding(
             "neurons of one feature at the densest p less those at the sparsest, all restarts",
-            _told(fall),
+            f"{fall:.2f}",
             "interval above 3: dense features one to one, sparse ones shared",
             bool(fall.low > 3),
             "Elhage et al. 2022, captions",
@@ -209,10 +203,6 @@ def against_the_published(relu: Swept) -> list[Finding]:
 
 def _counted(values: np.ndarray) -> str:
     return ", ".join(f"{value} ({times})" for value, times in zip(*np.unique(values, return_counts=True), strict=True))
-
-
-def _told(over: Interval) -> str:
-    return f"{over.mean:.2f} ({over.low:.2f} to {over.high:.2f})"
 
 
 def privileged(relu: Swept, linear: Swept, descent: Swept) -> list[Finding]:
@@ -225,7 +215,7 @@ def privileged(relu: Swept, linear: Swept, descent: Swept) -> list[Finding]:
         answers.append(
             Finding(
                 f"ReLU, p = {p:g}: share of its rotations that a model is better aligned than",
-                f"{_told(over)}; best of {len(rank)}: {rank[0]:.2f}",
+                f"{over:.2f}; best of {len(rank)}: {rank[0]:.2f}",
                 "best at least .95, interval above .5" if aligned else "",
                 bool(rank[0] >= 0.95 and over.low > 0.5) if aligned else None,
                 "neurons of one feature, Elhage et al. 2022" if aligned else "",
@@ -237,7 +227,7 @@ def privileged(relu: Swept, linear: Swept, descent: Swept) -> list[Finding]:
         answers.append(
             Finding(
                 f"linear, {name}: the same, mean over p, {swept.data.seed.size} seeds",
-                _told(over),
+                f"{over:.2f}",
                 "not above .5 beyond the interval" if swept is linear else "interval holds .5",
                 bool(over.low <= 0.5) if swept is linear else bool(over.low <= 0.5 <= over.high),
                 source + ("; Adam itself is not invariant" if swept is linear else ""),
@@ -251,7 +241,7 @@ def privileged(relu: Swept, linear: Swept, descent: Swept) -> list[Finding]:
         answers.append(
             Finding(
                 f"{name}: {what}",
-                f"{_told(over)}; {least:.4f} to {most:.4f}",
+                f"{over:.2f}; {least:.4f} to {most:.4f}",
                 "all above 1.05" if swept is relu else "1 within 1e-4",
                 bool(least > 1.05) if swept is relu else bool(max(most - 1, 1 - least) < 1e-4),
                 source,

@@ -8,7 +8,7 @@ orthogonal factors of exact loss predicts; attacks on the model, against how man
 
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import jax
@@ -27,6 +27,7 @@ from toymodels.analysis.geometry import (
     dimensions_per_feature,
     feature_dimensionality,
     local_excess,
+    per_model,
     polytope_lines,
     tegum_factors,
 )
@@ -110,14 +111,7 @@ def _widths(scale: Scale) -> Sweep:
 
 def dimensions(W: np.ndarray) -> np.ndarray:
     """D* of each model, NaN for excluded ones."""
-    flat = W.reshape(-1, *W.shape[-2:])
-    values = [_shrunk(w) for w in flat]
-    return np.array([dimensions_per_feature(w) if w.size else np.nan for w in values]).reshape(W.shape[:-2])
-
-
-def _shrunk(W: np.ndarray) -> np.ndarray:
-    """A model without the columns that pad it to the width of the widest; empty if excluded."""
-    return W[:, np.isfinite(W).all(axis=0)]
+    return per_model(dimensions_per_feature, W)
 
 
 def factors_of(W: np.ndarray) -> TegumFactors:
@@ -145,6 +139,7 @@ def predicted_factors() -> Savings:
     return savings(SHAPES, 1 / np.geomspace(1.05, 12.0, 16))
 
 
+@lru_cache(maxsize=4)
 def kind_counts(shelf: Swept) -> dict[str, np.ndarray]:
     """(p, seed) numbers of factors of every kind in SHAPES, and of others; NaN for excluded models."""
     W = shelf.final().values
@@ -160,8 +155,7 @@ def kind_counts(shelf: Swept) -> dict[str, np.ndarray]:
 
 def of_models(shelf: Swept, read: Callable[[np.ndarray], float], unconverged: bool = False) -> np.ndarray:
     """(p, seed) of a number read off W; NaN for excluded models."""
-    W = shelf.final(unconverged=unconverged).values
-    return np.array([[read(w) if np.isfinite(w).all() else np.nan for w in row] for row in W])
+    return per_model(read, shelf.final(unconverged=unconverged).values)
 
 
 class Attacked(NamedTuple):
@@ -180,6 +174,7 @@ class Attacked(NamedTuple):
         }
 
 
+@lru_cache(maxsize=4)
 def attacked(shelf: Swept) -> Attacked:
     """Attacks of a tenth of the mean input norm, on the same examples for each p; NaN for excluded models."""
     W, b = shelf.final().values, shelf.final("b").values
@@ -248,10 +243,7 @@ def feature_dimensionalities(shelf: Swept) -> Figure:
     neighbourhood predicts, with the chance of at least as many; one value a factor, since its members share theirs."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.8), width_ratios=(1.7, 1))
     W = shelf.final(unconverged=True).values
-    D = np.full(W.shape[:-1], np.nan)
-    for place in np.ndindex(*W.shape[:2]):
-        if np.isfinite(W[place]).all():
-            D[place] = feature_dimensionality(W[place])
+    D = per_model(feature_dimensionality, W, features=True)
     aside = np.exp(np.linspace(-0.03, 0.03, D.shape[-1]))  # members of a cell side by side
     flagged = shelf.data.status.values[..., None] == UNCONVERGED
     draw.scatter_lines(left, aside / shelf.data.p.values[:, None, None], D, polytope_lines(), flagged)
@@ -419,16 +411,13 @@ def sticky_values(shelf: Swept) -> list[Finding]:
     for level, end, until in ((1.0, first, "digons save most loss"), (0.5, last, "pentagons do")):
         at = level_range(-np.log(shelf.data.p.values), dimensions(shelf.final().values).T, level)
         width = np.exp(at.stop.mean - at.start.mean)
-        text = f"{_inverse(at.start)} to {_inverse(at.stop)}, a factor {width:.2f}; mean D* = {at.value:.3f}"
+        start, stop = (Interval(*np.exp(end)) for end in (at.start, at.stop))
+        text = f"{start:.2f} to {stop:.2f}, a factor {width:.2f}; mean D* = {at.value:.3f}"
         what = f"1/p between which D* is within a tenth of {level:g}"
         near = bool(abs(at.stop.mean - np.log(end)) <= np.log(1.25))
         source = f"exact loss of factors; sticky values: {PAPER}"
         found.append(Finding(what, text, f"ends at {end:.2f}, where {until}, within a factor 1.25", near, source))
     return found
-
-
-def _inverse(at: Interval) -> str:
-    return "{:.2f} ({:.2f} to {:.2f})".format(*np.exp(at))
 
 
 def vulnerability_follows_crowding(shelf: Swept) -> list[Finding]:
@@ -439,8 +428,7 @@ def vulnerability_follows_crowding(shelf: Swept) -> list[Finding]:
     }
     answers = []
     for name, line in found.lines().items():
-        slope = f"{line.slope.mean:.2f} ({line.slope.low:.2f} to {line.slope.high:.2f})"
-        text = f"slope {slope}, R² = {line.r_squared:.3f} for 1/D* in {line.start:.2f} to {line.stop:.2f}"
+        text = f"slope {line.slope:.2f}, R² = {line.r_squared:.3f} for 1/D* in {line.start:.2f} to {line.stop:.2f}"
         holds = bool(line.slope.low > 0 and line.r_squared >= 0.9)
         what = f"vulnerability against features per dimension 1/D*, {name}"
         answers.append(Finding(what, text, "rising, R² at least .9", holds, f"{PAPER}: vulnerability tracks 1/D*"))
@@ -450,7 +438,7 @@ def vulnerability_follows_crowding(shelf: Swept) -> list[Finding]:
             answers.append(Finding(what, "no converged model", expected, False if expected else None))
             continue
         ratio = interval(values[rows[-1]] / spread(values[rows[0]]).mean)
-        text = f"{ratio.mean:.2f} ({ratio.low:.2f} to {ratio.high:.2f}), 1/p = {x[rows[-1]]:.2f} over {x[rows[0]]:.2f}"
+        text = f"{ratio:.2f}, 1/p = {x[rows[-1]]:.2f} over {x[rows[0]]:.2f}"
         answers.append(Finding(what, text, expected, bool(ratio.low > 3) if expected else None, PAPER))
     return answers
 

@@ -30,8 +30,9 @@ Scale = Literal["tiny", "default", "full"]
 SCALES: tuple[Scale, ...] = ("tiny", "default", "full")
 
 
-class Swept(NamedTuple):
-    """A sweep and its results, opened."""
+@dataclass(frozen=True, eq=False)
+class Swept:
+    """A sweep and its results, opened. A key by identity: what is read off it slowly may go through `lru_cache`."""
 
     sweep: Sweep
     data: xr.Dataset
@@ -45,6 +46,14 @@ class Swept(NamedTuple):
         last = self.data[name].isel(snapshot=-1).astype(np.float64)
         return usable(last, self.data.status, unconverged)
 
+    def weights(self, *axes: str, **labels: Any) -> tuple[np.ndarray, np.ndarray]:
+        """W and b of a tied model at the end of training in float64, (*axes, features, hidden) and (*axes, features).
+
+        Converged or not, NaN for diverged cells; `labels` choose among cells.
+        """
+        W, b = (self.final(name, unconverged=True).sel(labels) for name in ("W", "b"))
+        return W.transpose(*axes, "feature", "hidden").values, b.transpose(*axes, "feature").values
+
     def best(self, by: str = "objective", axis: str = "seed", **labels: Any) -> xr.Dataset:
         """The best of all restarts by a final recorded number, converged or not, at the end of training: best of k."""
         cells = self.data.sel(labels)
@@ -52,11 +61,11 @@ class Swept(NamedTuple):
         chosen = final.fillna(np.inf).argmin(axis)
         return cells.isel({axis: chosen, "snapshot": -1, "step": -1})
 
-    def left_out(self) -> str:
-        """The note on a figure for cells that are not in its means."""
+    def left_out(self, but: str = "left out") -> str:
+        """The note on a figure for cells that are not in its means, or that are shown all the same."""
         counts = {what: count for what, count in census(self.data).items() if what != "ok"}
         total = self.data.status.size
-        return ", ".join(f"{count} of {total} cells {what}: left out" for what, count in counts.items())
+        return ", ".join(f"{count} of {total} cells {what}: {but}" for what, count in counts.items())
 
 
 class Finding(NamedTuple):

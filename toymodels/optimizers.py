@@ -132,3 +132,33 @@ class AdamW:
 
     def transform(self, steps: int) -> optax.GradientTransformation:
         return optax.adamw(_rate(self.lr, steps), self.b1, self.b2, self.eps, weight_decay=self.weight_decay)
+
+
+@config
+class RowDecay:
+    """Adam with decoupled decay of W alone, which may be negative: the knob of Liu, Liu & Gore 2025, arXiv 2505.10465.
+
+    W_i <- W_i - lr decay W_i, and for decay < 0 W_i <- W_i + lr decay W_i (1 - 1/|W_i|), which pulls every row to
+    length 1 instead of pushing it to infinity. Parameters are a dict with W, features x hidden.
+    """
+
+    lr: Rate = 1e-3
+    decay: float = 0.0
+
+    def check(self) -> None:
+        check_lr(self.lr)
+
+    def transform(self, steps: int) -> optax.GradientTransformation:
+        rate = _rate(self.lr, steps)
+        adam = optax.adam(rate)
+
+        def update(gradient: Any, state: Any, params: Any) -> Any:
+            inner, count = state
+            change, inner = adam.update(gradient, inner, params)
+            W = params["W"]
+            excess = 1 - 1 / (jnp.sqrt((W**2).sum(1, keepdims=True)) + 1e-8)
+            size = rate(count) if callable(rate) else rate
+            pull = size * jnp.where(self.decay < 0, self.decay * excess, -self.decay) * W
+            return change | {"W": change["W"] + pull}, (inner, count + 1)
+
+        return optax.GradientTransformation(lambda params: (adam.init(params), jnp.zeros((), int)), update)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from toymodels.analysis.collapse import set_spread
+from toymodels.analysis.collapse import set_cosines, set_spread
 
 
 @given(st.floats(0, np.pi), st.floats(0.1, 3))
@@ -34,3 +34,13 @@ def test_rotations_sizes_and_order_in_a_set_do_not_matter(seed, size):
 def test_sets_divide_the_features():
     with pytest.raises(ValueError, match="sets=4"):
         set_spread(np.ones((6, 2)), 4)
+
+
+@given(st.floats(0, np.pi), st.floats(0.1, 3))
+def test_cosines_are_those_of_members_of_one_set(angle, radius):
+    pair = radius * np.array([[2, 0, 0], [np.cos(angle), np.sin(angle), 0]])
+    W = np.concatenate([pair, [[0, 0, radius], [1e-3 * radius, 0, 0]]])
+    np.testing.assert_allclose(set_cosines(W, 2, dead=0.05), [np.cos(angle), np.nan], atol=1e-12)
+    np.testing.assert_allclose(set_cosines(np.eye(4)[None], 4), np.zeros((1, 6)))
+    with pytest.raises(ValueError, match="size=3"):
+        set_cosines(W, 3)

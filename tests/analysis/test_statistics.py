@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from toymodels.analysis.statistics import interval, proportion, spread
+from toymodels.analysis.statistics import Interval, interval, proportion, spread
 
 
 def test_the_bootstrap_interval_covers_the_mean():
@@ -102,3 +102,12 @@ def test_excluded_seeds_are_out_of_means_and_ranges_without_a_warning():
         warnings.simplefilter("error")
         low, mean, high = spread(values)
     np.testing.assert_array_equal([low, mean, high], [[1, np.nan], [2, np.nan], [3, np.nan]])
+
+
+def test_an_interval_is_told_by_its_mean_and_ends():
+    one, many = Interval(0.5, 0.25, 0.75), Interval(*np.array([[1.0, 2], [0, 1], [2, 3]]))
+    assert f"{one:.2f}" == "0.50 (0.25 to 0.75)"
+    assert f"{many:.0f}" == "1 (0 to 2), 2 (1 to 3)"
+    assert f"{many.at(-1):+.1f}" == "+2.0 (+1.0 to +3.0)"
+    assert f"{one}" == str(one)
+    assert f"{interval([np.nan]):.2f}" == "none"

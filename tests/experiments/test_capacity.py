@@ -35,10 +35,10 @@ def test_parts_sum_to_the_loss_that_was_trained() -> None:
     """The last loss recorded is of one batch: within 10 %."""
     relu = few(experiment, "relu", 600, p=[0.1], seed=range(4))
     found = module.parts_of_features(relu, draws=2**14)
-    parts = module.grouped(found, module.capacities(module.relu_weights(relu)[0]))
-    of_mean = module.importances(relu).sum() * (0.1 / 3 - 0.1**2 / 4)
+    parts = module.grouped(found, module.capacities(relu.weights("p", "seed")[0]), module.NONE)
+    of_mean = module.importances(relu.sweep.base.problem).sum() * (0.1 / 3 - 0.1**2 / 4)
     final = relu.data.objective.isel(step=-1).sel(p=0.1).values
     assert parts.total[0] * of_mean == pytest.approx(final, rel=0.1)
     assert parts.total[0] == pytest.approx(found.sum((0, -1))[0])
     assert (parts.ignored > 0).all()
-    assert module.grouped(found, np.zeros((1, 4, 20))).ignored == pytest.approx(parts.total)
+    assert module.grouped(found, np.zeros((1, 4, 20)), module.NONE).ignored == pytest.approx(parts.total)

@@ -1,53 +1,15 @@
-"""Energy levels: the fall of a loss at its jumps, moments of jumps, and the null of random moments."""
+"""Energy levels: features learned in turn jump as the loss falls."""
 
 import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.experiments.small import few
-from toymodels.analysis.dynamics import Jump
 from toymodels.experiment import load
 
 experiment = load(Path(__file__).parents[2] / "experiments" / "energy_levels.py")
 module = sys.modules["toymodels_experiment_energy_levels"]
-
-
-def course(drop, jumps, since=0.0):
-    steps = np.arange(0, 1001, 5.0)
-    late = [Jump(step, 0.0, 0.5, 0.5, feature) for feature, step in enumerate(jumps)]
-    return module.Course(steps, 4.0 - (steps > drop), np.zeros((len(steps), 3)), late, since)
-
-
-def test_all_of_the_fall_of_a_staircase_is_at_its_steps():
-    steps = np.arange(0, 101, 2)
-    loss = 3.0 - (steps > 20) - (steps > 70)
-    time, fall = module._fall_during(steps, loss, [21, 71], 4.0)
-    assert fall == 1
-    # Intervals of 2 with middles 17, 19, ..., 25 and 67, ..., 75 lie within 4 of a jump.
-    assert time == pytest.approx(20 / 100)
-    assert module._fall_during(steps, loss, [], 4.0) == (0, 0)
-
-
-def test_a_feature_and_its_antipode_jump_at_one_moment():
-    assert course(500, [500, 503, 800, 819]).moments == [500, 800]
-    assert course(500, []).moments == []
-
-
-def test_a_drop_at_a_jump_is_told_from_one_elsewhere():
-    at, elsewhere = (module.falls([course(drop, [500])] * 3) for drop in (500, 200))
-    assert at.loss == 1
-    assert at.p_value < 0.01
-    assert elsewhere.loss == 0
-    assert elsewhere.p_value == 1
-    # Moments uniform on (0, 1000) with 20 on either side: the mean share of a single drop that they catch.
-    assert at.null.mean() == pytest.approx(0.04, abs=0.02)
-
-
-def test_only_what_comes_after_the_start_counts():
-    early = module.falls([course(500, [], since=600.0)._replace(loss=np.linspace(4, 3, 201))])
-    assert (early.time, early.loss) == (0, 0)
 
 
 def test_features_learned_in_turn_jump_as_the_loss_falls():
@@ -55,6 +17,6 @@ def test_features_learned_in_turn_jump_as_the_loss_falls():
     jumps, fall, _ = module.jumps_between_levels(levels)
     assert float(jumps.measured.split()[0]) >= 5  # as many dimensions, each first taken by one feature
     assert fall.holds, fall
-    D = np.array([module.course(levels, seed, window=4).D[-1] for seed in (0, 1)])
+    D = np.array([module.course(levels, seed, window=4).measure[-1] for seed in (0, 1)])
     assert ((np.abs(D[..., None] - [0, 0.5, 1]).min(-1) < 0.1).mean(1) > 0.8).all()
     assert D.sum(1).max() <= 5 + 1e-4  # the rank

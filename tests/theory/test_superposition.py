@@ -412,3 +412,20 @@ def test_dimensionality_levels_descend():
     levels = theory.dimensionality_levels()
     assert list(levels.values()) == sorted(levels.values(), reverse=True)
     assert levels["square antiprism"] == 3 / 8
+
+
+@given(st.floats(0.01, 1), st.integers(1, 5))
+def test_the_exact_linear_loss_is_that_of_the_optimum_and_no_less_elsewhere(p, m):
+    importance = 0.7 ** np.arange(6)
+    best = theory.linear_optimum(m, p, importance)
+    assert theory.linear_loss(best.W, best.b, p, importance) == pytest.approx(float(best.loss))
+    moved = best.W + 0.1 * np.random.default_rng(m).normal(size=best.W.shape)
+    assert theory.linear_loss(moved, best.b, p, importance) > float(best.loss)
+
+
+def test_the_exact_linear_loss_is_the_mean_over_draws():
+    random = np.random.default_rng(0)
+    W, b, p, importance = random.normal(size=(3, 2)) / 2, random.normal(size=3) / 4, 0.4, np.array([1, 0.5, 0.2])
+    x = np.where(random.random((200_000, 3)) < p, random.random((200_000, 3)), 0)
+    sampled = ((x - x @ W @ W.T - b) ** 2 @ importance).mean()
+    assert theory.linear_loss(W, b, p, importance) == pytest.approx(sampled, rel=0.01)

@@ -25,3 +25,22 @@ def set_spread(
     alive = weight > dead * weight.mean(-1, keepdims=True)
     shared = (members.sum(-2) ** 2).sum(-1) / (n // sets)
     return np.where(alive, np.maximum(1 - shared / np.where(alive, weight, 1), 0), np.nan)
+
+
+def set_cosines(
+    W: Float[Array, "*models features hidden"] | ArrayLike, size: int, dead: float = 0.0
+) -> Float[np.ndarray, "*models pairs"]:
+    """Cosines of all pairs of members of each set of `size` neighbours, set after set.
+
+    NaN where one of the two is not represented: its length is at most `dead` times the longest. Raises ValueError
+    unless the size divides the features.
+    """
+    W = np.asarray(W, np.float64)
+    if size < 2 or W.shape[-2] % size:
+        raise ValueError(f"size={size}: {W.shape[-2]} features do not fall into sets of so many")
+    length = np.linalg.norm(W, axis=-1, keepdims=True)
+    alive = length > dead * length.max(axis=-2, keepdims=True)
+    units = np.where(alive, W / np.where(alive, length, 1), np.nan)
+    sets = units.reshape(*W.shape[:-2], -1, size, W.shape[-1])
+    first, second = np.triu_indices(size, 1)
+    return np.asarray((sets[..., first, :] * sets[..., second, :]).sum(-1).reshape(*W.shape[:-2], -1))

@@ -37,3 +37,28 @@ def loss_parts(
     added = error - alone
     inactive = np.einsum("df,df->f", added, x == 0)
     return LossParts(*(importance * part / len(x) for part in (alone.sum(0), inactive, added.sum(0) - inactive)))
+
+
+class Grouped(NamedTuple):
+    """Of the loss of each model: all of ignored features, and the parts of the others."""
+
+    ignored: Float[np.ndarray, "*models"]
+    own: Float[np.ndarray, "*models"]
+    inactive: Float[np.ndarray, "*models"]
+    active: Float[np.ndarray, "*models"]
+
+    @property
+    def total(self) -> Float[np.ndarray, "*models"]:
+        return np.sum(self, axis=0)
+
+    @property
+    def shares(self) -> "Grouped":
+        return Grouped(*(part / self.total for part in self))
+
+
+def grouped(
+    parts: Float[np.ndarray, "3 *models features"], capacity: Float[np.ndarray, "*models features"], none: float
+) -> Grouped:
+    """Sums over features of `loss_parts`, with all parts of features of capacity up to `none`, ignored, in one."""
+    ignored = none >= capacity
+    return Grouped((parts.sum(0) * ignored).sum(-1), *(parts * ~ignored).sum(-1))

@@ -6,6 +6,7 @@ relative lengths, so that no square overflows or underflows before the result do
 most `dead` times the largest norm; 0, the default of the measures, means zero rows only.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -31,11 +32,29 @@ __all__ = [
     "interference",
     "local_excess",
     "orthogonal_pairs",
+    "per_model",
     "polytope_lines",
     "tegum_factors",
 ]
 
 # ---------------------------------------------------------------------------------------------------------- measures
+
+
+def per_model(
+    read: Callable[[np.ndarray], Any], W: Float[Array, "*cells features hidden"] | ArrayLike, *, features: bool = False
+) -> Float[np.ndarray, "..."]:
+    """A number read off each model, (*cells), or with `features` one of each feature, (*cells, features).
+
+    NaN for a model that is not finite. Hidden units without a finite weight in any feature are left out before: they
+    pad a narrow model to the width of the widest.
+    """
+    W = np.asarray(W, np.float64)
+    found = np.full(W.shape[:-1] if features else W.shape[:-2], np.nan)
+    for place in np.ndindex(*W.shape[:-2]):
+        model = W[place][:, np.isfinite(W[place]).any(axis=0)]
+        if model.size and np.isfinite(model).all():
+            found[place] = read(model)
+    return found
 
 
 def feature_dimensionality(

@@ -125,8 +125,8 @@ def linear_range(
     return LinearRange(float(means[0]), float(means[-1]), interval, intercept, r_squared)
 
 
-def crossing(x: Float[Array, " points"], y: Float[Array, " points"], start: int, side: int) -> float:
-    """Where y, positive at `start`, first turns negative towards one side, interpolated; NaN where it does not."""
+def crossing(x: Float[Array, " points"], y: Float[Array, " points"], start: int = 0, side: int = 1) -> float:
+    """Where y, from `start` on towards one side (1 or -1), first falls through 0, interpolated; NaN if never."""
     here = start
     while 0 <= here + side < len(y):
         if y[here] > 0 >= y[here + side]:

@@ -21,6 +21,19 @@ class Interval(NamedTuple):
     low: Float[np.ndarray, "*rest"] | float
     high: Float[np.ndarray, "*rest"] | float
 
+    def __format__(self, spec: str) -> str:
+        """f"{interval:.2f}" reads "0.50 (0.40 to 0.60)", or "none" for NaN; several are separated by commas."""
+        if not spec:
+            return str(self)
+        rows = zip(*(np.ravel(end) for end in self), strict=True)
+        return ", ".join(
+            "none" if np.isnan(mean) else f"{mean:{spec}} ({low:{spec}} to {high:{spec}})" for mean, low, high in rows
+        )
+
+    def at(self, place: int) -> "Interval":
+        """One of several."""
+        return Interval(*(float(np.ravel(end)[place]) for end in self))
+
 
 class Spread(NamedTuple):
     """Least, mean and largest, NaN where there is nothing to average."""

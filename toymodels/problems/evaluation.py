@@ -9,6 +9,7 @@ from scipy.stats import binom
 
 from toymodels.arrays import Array, Float
 from toymodels.data import Sparse
+from toymodels.laws import per_feature
 from toymodels.problems.supervised import Supervised
 
 VALUES = 64
@@ -38,6 +39,14 @@ def sparse_loss(
         return jax.lax.map(loss, params)
 
     return np.asarray(losses(jax.tree.map(jnp.asarray, params)), np.float64)
+
+
+def importances(problem: Supervised) -> Float[np.ndarray, " features"]:
+    """I_i of a loss that weights features, in float64; ValueError for one that does not."""
+    law = getattr(problem.loss, "importance", None)
+    if law is None:
+        raise ValueError(f"{problem.loss}: a loss without importances")
+    return np.asarray(per_feature(law, problem.data.n), np.float64)
 
 
 def _strata(data: Sparse, draws: int, seed: int) -> tuple[Float[Array, "examples n"], Float[Array, " examples"]]:

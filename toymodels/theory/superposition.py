@@ -301,6 +301,24 @@ def linear_optimum(
     return Solution(W, b, cost[order[m:]].sum())
 
 
+def linear_loss(
+    W: Real[Array, "... features hidden"] | Nested,
+    b: Real[Array, "... features"] | Nested,
+    p: Real[Array, "features"] | Nested | Number,
+    importance: Real[Array, " features"] | Nested | None = None,
+) -> Float[np.ndarray, "..."] | np.float64:
+    """E sum_i I_i (x - W Wᵀ x - b)_i^2 from the mean p/2 and the variance of each feature, for a batch of models.
+
+    With A = 1 - W Wᵀ it is sum_i I_i ((A mean - b)_i^2 + sum_j A_ij^2 Var x_j). `p` is one number or one a feature.
+    """
+    W, b = _weights("W", W), _numbers("b", b)
+    n = W.shape[-2]
+    p = np.broadcast_to(_per_feature("p", _probability(p), n), (n,))
+    A = np.eye(n) - W @ W.swapaxes(-1, -2)
+    error = (A @ (p / 2) - b) ** 2 + A**2 @ feature_variance(p)
+    return (error * _per_feature("importance", _importance(importance, n), n)).sum(-1)
+
+
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def _descend(start: Any, p: Any, importance: Any, n: int, m: int) -> Any:
     """Local minima of the population loss from each row of `start` = (W, b), by Newton steps that avoid saddles.

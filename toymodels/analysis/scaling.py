@@ -1,0 +1,53 @@
+"""How a loss falls with width: exponents of power laws, overlaps of rows, and the geometry that is not learned."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import minimize
+
+from toymodels.arrays import Array, Float, Int
+
+
+def exponents(
+    m: Int[np.ndarray, " widths"] | Float[np.ndarray, " widths"], values: Float[np.ndarray, "widths *curves"]
+) -> Float[np.ndarray, "*curves"]:
+    """-d ln(values) / d ln(m) by least squares, m on the first axis; NaN where a value is missing or not positive."""
+    logs = np.log(np.where(values > 0, values, np.nan))
+    x = np.log(m) - np.log(m).mean()
+    return np.asarray(-np.tensordot(x, logs, 1) / (x @ x))
+
+
+def squared_cosine(W: Float[Array, "features hidden"] | ArrayLike, length: float = 0.0) -> float:
+    """Mean squared cosine of pairs of rows longer than `length`, by the frame potential; NaN for fewer than two.
+
+    Of n rows in m dimensions at least (n - m) / (n - 1) / m, the Welch bound; about 1/m of random directions.
+    """
+    rows = np.asarray(W, np.float64)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    kept = norms[:, 0] > length
+    units, k = rows[kept] / norms[kept], int(kept.sum())
+    return float(((units.T @ units) ** 2).sum() - k) / (k * (k - 1)) if k > 1 else float("nan")
+
+
+def random_rows_loss(
+    x: Float[Array, "examples features"] | ArrayLike, widths: Sequence[int], draws: int = 4
+) -> Float[np.ndarray, " widths"]:
+    """Least mean of |x - ReLU(a U Uᵀ x + c)|² over the numbers a and c, U of random unit rows, for each width.
+
+    Geometry that is not learned, the published argument for a loss that falls as 1/m: Liu, Liu & Gore 2025, arXiv
+    2505.10465. Mean of `draws` U, fixed seeds; Nelder & Mead's simplex to about 1e-3 in the loss.
+    """
+    x = np.asarray(x, np.float64)
+
+    def least(hidden: int, seed: int) -> float:
+        U = np.random.default_rng([hidden, seed]).normal(size=(x.shape[1], hidden))
+        U /= np.linalg.norm(U, axis=1, keepdims=True)
+        overlaps = x @ U @ U.T
+
+        def loss(at: np.ndarray) -> float:
+            return float(((np.maximum(at[0] * overlaps + at[1], 0) - x) ** 2).sum(1).mean())
+
+        return float(minimize(loss, (1.0, -0.5), method="Nelder-Mead", options={"xatol": 1e-2, "fatol": 1e-3}).fun)
+
+    return np.array([np.mean([least(hidden, seed) for seed in range(draws)]) for hidden in widths])
