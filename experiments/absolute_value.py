@@ -27,8 +27,11 @@ ONE_FEATURE = 0.9
 EXACT = 1e-3
 """Loss, in units of that of the best constants, below which a model counts as exact."""
 
-RATES = {1.0: 0.06, 0.3: 0.033, 0.1: 0.03, 0.03: 0.03, 0.01: 0.015, 0.003: 0.007, 0.001: 0.002}
-"""Learning rates of the big model at the published p, chosen among a few by the loss of two to eight seeds."""
+RATES = {1.0: 0.06, 0.3: 0.033, 0.1: 0.03, 0.03: 0.015, 0.01: 0.015, 0.003: 0.007, 0.001: 0.002}
+"""Learning rates of the big model at the published p, chosen among a few by the loss of seeds 0 to 7."""
+
+FIRST = 8
+"""The first seed that is trained here: no rate was chosen by it."""
 
 DENSITIES = tuple(RATES)
 SHOWN = (1.0, 0.1, 0.01, 0.001)
@@ -46,14 +49,15 @@ def sweeps(scale: Scale) -> dict[str, Sweep]:
     big = Run(
         _problem(100, 40, 0.8, scale=0.03),
         Adam(Cosine(6e-2, warmup=0.2)),
-        steps=60 if tiny else 40_000 if full else 10_000,
+        steps=60 if tiny else 40_000 if full else 20_000,
         batch=128 if tiny else 1024 if full else 512,
         record=Record(12, 2),
     )
     densities = Axis("p", "problem.data.p", DENSITIES[::3] if tiny else DENSITIES)
+    fresh = range(FIRST, FIRST + (2 if tiny else 10 if full else 8))
     return {
         "small": Sweep(small, [p, Axis("seed", "seed", range(8 if tiny else 32))]),
-        "big": Sweep(big, [densities, Axis("seed", "seed", range(2 if tiny else 10 if full else 8))], _gentle),
+        "big": Sweep(big, [densities, Axis("seed", "seed", fresh)], _gentle),
     }
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
 from toymodels.analysis.hysteresis import Branch, Loop, switch
-from toymodels.analysis.statistics import Interval, interval, proportion
+from toymodels.analysis.statistics import interval, proportion
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
 from toymodels.losses import SquaredError
@@ -238,10 +238,6 @@ def two_feature_loops(quick: Swept, slowest: Swept) -> list[Finding]:
             ),
         ]
     return answers
-
-
-def _told(value: Interval) -> str:
-    return f"{value:.3f}" if np.isfinite(value.mean) else "nowhere"
 
 
 def five_feature_loops(five: Swept) -> list[Finding]:

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from toymodels import Axis, Record, Run, Sweep, draw
 from toymodels.analysis.collapse import set_spread
 from toymodels.analysis.statistics import proportion
+from toymodels.config import replace
 from toymodels.data import Correlated
 from toymodels.experiment import Experiment, Finding, Scale, Swept
 from toymodels.models import Tied
-from toymodels.optimizers import Adam, Cosine
+from toymodels.optimizers import Adam, AdamW, Cosine
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.correlated import correlated_loss, principal_loss
 
@@ -28,6 +29,10 @@ BANDS = {"none": (0.0, 0.05), "one": (0.05, 0.15), "two": (0.15, 0.2), "all": (0
 """Published: how many pairs are collapsed, and the range of p."""
 EDGES = {1: (0.05, 0.05), 2: (0.15, 0.15), 3: (0.2, 0.25)}
 """Published: where one pair more is collapsed; between .2 and .25 nothing is said."""
+GRID = 0.05
+"""Step of p that the published ranges are multiples of."""
+FROM = {1: (0.05, 0.1), 2: (0.15, 0.2), 3: (0.2, 0.25)}
+"""The same edges on this grid: the first of its values from which on, one of the two."""
 NAMES = ("none", "one", "two", "all")
 COLOURS = (draw.BLUE, draw.SKY, draw.ORANGE, draw.RED)
 
@@ -38,7 +43,12 @@ def sweeps(scale: Scale) -> dict[str, Sweep]:
     base = Run(Supervised(Correlated(PAIRS, 2), Tied(HIDDEN)), Adam(Cosine(1e-2)), steps, 512, record=Record(40, 2))
     p = np.geomspace(0.02, 0.95, 6 if tiny else 40 if full else 24).tolist()
     seeds = range(4 if tiny else 256 if full else 32)
-    return {"pairs": Sweep(base, [Axis("p", "problem.data.p", p), Axis("seed", "seed", seeds)])}
+    reference = replace(base, {"optimizer": AdamW(1e-3), "steps": 300 if tiny else 10_000, "batch": 1024})
+    on_grid = [GRID, 0.3] if tiny else (GRID * np.arange(1, 13)).round(2).tolist()
+    return {
+        "pairs": Sweep(base, [Axis("p", "problem.data.p", p), Axis("seed", "seed", seeds)]),
+        "reference": Sweep(reference, [Axis("p", "problem.data.p", on_grid), Axis("seed", "seed", seeds)]),
+    }
 
 
 class Trained(NamedTuple):
@@ -131,6 +141,26 @@ def collapse_by_density(pairs: Swept) -> Figure:
     return figure
 
 
+def single_runs(reference: Swept) -> Figure:
+    """Single runs of the reference training of Elhage et al. 2022 (AdamW): share of seeds with none, one, two or all
+    pairs collapsed, at multiples of .05, of which the published ranges of p are made; above, what these have."""
+    found = trained(reference)
+    figure, ax = plt.subplots(figsize=(draw.COLUMN, 2.4))
+    bottom = np.zeros(len(found.p))
+    for count, name in enumerate(NAMES):
+        height = (found.counts == count).mean(1)
+        ax.bar(found.p, height, 0.85 * GRID, bottom, color=COLOURS[count], alpha=0.75, lw=0, label=name)
+        bottom += height
+    for low, high, name in ((0, 0.05, "none"), (0.05, 0.15, "one"), (0.15, 0.2, "two"), (0.25, 0.5, "all")):
+        ax.plot([low + 0.004, high - 0.004], [1.04, 1.04], color="black", lw=0.8)
+        ax.text((low + high) / 2, 1.06, name, ha="center", va="bottom", fontsize=6.5)
+    ax.set(xlabel="activation probability $p$", ylabel="share of seeds", ylim=(0, 1.16), xlim=(0, found.p[-1] + GRID))
+    ax.set_yticks([0, 0.5, 1])
+    figure.legend(*ax.get_legend_handles_labels(), title="pairs collapsed", loc="outside lower center", ncols=4)
+    draw.excluded(ax, reference.left_out("shown"))
+    return figure
+
+
 def _published(ax: Axes, p: np.ndarray, named: bool) -> None:
     for place, (name, (low, high)) in enumerate(BANDS.items()):
         ends = (max(low, p[0] / 1.08), min(high, p[-1] * 1.08))
@@ -192,6 +222,43 @@ def edges_of_collapse(pairs: Swept) -> list[Finding]:
     return answers
 
 
+def edges_of_single_runs(reference: Swept) -> list[Finding]:
+    """The published ranges against what one run at each p shows: 95 % prediction intervals, over draws of the runs; and
+    what most runs show in each range."""
+    found, answers = trained(reference), []
+    p, seeds = found.p, found.loss.shape[1]
+    drawn = np.random.default_rng(0).integers(seeds, size=(4000, len(p)))
+    shown = found.counts[np.arange(len(p)), drawn]
+    for count, (low, high) in FROM.items():
+        # From the last p with fewer on; beyond the grid where that is the last.
+        below = np.where((shown < count).any(1), len(p) - (shown < count)[:, ::-1].argmax(1), 0)
+        middle, left, right = np.quantile(np.append(p, p[-1] + GRID)[below], [0.5, 0.025, 0.975], method="nearest")
+        answers.append(
+            Finding(
+                f"one reference run at each p, steps of {GRID:g}: p from which on {NAMES[count]} of 3 are collapsed",
+                f"{middle:.2f} ({left:.2f} to {right:.2f}: 95 % of draws of runs)",
+                f"{low:g} or {high:g}: one of them in the interval",
+                bool(left <= high + 1e-9 and low <= right + 1e-9),
+                SOURCE,
+            )
+        )
+    for place, (name, (low, high)) in enumerate(list(BANDS.items())[:4]):
+        inside = (p >= low - 1e-9) & (p <= high + 1e-9)
+        if not inside.any():
+            continue
+        shares = np.array([(found.counts[inside] == count).mean() for count in range(PAIRS + 1)])
+        answers.append(
+            Finding(
+                f"reference runs at p of {low:g} to {high:g}: pairs collapsed",
+                ", ".join(f"{word} {share:.2f}" for word, share in zip(NAMES, shares, strict=True)),
+                f"most often {name}",
+                bool(shares.argmax() == place),
+                SOURCE,
+            )
+        )
+    return answers
+
+
 def published_geometry(pairs: Swept) -> list[Finding]:
     """How near the best a model with the published number of collapsed pairs comes, everywhere in its range of p."""
     found = trained(pairs)
@@ -241,7 +308,7 @@ experiment = Experiment(
     question="At what density do correlated features collapse into their principal components?",
     source="Elhage et al. 2022, Toy Models of Superposition, section 5",
     sweeps=sweeps,
-    figures=[pairs_by_band, collapse_by_density],
-    findings=[edges_of_collapse, published_geometry, ends_of_the_range],
-    cost="10,240 cells of 10,000 steps",
+    figures=[pairs_by_band, collapse_by_density, single_runs],
+    findings=[edges_of_collapse, edges_of_single_runs, published_geometry, ends_of_the_range],
+    cost="13,312 cells of 10,000 steps",
 )

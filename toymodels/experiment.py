@@ -147,8 +147,23 @@ def settings(name: str, swept: Swept) -> str:
     """One sweep in a sentence or two: config, axes, cells and what became of them."""
     axes = ", ".join(f"{axis.name} {_span(axis.labels)}" for axis in swept.sweep.axes)
     counts = ", ".join(f"{count} {what}" for what, count in census(swept.data).items())
-    bound = {path: axis.name for axis in swept.sweep.axes for i in range(len(axis.labels)) for path in axis.binding(i)}
+    axes_of = {
+        path: axis.name for axis in swept.sweep.axes for i in range(len(axis.labels)) for path in axis.binding(i)
+    }
+    bound = _derived(swept.sweep) | axes_of
     return f"Sweep `{name}`: {describe(swept.sweep.base, bound)}. Axes: {axes or 'none'}. Cells: {counts}."
+
+
+def _derived(sweep: Sweep) -> dict[str, str]:
+    """Numbers that follow from the axes by `derive`, with the range of their values."""
+    values: dict[str, set[float]] = {}
+    for run in sweep.runs() if sweep.derive else []:
+        for path, value in configs.paths(run):
+            if isinstance(value, int | float):
+                values.setdefault(path, set()).add(value)
+    own = dict(configs.paths(sweep.base))
+    ends = {path: (f"{min(found):g}", f"{max(found):g}") for path, found in values.items() if found != {own.get(path)}}
+    return {path: low if low == high else f"{low} to {high}" for path, (low, high) in ends.items()}
 
 
 def describe(value: Any, bound: Mapping[str, str] | None = None, path: str = "") -> str:

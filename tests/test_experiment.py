@@ -1,0 +1,57 @@
+"""What is read off a sweep: weights in order, notes on cells, and captions that tell what follows from the axes."""
+
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+
+from toymodels import Axis, Run, Sweep
+from toymodels.config import replace as rebind
+from toymodels.data import Sparse
+from toymodels.experiment import Swept, settings
+from toymodels.models import Tied
+from toymodels.optimizers import Adam
+from toymodels.problems.supervised import Supervised
+from toymodels.store import DIVERGED, OK, UNCONVERGED
+
+AXES = [Axis("p", "problem.data.p", [0.1, 0.4]), Axis("seed", "seed", range(3))]
+BASE = Run(Supervised(Sparse(4), Tied(2)), Adam(), 100)
+
+
+def swept(derive=None):
+    random = np.random.default_rng(0)
+    data = {
+        "W": (("seed", "p", "snapshot", "hidden", "feature"), random.normal(size=(3, 2, 2, 2, 4))),
+        "b": (("p", "seed", "snapshot", "feature"), random.normal(size=(2, 3, 2, 4))),
+        "status": (("p", "seed"), np.array([[OK, DIVERGED, OK], [UNCONVERGED, OK, OK]])),
+    }
+    return Swept(Sweep(BASE, AXES, derive), xr.Dataset(data, {"p": [0.1, 0.4], "seed": [0, 1, 2]}))
+
+
+def test_weights_come_in_the_order_of_the_axes_converged_or_not():
+    made = swept()
+    W, b = made.weights("p", "seed")
+    assert W.shape == (2, 3, 4, 2)
+    assert b.shape == (2, 3, 4)
+    np.testing.assert_array_equal(W[1, 0], made.data.W.isel(p=1, seed=0, snapshot=-1).values.T)  # unconverged
+    assert np.isnan(W[0, 1]).all()  # diverged
+    assert np.isnan(b[0, 1]).all()
+    np.testing.assert_array_equal(made.weights("seed", p=0.4)[0], W[1])
+
+
+def test_notes_tell_what_is_left_out_or_shown():
+    made = swept()
+    assert made.left_out() == "1 of 6 cells unconverged: left out, 1 of 6 cells diverged: left out"
+    assert made.left_out("shown").startswith("1 of 6 cells unconverged: shown")
+
+
+def test_captions_tell_axes_by_name_and_what_follows_from_them_by_its_range():
+    plain = settings("toy", swept())
+    assert "p=p" in plain
+    assert "seed=seed" in plain
+    assert "optimizer" not in plain  # at its default
+    derived = settings("toy", swept(lambda run: rebind(run, {"optimizer.lr": run.problem.data.p / 100})))
+    assert "optimizer=Adam(lr=0.001 to 0.004)" in derived
+    assert "p=p" in derived
+    constant = settings("toy", swept(lambda run: replace(run, batch=7)))
+    assert "batch=7" in constant
