@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toymodels.experiment import Swept, load
+from toymodels.store import OK
 from toymodels.theory import superposition as theory
 
 experiment = load(Path(__file__).parents[2] / "experiments" / "perturbed_feature.py")
@@ -34,7 +35,11 @@ def planted(ratios, p=0.05):
     W = np.array([[option["problem.model.W"]] * len(ratios) for option in options.values()])
     b = np.array([[option["problem.model.b"]] * len(ratios) for option in options.values()])
     dims = ("branch", "ratio", "snapshot", "feature")
-    data = {"W": ((*dims, "hidden"), W[:, :, None]), "b": (dims, b[:, :, None])}
+    data = {
+        "W": ((*dims, "hidden"), W[:, :, None]),
+        "b": (dims, b[:, :, None]),
+        "status": (dims[:2], np.full(W.shape[:2], OK)),
+    }
     coords = {axis.name: np.array(axis.labels, object) for axis in made.axes}
     return Swept(made, xr.Dataset(data, coords))
 
