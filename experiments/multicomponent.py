@@ -25,12 +25,12 @@ from toymodels.analysis.factorization import component_alignment, expected_desce
 from toymodels.analysis.statistics import difference, interval, proportion
 from toymodels.config import get, replace
 from toymodels.data import Distribution, Sparse
-from toymodels.experiment import Experiment, Finding, Scale, Swept
+from toymodels.experiment import Experiment, Finding, Scale, Swept, left_out
 from toymodels.laws import Geometric
 from toymodels.losses import HalfSquaredError, InnerProduct, Loss, PowerError, SoftmaxCrossEntropy, SquaredError
 from toymodels.optimizers import AdamW, Momentum
 from toymodels.problems.factorize import Components, Factorize
-from toymodels.store import DIVERGED, OK, UNCONVERGED
+from toymodels.store import OK, UNCONVERGED
 from toymodels.theory import multicomponent as theory
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -205,15 +205,6 @@ def singular_values(run: Run) -> np.ndarray:
 def first_lr(data: xr.Dataset) -> xr.Dataset:
     """Figures and findings are of the first step size; an axis of several is there to be read from the store."""
     return data.isel(lr=0)
-
-
-def _left_out(status: xr.DataArray, shown_unconverged: bool = False) -> str:
-    total = status.size
-    diverged, unconverged = int((status == DIVERGED).sum()), int((status == UNCONVERGED).sum())
-    words = [f"{diverged} of {total} runs diverged"] if diverged else []
-    if unconverged:
-        words.append(f"{unconverged} of {total} unconverged, {'kept' if shown_unconverged else 'left out'}")
-    return ", ".join(words)
 
 
 # ------------------------------------------------------------------------------------------------- plateaus and escapes
@@ -490,7 +481,7 @@ def alignment_over_training(pairs: Swept) -> Figure:
         each, span, status = pair_alignment(pairs, optimizer=optimizer, **labels)
         top.set_title(optimizer)
         bottom.set_xlabel("step")
-        draw.excluded(bottom, _left_out(status))
+        draw.excluded(bottom, left_out(status))
         if not len(each):
             continue
         most = each[np.argmax(bump_counts(pairs, optimizer=optimizer, **labels))]
@@ -702,7 +693,7 @@ def sparsity(sparse: Swept) -> Figure:
     axes[1].loglog(data.p.values, np.nanmedian(expected, 1), color=draw.THEORY, ls=(0, (4, 2)), lw=0.9)
     axes[1].set(xlabel="activation probability $p$", ylabel="time of the first half-drop")
     _optimum_against_sparsity(axes[2], data, final, least)
-    draw.excluded(axes[0], _left_out(cells.status, shown_unconverged=True))
+    draw.excluded(axes[0], left_out(cells.status, "kept"))
     draw.panel_labels(axes)
     return figure
 

@@ -8,7 +8,7 @@ import xarray as xr
 from toymodels import Axis, Run, Sweep
 from toymodels.config import replace as rebind
 from toymodels.data import Sparse
-from toymodels.experiment import Swept, settings
+from toymodels.experiment import Swept, left_out, settings
 from toymodels.models import Tied
 from toymodels.optimizers import Adam
 from toymodels.problems.supervised import Supervised
@@ -42,7 +42,8 @@ def test_weights_come_in_the_order_of_the_axes_converged_or_not():
 def test_notes_tell_what_is_left_out_or_shown():
     made = swept()
     assert made.left_out() == "1 of 6 cells unconverged: left out, 1 of 6 cells diverged: left out"
-    assert made.left_out("shown").startswith("1 of 6 cells unconverged: shown")
+    assert made.left_out("shown") == "1 of 6 cells unconverged: shown, 1 of 6 cells diverged: left out"
+    assert left_out(made.data.status.isel(p=1)) == "1 of 3 cells unconverged: left out"
 
 
 def test_captions_tell_axes_by_name_and_what_follows_from_them_by_its_range():

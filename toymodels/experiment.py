@@ -61,11 +61,16 @@ class Swept:
         chosen = final.fillna(np.inf).argmin(axis)
         return cells.isel({axis: chosen, "snapshot": -1, "step": -1})
 
-    def left_out(self, but: str = "left out") -> str:
-        """The note on a figure for cells that are not in its means, or that are shown all the same."""
-        counts = {what: count for what, count in census(self.data).items() if what != "ok"}
-        total = self.data.status.size
-        return ", ".join(f"{count} of {total} cells {what}: {but}" for what, count in counts.items())
+    def left_out(self, unconverged: str = "left out") -> str:
+        """The note on a figure for cells that are not in its means; `unconverged` says what became of these."""
+        return left_out(self.data.status, unconverged)
+
+
+def left_out(status: xr.DataArray, unconverged: str = "left out") -> str:
+    """The same for some of the cells."""
+    counts = {what: count for what, count in census(status.to_dataset(name="status")).items() if what != "ok"}
+    fates = {what: unconverged if what == "unconverged" else "left out" for what in counts}
+    return ", ".join(f"{count} of {status.size} cells {what}: {fates[what]}" for what, count in counts.items())
 
 
 class Finding(NamedTuple):
