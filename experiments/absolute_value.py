@@ -96,7 +96,7 @@ def sign_specialised(encoder: np.ndarray) -> bool:
 def expected_loss(swept: Swept, p: float) -> np.ndarray:
     """(seed,): final losses on examples shared by all seeds; of rare features a recorded mean would be too rough."""
     cells = swept.data.sel(p=p).isel(snapshot=-1)
-    problem = swept.run(p=p, seed=swept.data.seed.values[0]).problem
+    problem = swept.run(p=p).problem
     return sparse_loss(problem, {name: cells[name].values for name in ("encoder", "W", "b")})
 
 
@@ -140,7 +140,7 @@ def big_model(big: Swept) -> Figure:
     where its largest input weight is 1, from dense to sparse features; best of all seeds by the final objective. One
     colour a feature, the most important dark. Of the forty most important, weights of at least a twentieth of the
     neuron's largest are drawn. Neurons in the order of their largest input feature. Training starts from biases p/2;
-    its learning rate falls with p."""
+    its learning rate falls with p. Scales differ between panels."""
     shown = [p for p in big.data.p.values.tolist() if p in SHOWN]
     figure, axes = plt.subplots(len(shown), 2, figsize=(draw.PAGE, 0.4 + 1.15 * len(shown)), sharex=True, squeeze=False)
     for row, p in zip(axes, shown, strict=True):
@@ -150,18 +150,22 @@ def big_model(big: Swept) -> Figure:
         for ax, weights in zip(row, fixed, strict=True):
             size = np.abs(weights)
             draw.stack(ax, np.where(size >= 0.05 * size.max(0), size, 0)[:DRAWN, order].T)
-            ax.set(xlabel="", ylabel="")
+            ax.set(xlabel="", ylabel="", ylim=(0, 1.05 * ax.get_ylim()[1]))
         row[0].set_ylabel(f"$p={p:g}$")
     axes[0, 0].set_title("input: sum of |weights| by feature")
     axes[0, 1].set_title("output: sum of |weights| by feature")
     for ax in axes[-1]:
         ax.set_xlabel("neuron")
+    colours = plt.cm.ScalarMappable(plt.Normalize(0, DRAWN - 1), "viridis")
+    bar = figure.colorbar(colours, ax=axes, label="feature, most important first", fraction=0.03, aspect=40)
+    bar.ax.invert_yaxis()
+    draw.excluded(axes[0, 1], big.left_out("shown"))
     return figure
 
 
 def against_the_baseline(big: Swept) -> Figure:
-    """A hundred features, forty neurons. Left: the loss over that of two neurons for each of the twenty most important
-    features, with all others at their best constants. Right: share of neurons with more than nine tenths of their
+    """A hundred features, forty neurons. a: the loss over that of two neurons for each of the twenty most important
+    features, with all others at their best constants. b: share of neurons with more than nine tenths of their
     squared input or output weights on one feature. Means over seeds with 95 % bootstrap intervals."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.5))
     x, each = big.data.p.values, over_naive(big)

@@ -106,7 +106,7 @@ def parts_of_features(relu: Swept, draws: int = 2**16) -> np.ndarray:
     importance = importances(relu.sweep.base.problem)
     found = np.full((3, *b.shape), np.nan)
     for place, p in enumerate(relu.data.p.values):
-        data = relu.run(p=p, seed=relu.data.seed.values[0]).problem.data
+        data = relu.run(p=p).problem.data
         x = np.asarray(data.sample(jax.random.key(0), draws))
         for seed in np.flatnonzero(np.isfinite(W[place]).all((-1, -2))):
             found[:, place, seed] = loss_parts(x, W[place, seed], b[place, seed], importance)
@@ -177,8 +177,9 @@ def capacity_by_weight(many: Swept) -> Figure:
 
 def capacity_of_relu_models(relu: Swept) -> Figure:
     """Twenty features in five dimensions, ReLU autoencoder. a: capacity (dimensionality) of each feature against its
-    importance: means over seeds, and every seed as a dot. b: features ignored, polysemantic and monosemantic, and the
-    sum of all capacities beside the number of dimensions (dashed): means and ranges over seeds."""
+    importance: means over seeds, and every seed as a dot. b: features ignored (C up to .02), monosemantic (from .98)
+    and polysemantic (between), and the sum of all capacities beside the number of dimensions (dashed): means and ranges
+    over seeds."""
     C, p, m = capacities(relu.weights("p", "seed")[0]), relu.data.p.values, relu.data.sizes["hidden"]
     importance = importances(relu.sweep.base.problem)
     figure, (left, right) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.7), width_ratios=(1.3, 1))
@@ -205,11 +206,11 @@ def capacity_of_relu_models(relu: Swept) -> Figure:
 
 
 def what_the_loss_is_made_of(relu: Swept) -> Figure:
-    """The models of the figure before: their loss in parts. Ignored: all the error at features without capacity. Bias
-    and length: what is left at the others when each is active by itself. Interference: what the other features add to
-    that, where the feature is off and where it is on. a: shares of the loss, means over seeds. b: each part over the
-    loss of a model that predicts every feature's mean: means and ranges over seeds. Over draws, which leave an error of
-    about .01 in the shares."""
+    """The models of `capacity_of_relu_models`: their loss in parts. Ignored: all the error at features without
+    capacity. Bias and length: what is left at the others when each is active by itself. Interference: what the other
+    features add to that, where the feature is off and where it is on. a: shares of the loss, means over seeds. b: each
+    part over the loss of a model that predicts every feature's mean: means and ranges over seeds. Over draws, which
+    leave an error of about .01 in the shares."""
     p, found = relu.data.p.values, grouped(parts_of_features(relu), capacities(relu.weights("p", "seed")[0]), NONE)
     figure, (left, right) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.6), sharex=False)
     places, below = np.arange(p.size), np.zeros(p.size)
@@ -249,7 +250,7 @@ def extra_feature_as_allocated(extra: Swept) -> list[Finding]:
         ),
         Finding(
             "the same: ignored, polysemantic or monosemantic as it should be",
-            f"{right.mean:.3f} of the cells ({right.low:.3f} to {right.high:.3f}, Wilson)",
+            f"{right:.3f}, Wilson, of the cells",
             "at least .98",
             bool(right.mean >= 0.98),
             DERIVED,

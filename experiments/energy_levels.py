@@ -72,9 +72,9 @@ def courses(digons: Swept) -> list[Course]:
 
 
 def energy_levels(digons: Swept) -> Figure:
-    """Dimensionality D_i(t) of every feature (top) above the loss (bottom; other seeds grey, the first fall cut off),
-    equal importances: the seed with the most late jumps. Bold, dots and dotted lines: features that jump late, detected
-    in each D_i(t) by itself."""
+    """a: dimensionality D_i(t) = |W_i|^2 / sum_j (Ŵ_i · W_j)^2 of every feature; b: the loss (other seeds grey, the
+    first fall cut off). Equal importances: the seed with the most late jumps. Bold, dots and dotted lines: features
+    that jump late, detected in each D_i(t) by itself; colours tell lines apart only."""
     found = courses(digons)
     shown = found[int(np.argmax([len(each.late) for each in found]))]
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(draw.PAGE, 4.0), sharex=True, height_ratios=(1.6, 1))
@@ -98,7 +98,8 @@ def energy_levels(digons: Swept) -> Figure:
 
 def around_jumps(digons: Swept) -> Figure:
     """a: loss around the late jumps of all seeds (of several features at once: one jump), less the loss when the
-    window begins, mean with 95 % bootstrap interval (blue), and around three times as many random late moments (grey).
+    window begins, mean with 95 % bootstrap interval (blue), and around three times as many random late
+    moments, less those too near an end (grey).
     b: D_i of all features of all seeds at the end, and when a twentieth of training is over."""
     found = courses(digons)
     figure, (left, right) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.3))
@@ -121,25 +122,27 @@ def around_jumps(digons: Swept) -> Figure:
     right.set(xlabel="feature dimensionality $D_i$", ylabel="share of features", yscale="log")
     right.legend()
     draw.panel_labels([left, right])
-    draw.excluded(right, digons.left_out())
+    draw.excluded(right, digons.left_out("shown"))
     return figure
 
 
 def learned_in_turn(levels: Swept) -> Figure:
-    """Dimensionality D_i(t) of every feature of one seed (top) above its loss (bottom; other seeds grey), importances
-    that decay: from a small start features appear one after another, alone at D = 1, and give half of their dimension
-    away when an antipode arrives. Dots and dotted lines: jumps, detected in each D_i(t) by itself."""
+    """a: dimensionality D_i(t) of every feature of one seed; b: its loss above the least of all seeds and times (other
+    seeds grey), importances that decay. From a small start features are learned one after another, nearly alone, D near
+    1, and give half of their dimension away when an antipode arrives; D_i ignores length, and means nothing before a
+    feature has any. Dots and dotted lines: jumps, detected in each D_i(t) by itself; colours tell lines apart only."""
     shown = course(levels, int(levels.data.seed.values[0]), window=4)
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(draw.PAGE, 3.8), sharex=True, height_ratios=(2, 1))
-    draw.trajectories(top, shown.steps, shown.measure.T, shown.late, log_steps=False)
+    draw.trajectories(top, shown.steps[1:], shown.measure[1:].T, shown.late)
     top.set(xlabel="", ylim=(-0.03, 1.08))
     draw.levels(top, [1, 1 / 2], ["point", "digon"])
-    curves = levels.data.objective.transpose("seed", "step").values
-    bottom.plot(levels.data.step.values, curves[1:].T, color="0.75", lw=0.5)
-    bottom.plot(levels.data.step.values, curves[0], color=draw.BLUE)
+    curves = levels.data.objective.transpose("seed", "step").values[:, 1:]
+    above, steps = curves - 0.98 * np.nanmin(curves), levels.data.step.values[1:]
+    bottom.plot(steps, above[1:].T, color="0.75", lw=0.5)
+    bottom.plot(steps, above[0], color=draw.BLUE)
     for jump in shown.late:
         bottom.axvline(jump.step, color=draw.THEORY, ls=":", lw=0.6, zorder=0)
-    bottom.set(xlabel="step", ylabel="loss")
+    bottom.set(xlabel="step", ylabel="loss above .98 of least", xscale="log", yscale="log")
     draw.panel_labels([top, bottom])
     return figure
 

@@ -11,7 +11,7 @@ from toymodels import Axis, Choice, Record, Run, Sweep, draw
 from toymodels.analysis.collapse import set_spread
 from toymodels.analysis.dynamics import Plateau, plateaus
 from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
-from toymodels.analysis.restarts import basins
+from toymodels.analysis.restarts import basins, finite_losses
 from toymodels.analysis.statistics import interval, proportion
 from toymodels.data import Correlated
 from toymodels.experiment import Experiment, Finding, Scale, Swept
@@ -69,20 +69,21 @@ def crosses_sets(W: np.ndarray) -> bool:
 def ends(restarts: Swept, p: float, start: str) -> tuple[np.ndarray, np.ndarray]:
     """Final weights and exact losses of all seeds."""
     W, b = restarts.weights("seed", p=p, start=start)
-    return W, correlated_loss(W, b, p, SETS)
+    return W, finite_losses(correlated_loss, W, b, p, SETS)
 
 
 def end_geometries(restarts: Swept) -> Figure:
-    """Share of restarts that end in an octahedron by p, from two starts, with 95 % Wilson intervals; open symbols: the
-    best of all restarts by exact loss is another geometry. Right: W Wᵀ of the best of all restarts at each end of
-    this range and where trajectories are shown, blue to red from -1 to 1; lines part the two sets."""
+    """Share of restarts that end in an octahedron by p, from two starts (small: a hundredth of Xavier), with 95 %
+    Wilson intervals; open symbols: the best of all restarts by exact loss is another geometry. Right: W Wᵀ of the best
+    of all restarts at each end of this range and where trajectories are shown, blue to red from -1 to 1; lines part the
+    two sets."""
     p = restarts.data.p.values
     shown = sorted({float(p[0]), float(p[np.abs(p - SHOWN).argmin()]), float(p[-1])})
     figure, axes = plt.subplots(1, 1 + len(shown), figsize=(draw.PAGE, 2.45), width_ratios=[1.3, *[1] * len(shown)])
     for place, start in enumerate(restarts.data.start.values):
         found = [ends(restarts, each, start) for each in p]
         counts = np.array([[geometry_of(w) == "octahedron" for w in W] for W, _ in found])
-        best = np.array([row[loss.argmin()] for row, (_, loss) in zip(counts, found, strict=True)])
+        best = np.array([row[np.nanargmin(loss)] for row, (_, loss) in zip(counts, found, strict=True)])
         share, x, colour = proportion(counts.sum(1), counts.shape[1]), p * 1.03**place, draw.PALETTE[place]
         axes[0].vlines(x, share.low, share.high, color=colour, lw=0.8)
         axes[0].plot(x, share.mean, lw=0.8, color=colour)
@@ -94,8 +95,8 @@ def end_geometries(restarts: Swept) -> Figure:
     for ax, each in zip(axes[1:], shown, strict=True):
         found = [ends(restarts, each, start) for start in restarts.data.start.values]
         W, loss = (np.concatenate(both) for both in zip(*found, strict=True))
-        _gram(ax, W[loss.argmin()])
-        ax.set_title(f"best at $p={each:g}$:\n{geometry_of(W[loss.argmin()])}", fontsize=7)
+        _gram(ax, W[np.nanargmin(loss)])
+        ax.set_title(f"best at $p={each:g}$:\n{geometry_of(W[np.nanargmin(loss)])}", fontsize=7)
     return figure
 
 
@@ -115,7 +116,7 @@ def octahedra(restarts: Swept) -> list[Finding]:
     for start in restarts.data.start.values:
         W, loss = ends(restarts, p, start)
         names = np.array([geometry_of(w) for w in W])
-        count, best = int((names == "octahedron").sum()), W[loss.argmin()]
+        count, best = int((names == "octahedron").sum()), W[np.nanargmin(loss)]
         share = proportion(count, len(W))
         D, groups = feature_dimensionality(best), basins(W, loss, tol=0.1)
         crossed = [crosses_sets(w) for w in W[names == "octahedron"]]
@@ -168,7 +169,7 @@ def middle(plateau: Plateau) -> float:
 
 def linear_level(flow: Swept) -> float:
     """The loss of PCA with one component a set."""
-    law = flow.run(seed=int(flow.data.seed.values[0])).problem.data
+    law = flow.run().problem.data
     mean = np.asarray(law.mean(), np.float64)
     return principal_loss(np.asarray(law.second_moment(), np.float64) - np.outer(mean, mean), SETS)
 
@@ -177,7 +178,8 @@ def regimes(flow: Swept) -> Figure:
     """One run from a small start, the one with the most plateaus (others grey). Top: loss, with the plateaus found in
     it shaded; dashed: the loss of PCA, in closed form. Middle: spread of each set, 0 where its three features are one
     vector and 2/3 where they are orthogonal, and the singular values of W. Bottom: W Wᵀ halfway through each plateau
-    and at the end, blue to red from -1 to 1; lines part the two sets."""
+    and at the end, halfway in the logarithm of the step, blue to red from -1 to 1; lines part the two sets. The spread
+    is drawn once W is not 0."""
     seeds = flow.data.seed.values
     seed = int(seeds[np.argmax([len(stretches(flow, int(each))) for each in seeds])])
     found, steps = stretches(flow, seed), flow.data.step.values
@@ -198,9 +200,9 @@ def regimes(flow: Swept) -> Figure:
     shape.plot([], [], color="0.5", lw=0.7, ls=":", label="singular values")
     for place, plateau in enumerate(found):
         for ax in (loss, shape):
-            ax.axvspan(max(plateau.start, 10), plateau.stop, color="0.9", lw=0, zorder=0)
+            ax.axvspan(max(plateau.start, 4), plateau.stop, color="0.9", lw=0, zorder=0)
         loss.text(
-            np.sqrt(max(plateau.start, 10) * plateau.stop),
+            np.sqrt(max(plateau.start, 4) * plateau.stop),
             1.02,
             str(place + 1),
             transform=loss.get_xaxis_transform(),
@@ -210,9 +212,9 @@ def regimes(flow: Swept) -> Figure:
         ax = figure.add_subplot(grid[2, place])
         _gram(ax, model_at(flow, seed, middle(plateau))[0])
         ax.set_title(f"{place + 1}: step {middle(plateau):.0f}", fontsize=7)
-    loss.set(xscale="log", yscale="log", ylabel="loss", xlim=(10, steps[-1]), xticklabels=[])
+    loss.set(xscale="log", yscale="log", ylabel="loss", xlim=(4, steps[-1]), xticklabels=[])
     draw.levels(loss, [linear_level(flow)], ["PCA"])
-    shape.set(xscale="log", xlabel="step", ylabel="spread,\nsingular values", xlim=(10, steps[-1]), ylim=(-0.05, 1.6))
+    shape.set(xscale="log", xlabel="step", ylabel="spread,\nsingular values", xlim=(4, steps[-1]), ylim=(-0.05, 1.6))
     draw.levels(shape, [2 / 3], ["orthogonal"])
     shape.legend(loc="upper left")
     draw.panel_labels([loss, shape])

@@ -5,6 +5,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels.analysis import restarts
 from toymodels.analysis.geometry import TegumFactors, feature_dimensionality, tegum_factors
 from toymodels.analysis.statistics import interval, proportion
 from toymodels.data import Sparse
@@ -45,7 +46,8 @@ def factors_of(W: np.ndarray) -> TegumFactors:
 def geometry_by_sparsity(arrows: Swept) -> Figure:
     """Rows of W, one colour a feature, inside the unit circle (top), and W Wᵀ with the biases b beside it (bottom): the
     best of all seeds by the final objective, from dense features on the left to sparse ones on the right. Earlier
-    features matter more. Above each column: the orthogonal factors found; features near the origin are dropped."""
+    features matter more: in this order blue, red, green, orange, purple. Above each column: the geometry found, a
+    square being two orthogonal digons; features near the origin are dropped."""
     p = arrows.data.p.values
     chosen = p[np.linspace(0, p.size - 1, min(5, p.size)).round().astype(int)]
     figure, axes = plt.subplots(2, len(chosen), figsize=(draw.PAGE, 3.1), squeeze=False)
@@ -69,8 +71,8 @@ def geometry_by_sparsity(arrows: Swept) -> Figure:
 
 def exact_losses(arrows: Swept) -> np.ndarray:
     """(p, seed): the exact loss of every model."""
-    W, b = arrows.weights("p", "seed")
-    return np.asarray(expected_loss(W, b, arrows.data.p.values[:, None, None], importances(arrows.sweep.base.problem)))
+    importance, p = importances(arrows.sweep.base.problem), arrows.data.p.values[:, None, None]
+    return restarts.finite_losses(expected_loss, *arrows.weights("p", "seed"), p, importance)
 
 
 def from_two_features_to_five(arrows: Swept) -> list[Finding]:
@@ -79,7 +81,7 @@ def from_two_features_to_five(arrows: Swept) -> list[Finding]:
     W, _ = arrows.weights("p", "seed")
     length = np.linalg.norm(W, axis=-1)
     kept = length > DEAD * length.max(-1, keepdims=True)
-    best = loss.argmin(-1)
+    best = restarts.best(loss)
     dense, sparse = W[0, best[0]], W[-1, best[-1]]
     first_two = (kept[0] == [True, True, False, False, False]).all(-1)
     share, of_best = proportion(int(first_two.sum()), len(first_two)), kept.sum(-1)[np.arange(len(p)), best]

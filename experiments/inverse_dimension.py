@@ -118,21 +118,26 @@ def colour(decays: Swept, place: int) -> str:
 
 
 def losses_by_width(decays: Swept) -> Figure:
-    """Final loss against the hidden dimension m, one panel for each law of frequencies p_i ~ i^-(1 + alpha), one colour
-    for each weight decay (-1: rows pulled to unit length): means and ranges over seeds. Dashed: random unit rows at
-    their best common length and bias. Dotted: proportional to 1/m. Grey: what the features carry, all dropped."""
+    """Final loss against the hidden dimension m, one panel for each law of frequencies p_i ~ i^-(1 + α), one colour for
+    each weight decay (-1: rows pulled to unit length): means and ranges over seeds. Dashed: random directions with one
+    length and one bias for all features, both best. Dotted: proportional to 1/m. Grey: all features dropped, each at
+    its own best bias, which one common bias cannot match."""
     alphas, m, found = decays.data.alpha.values, decays.data.m.values, spread(losses(decays))
     shown = np.unique(np.linspace(0, len(alphas) - 1, 3).round().astype(int))
     figure, axes = plt.subplots(1, len(shown), figsize=(draw.PAGE, 2.5), sharex=True, squeeze=False)
     for ax, place in zip(axes[0], shown, strict=True):
         for k, decay in enumerate(decays.data.decay.values):
             ends = (end[:, place, k] for end in found)
-            draw.band(ax, m, *ends, label=f"decay {decay:g}", colour=colour(decays, k), marker="o").set_markersize(2.5)
+            draw.band(
+                ax, m, *ends, label=f"decay {decay:g}".replace("-", "−"), colour=colour(decays, k), marker="o"
+            ).set_markersize(2.5)
         random = random_losses(decays, alphas[place])
         ax.plot(m, random, color=draw.THEORY, ls=(0, (4, 2)), lw=0.9, label="random rows")
         ax.plot(m, random[-1] * m[-1] / m, color=draw.THEORY, ls=":", lw=0.9, label="$1/m$")
-        ax.axhline(variances(decays, alphas[place]).sum(), color="0.8", lw=0.8, zorder=0)
-        ax.set(xscale="log", yscale="log", xlabel="hidden dimension $m$", title=f"alpha = {alphas[place]:g}")
+        ax.axhline(variances(decays, alphas[place]).sum(), color="0.8", lw=0.8, zorder=0, label="all dropped")
+        ax.set(
+            xscale="log", yscale="log", xlabel="hidden dimension $m$", title=f"α = {alphas[place]:g}".replace("-", "−")
+        )
         _width_ticks(ax, m)
         _loss_ticks(ax)
     axes[0, 0].set_ylabel("loss")
@@ -159,8 +164,9 @@ def _loss_ticks(ax: Axes) -> None:
 def overlaps_and_exponents(decays: Swept) -> Figure:
     """a: fraction of features represented (rows longer than 1/2) against m; one colour a weight decay, the flattest law
     of frequencies solid, the steepest dashed. b: mean squared cosine of represented features, over 1/m, at the
-    strongest pull to unit length; dashed: the Welch bound. c: exponent of the loss in m against weight decay, by law of
-    frequencies, with 95 % bootstrap intervals over seeds; dashed: 1."""
+    strongest pull to unit length; dashed: the Welch bound. c: exponent of the loss in m, minus the slope of one
+    straight line through all m in logarithms, which the curves of `losses_by_width` are not quite, against weight
+    decay, by law of frequencies p_i ~ i^-(1 + α), with 95 % bootstrap intervals over seeds; dashed: 1."""
     figure, axes = plt.subplots(1, 3, figsize=(draw.PAGE, 2.6))
     data, m = decays.data, decays.data.m.values
     kept = spread(represented(decays).mean(-1))
@@ -168,14 +174,20 @@ def overlaps_and_exponents(decays: Swept) -> Figure:
     for k, decay in enumerate(data.decay.values):
         for place in (0, -1):
             ends = (end[:, place, k] for end in kept)
-            label = None if place else f"decay {decay:g}"
+            label = None if place else f"decay {decay:g}".replace("-", "−")
             draw.band(axes[0], m, *ends, label=label, colour=colour(decays, k)).set_linestyle("--" if place else "-")
     strong, n = int(data.decay.values.argmin()), data.sizes["feature"]
     for place, alpha in enumerate(data.alpha.values):
-        line = draw.band(axes[1], m, *(end[:, place, strong] for end in cosines), label=f"alpha {alpha:g}", marker="o")
+        line = draw.band(
+            axes[1],
+            m,
+            *(end[:, place, strong] for end in cosines),
+            label=f"α = {alpha:g}".replace("-", "−"),
+            marker="o",
+        )
         slope = interval(exponents(m, losses(decays))[place], axis=1)
         x = data.decay.values + 0.02 * (place - (data.alpha.size - 1) / 2)
-        axes[2].plot(x, slope.mean, "o", color=line.get_color(), label=f"alpha {alpha:g}")
+        axes[2].plot(x, slope.mean, "o", color=line.get_color(), label=f"α = {alpha:g}".replace("-", "−"))
         axes[2].vlines(x, slope.low, slope.high, color=line.get_color(), lw=0.9)
     axes[1].plot(m, (n - m) / (n - 1), color=draw.THEORY, ls=(0, (4, 2)), lw=0.9, label="Welch bound")
     draw.levels(axes[2], [1.0])
@@ -196,14 +208,16 @@ def overlaps_and_exponents(decays: Swept) -> Figure:
 
 def dropped_features_and_loss(decays: Swept) -> Figure:
     """Final loss against what the features that are not represented carry, the sum of their variances, in every cell at
-    the largest weight decay; colours: the law of frequencies; open: half of the features or more are represented, no
-    longer weak superposition. Dashed: equality."""
+    the largest weight decay; colours: the law of frequencies p_i ~ i^-(1 + α); open: half of the features or more are
+    represented, no longer weak superposition. Dashed: equality."""
     figure, ax = plt.subplots(figsize=(draw.COLUMN, 2.5))
     carried, found, weak = (values[:, :, -1] for values in (dropped(decays), losses(decays), is_weak(decays)))
     shown = np.isfinite(found) & (carried > 0)
     for place, alpha in enumerate(decays.data.alpha.values):
         x, y, kept = (np.asarray(each[:, place])[shown[:, place]] for each in (carried, found, weak))
-        draw.flagged_points(ax, x, y, ~kept, draw.PALETTE[place % len(draw.PALETTE)], label=f"alpha {alpha:g}")
+        draw.flagged_points(
+            ax, x, y, ~kept, draw.PALETTE[place % len(draw.PALETTE)], label=f"α = {alpha:g}".replace("-", "−")
+        )
     for dots in ax.lines:
         dots.set(markersize=2.5, markeredgewidth=0.6)
     if shown.any():

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
 from toymodels.analysis.collapse import set_spread
+from toymodels.analysis.restarts import best, finite_losses
 from toymodels.analysis.statistics import proportion
 from toymodels.config import replace
 from toymodels.data import Correlated
@@ -66,21 +67,22 @@ class Trained(NamedTuple):
     @property
     def best(self) -> np.ndarray:
         """The seed of least exact loss at each p."""
-        return self.loss.argmin(1)
+        return best(self.loss)
 
     def of_best(self, values: np.ndarray) -> np.ndarray:
         return values[np.arange(len(self.p)), self.best]
 
     def least(self) -> np.ndarray:
         """Least loss at each p of the models with none, one, two, all pairs collapsed; inf where there is none."""
-        return np.stack([np.where(self.counts == count, self.loss, np.inf).min(1) for count in range(PAIRS + 1)], 1)
+        loss = np.where(np.isfinite(self.loss), self.loss, np.inf)
+        return np.stack([np.where(self.counts == count, loss, np.inf).min(1) for count in range(PAIRS + 1)], 1)
 
 
 @lru_cache(maxsize=4)
 def trained(pairs: Swept) -> Trained:
     """One exact loss for all seeds: their own evaluation examples differ by more than the basins do."""
     (W, b), p = pairs.weights("p", "seed"), pairs.data.p.values
-    return Trained(p, W, correlated_loss(W, b, p[:, None], PAIRS), set_spread(W, PAIRS))
+    return Trained(p, W, finite_losses(correlated_loss, W, b, p[:, None], PAIRS), set_spread(W, PAIRS))
 
 
 def edge(p: np.ndarray, counts: np.ndarray, count: int) -> float:
@@ -92,16 +94,16 @@ def edge(p: np.ndarray, counts: np.ndarray, count: int) -> float:
 
 
 def pairs_by_band(pairs: Swept) -> Figure:
-    """Rows of W, a colour a pair, inside the unit circle: the best of all seeds by exact loss in the middle of each
-    published range of p. Above: how many pairs the figure of Elhage et al. 2022 has collapsed in that range, and how
-    many are collapsed here."""
+    """Rows of W, a colour a pair, inside the unit circle, a collapsed pair as one arrow: the best of all seeds by exact
+    loss in the middle of each published range of p. Above: how many pairs the figure of Elhage et al. 2022 has
+    collapsed in that range, and how many are collapsed here."""
     found = trained(pairs)
-    best = found.of_best(found.W)
+    W = found.of_best(found.W)
     figure, axes = plt.subplots(1, len(BANDS), figsize=(draw.PAGE, 1.95), sharey=True)
     for ax, (name, (low, high)) in zip(axes, BANDS.items(), strict=True):
         place = int(np.abs(np.log(found.p / np.sqrt(max(low, 0.02) * high))).argmin())
-        draw.arrows(ax, best[place], np.repeat([draw.BLUE, draw.GREEN, draw.RED], 2).tolist())
-        count = int((set_spread(best[place], PAIRS) <= COLLAPSED).sum())
+        draw.arrows(ax, W[place], np.repeat([draw.BLUE, draw.GREEN, draw.RED], 2).tolist())
+        count = int((set_spread(W[place], PAIRS) <= COLLAPSED).sum())
         told = f"$p \\leq {high:g}$" if not low else f"$p \\geq {low:g}$" if high == 1 else f"${low:g}$ to ${high:g}$"
         ax.set_title(f"published {told}: {name}\nbest at $p={found.p[place]:.2g}$: {NAMES[count]}", fontsize=6.5)
         ax.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25))
@@ -113,7 +115,8 @@ def collapse_by_density(pairs: Swept) -> Figure:
     """a: spread of each pair, the share of its squared weight in the difference of its members (0: one vector), for all
     seeds (grey) and the best by exact loss (blue, the three pairs in order); behind: how many pairs the figure of
     Elhage et al. 2022 has collapsed where. b: share of seeds with none, one, two or all pairs collapsed, coloured as in
-    c; squares: the best. c: least exact loss with each number collapsed, above the least of all. d: least loss over
+    c; squares: the best. c: least exact loss with each number collapsed, above the least of all, up to 16 %: those
+    further above are off the axis. Nothing is published for .2 to .25 (white). d: least loss over
     that of the best linear model, PCA, in closed form; a ReLU can only help."""
     found = trained(pairs)
     figure, axes = plt.subplots(2, 2, figsize=(draw.PAGE, 4.4), sharex=True)
@@ -123,12 +126,12 @@ def collapse_by_density(pairs: Swept) -> Figure:
     spread.plot(p, np.sort(found.of_best(found.spread), axis=1), "o-", ms=2.5, lw=0.8, color=draw.BLUE)
     spread.set(ylabel="spread of a pair", ylim=(-0.04, 1.0))
     _count_shares(share, found)
-    for count, values in enumerate((found.least() / found.loss.min(1)[:, None] - 1).T):
+    for count, values in enumerate((found.least() / np.nanmin(found.loss, 1)[:, None] - 1).T):
         shown = np.where(values < 0.3, 100 * values, np.nan)
         excess.plot(p, shown, "o-", ms=2.5, lw=0.9, color=COLOURS[count], label=NAMES[count])
     excess.set(ylabel="least loss above best (%)", ylim=(-0.5, 16), xlabel="activation probability $p$")
     excess.legend(title="pairs collapsed", title_fontsize=7, loc="upper left", ncols=2)
-    linear.plot(p, found.loss.min(1) / linear_losses(pairs), "o-", ms=2.5, lw=0.9, color=draw.BLUE)
+    linear.plot(p, np.nanmin(found.loss, 1) / linear_losses(pairs), "o-", ms=2.5, lw=0.9, color=draw.BLUE)
     linear.axhline(1, color=draw.THEORY, ls=(0, (4, 2)), lw=0.8)
     linear.set(ylabel="least loss / PCA", ylim=(0, 1.08), xlabel="activation probability $p$")
     for ax in (spread, excess, linear):
@@ -137,13 +140,14 @@ def collapse_by_density(pairs: Swept) -> Figure:
     ticks = (0.02, 0.05, 0.1, 0.2, 0.5, 1)
     spread.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     draw.panel_labels(axes)
-    draw.excluded(spread, pairs.left_out())
+    draw.excluded(spread, pairs.left_out("shown"))
     return figure
 
 
 def single_runs(reference: Swept) -> Figure:
     """Single runs of the reference training of Elhage et al. 2022 (AdamW): share of seeds with none, one, two or all
-    pairs collapsed, at multiples of .05, of which the published ranges of p are made; above, what these have."""
+    pairs collapsed, at multiples of .05, of which the published ranges of p are made; above, what these have, both ends
+    included."""
     found = trained(reference)
     figure, ax = plt.subplots(figsize=(draw.COLUMN, 2.4))
     bottom = np.zeros(len(found.p))
@@ -151,7 +155,8 @@ def single_runs(reference: Swept) -> Figure:
         height = (found.counts == count).mean(1)
         ax.bar(found.p, height, 0.85 * GRID, bottom, color=COLOURS[count], alpha=0.75, lw=0, label=name)
         bottom += height
-    for low, high, name in ((0, 0.05, "none"), (0.05, 0.15, "one"), (0.15, 0.2, "two"), (0.25, 0.5, "all")):
+    ax.spines["left"].set_bounds(0, 1)
+    for name, (low, high) in list(BANDS.items())[:4]:
         ax.plot([low + 0.004, high - 0.004], [1.04, 1.04], color="black", lw=0.8)
         ax.text((low + high) / 2, 1.06, name, ha="center", va="bottom", fontsize=6.5)
     ax.set(xlabel="activation probability $p$", ylabel="share of seeds", ylim=(0, 1.16), xlim=(0, found.p[-1] + GRID))
@@ -184,7 +189,7 @@ def _count_shares(ax: Axes, found: Trained) -> None:
 
 def linear_losses(pairs: Swept) -> np.ndarray:
     """The loss of PCA at each p, from the moments of the data."""
-    laws = [pairs.run(p=p, seed=pairs.data.seed.values[0]).problem.data for p in pairs.data.p.values.tolist()]
+    laws = [pairs.run(p=p).problem.data for p in pairs.data.p.values.tolist()]
     mean, second = (np.array([getattr(law, name)() for law in laws], float) for name in ("mean", "second_moment"))
     return np.array([principal_loss(s - np.outer(m, m), HIDDEN) for s, m in zip(second, mean, strict=True)])
 
@@ -192,16 +197,16 @@ def linear_losses(pairs: Swept) -> np.ndarray:
 def edges_of_collapse(pairs: Swept) -> list[Finding]:
     """Where pairs collapse, of the best of all seeds and of the median seed, with bootstrap intervals over seeds."""
     found = trained(pairs)
-    p, seeds, best = found.p, found.loss.shape[1], found.of_best(found.counts)
+    p, seeds, of_best = found.p, found.loss.shape[1], found.of_best(found.counts)
     step = float(np.log(p[1] / p[0]))
     kinds = {
-        f"best of {seeds}": lambda picked: found.counts[np.arange(len(p)), picked[found.loss[:, picked].argmin(1)]],
+        f"best of {seeds}": lambda picked: found.counts[np.arange(len(p)), picked[best(found.loss[:, picked])]],
         "median seed": lambda picked: np.median(found.counts[:, picked], axis=1),
     }
     rng = np.random.default_rng(0)
     resampled = [rng.integers(seeds, size=seeds) for _ in range(500)]
-    order = list(dict.fromkeys(best.tolist()))
-    told = ", ".join(f"{NAMES[count]} from p = {p[best == count].min():.2g}" for count in order)
+    order = list(dict.fromkeys(of_best.tolist()))
+    told = ", ".join(f"{NAMES[count]} from p = {p[of_best == count].min():.2g}" for count in order)
     what = f"pairs collapsed, best of {seeds}, from sparse to dense"
     answers = [Finding(what, told, "none, one, two, all, in this order", order == [0, 1, 2, 3], SOURCE)]
     for kind, counts in kinds.items():
@@ -223,20 +228,19 @@ def edges_of_collapse(pairs: Swept) -> list[Finding]:
 
 
 def edges_of_single_runs(reference: Swept) -> list[Finding]:
-    """The published ranges against what one run at each p shows: 95 % prediction intervals, over draws of the runs; and
-    what most runs show in each range."""
+    """The published ranges against what one run at each p shows: from which p on at least so many pairs are collapsed,
+    with its distribution over draws of the runs, exactly; and what most runs show in each range."""
     found, answers = trained(reference), []
     p, seeds = found.p, found.loss.shape[1]
-    drawn = np.random.default_rng(0).integers(seeds, size=(4000, len(p)))
-    shown = found.counts[np.arange(len(p)), drawn]
     for count, (low, high) in FROM.items():
-        # From the last p with fewer on; beyond the grid where that is the last.
-        below = np.where((shown < count).any(1), len(p) - (shown < count)[:, ::-1].argmax(1), 0)
-        middle, left, right = np.quantile(np.append(p, p[-1] + GRID)[below], [0.5, 0.025, 0.975], method="nearest")
+        # Of runs drawn by themselves at each p, at least so many are collapsed from p_k on in all with prod_{j >= k}.
+        until = np.cumprod((found.counts >= count).mean(1)[::-1])[::-1]
+        left, middle, right = (np.append(p, p[-1] + GRID)[np.searchsorted(until, q)] for q in (0.025, 0.5, 0.975))
+        by = float(until[p <= high + 1e-9][-1]) if (p <= high + 1e-9).any() else 0.0
         answers.append(
             Finding(
-                f"one reference run at each p, steps of {GRID:g}: p from which on {NAMES[count]} of 3 are collapsed",
-                f"{middle:.2f} ({left:.2f} to {right:.2f}: 95 % of draws of runs)",
+                f"one reference run at each p of the grid: p from which on {NAMES[count]} of 3 are collapsed",
+                f"{middle:.2f} ({left:.2f} to {right:.2f}: 95 % of draws); {high:g} or less in {by:.1%} of draws",
                 f"{low:g} or {high:g}: one of them in the interval",
                 bool(left <= high + 1e-9 and low <= right + 1e-9),
                 SOURCE,
@@ -247,11 +251,14 @@ def edges_of_single_runs(reference: Swept) -> list[Finding]:
         if not inside.any():
             continue
         shares = np.array([(found.counts[inside] == count).mean() for count in range(PAIRS + 1)])
+        each = proportion((found.counts[inside] == place).sum(1), seeds)
         answers.append(
             Finding(
-                f"reference runs at p of {low:g} to {high:g}: pairs collapsed",
-                ", ".join(f"{word} {share:.2f}" for word, share in zip(NAMES, shares, strict=True)),
-                f"most often {name}",
+                f"reference runs at p of {low:g} to {high:g}, ends included: pairs collapsed",
+                ", ".join(f"{word} {share:.2f}" for word, share in zip(NAMES, shares, strict=True))
+                + f"; {name} by p: "
+                + ", ".join(f"{q:g}: {each.at(k):.2f}" for k, q in enumerate(p[inside])),
+                f"over the range most often {name}",
                 bool(shares.argmax() == place),
                 SOURCE,
             )
@@ -262,7 +269,7 @@ def edges_of_single_runs(reference: Swept) -> list[Finding]:
 def published_geometry(pairs: Swept) -> list[Finding]:
     """How near the best a model with the published number of collapsed pairs comes, everywhere in its range of p."""
     found = trained(pairs)
-    excess, answers = found.least() / found.loss.min(1)[:, None] - 1, []
+    excess, answers = found.least() / np.nanmin(found.loss, 1)[:, None] - 1, []
     for name, (low, high) in BANDS.items():
         count, inside = min(list(BANDS).index(name), PAIRS), (found.p >= low) & (found.p <= high)
         if not inside.any():
@@ -285,7 +292,7 @@ def ends_of_the_range(pairs: Swept) -> list[Finding]:
     ordered = np.sort(angles, axis=1)
     gaps = np.diff(ordered, axis=1, append=ordered[:, :1] + 360)
     mates = np.abs((angles[:, ::2] - angles[:, 1::2] + 180) % 360 - 180)
-    ratio = (found.loss.min(1) / linear_losses(pairs))[dense]
+    ratio = (np.nanmin(found.loss, 1) / linear_losses(pairs))[dense]
     return [
         Finding(
             f"best at p <= .05 ({sparse.sum()} values): angles between neighbours, and between the members of a pair",

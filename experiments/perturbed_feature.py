@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
 from toymodels.analysis import ranges
+from toymodels.analysis.restarts import finite_losses
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
 from toymodels.models import Placed, Tied
@@ -91,7 +92,7 @@ def exact_losses(swept: Swept) -> np.ndarray:
     """(branches or seeds) x ratios."""
     W, b = weights(swept)
     p = np.array([swept.sweep.cell(ratio=r, **_anywhere(swept)).problem.data.p for r in swept.data.ratio.values])
-    return np.asarray(theory.expected_loss(W, b, p))
+    return finite_losses(theory.expected_loss, W, b, p)
 
 
 def _anywhere(swept: Swept) -> dict[str, object]:
@@ -130,11 +131,11 @@ def crossing(branches: Swept) -> float:
 
 
 def branches_cross(restarts: Swept, branches: Swept, sparser: Swept, denser: Swept, densest: Swept) -> Figure:
-    """Five features in two dimensions, one of them ("it") sparser or denser than the others. Left: exact loss of single
-    seeds from random starts (dots, by the geometry they end in), and of the branches trained from starts placed in each
-    geometry (lines; they end where the geometry stops being a minimum). Solid vertical line: where the pentagon and the
-    digons without the feature cross; dotted: where the published curves do. Right: where they cross, for other
-    densities p of the four other features."""
+    """Five features in two dimensions, one of them ("it") sparser or denser than the others, of p = .05. Left: exact
+    loss of single seeds from random starts (dots, by the geometry they end in), and of the branches trained from starts
+    placed in each geometry (lines; they end where training leaves it). Other: two features or more dropped, or sharing
+    a direction. Solid vertical line: where the pentagon and the digons without the feature cross; dotted: where the
+    published curves do. Right: where they cross, for other densities p of the four other features."""
     figure, (ax, side) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.9), width_ratios=(2.2, 1))
     losses, names, x = exact_losses(restarts), geometries(restarts), ratios(restarts)
     jitter = np.exp(np.linspace(-0.05, 0.05, len(losses)))[:, None]
@@ -201,8 +202,8 @@ def best_of_restarts(restarts: Swept, branches: Swept) -> list[Finding]:
     losses, names, x = exact_losses(restarts), geometries(restarts), ratios(restarts)
     least = np.fmin.reduce(on_branch(branches), axis=0)
     at = [int(np.abs(np.log(ratios(branches) / each)).argmin()) for each in x]
-    gap = losses.min(0) / least[at] - 1
-    best, met = names[losses.argmin(0), np.arange(len(x))], crossing(branches)
+    gap = np.nanmin(losses, 0) / least[at] - 1
+    best, met = names[np.nanargmin(losses, 0), np.arange(len(x))], crossing(branches)
     sparse, dense = x < met, x > met
     count = len(losses)
     return [

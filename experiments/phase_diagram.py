@@ -127,7 +127,7 @@ def diagram(swept: Swept) -> Diagram:
     n = W.shape[-2]
     importance = np.ones((len(r), 1, n))
     importance[:, 0, -1] = r
-    loss = np.asarray(superposition.expected_loss(W, b, p[:, None, None, None], importance))
+    loss = restarts.finite_losses(superposition.expected_loss, W, b, p[:, None, None, None], importance)
     return Diagram(p, r, _branches(n, tuple(p.tolist()), tuple(r.tolist())), W, loss)
 
 
@@ -161,7 +161,8 @@ def phase_diagrams(A: Swept, B: Swept) -> Figure:
     the best of all restarts by exact loss, classified, beside the exact optimum over weights and biases. The extra
     feature is the one with importance r. Lines: where its superposition begins and ends to win without bias (dotted),
     with the best bias at unit norm (dashed), with everything optimised (solid). Dots: the two best arrangements are
-    within 2 % of each other in loss."""
+    within 2 % of each other in loss. Mixed signs: neither opposite nor on one side. At p = 1 losses nearly tie, and
+    what is trained may differ."""
     figure, axes = plt.subplots(1, 4, figsize=(draw.PAGE, 2.75), sharey=True)
     colours, norm = ListedColormap(list(COLOURS.values())), BoundaryNorm(np.arange(len(NAMES) + 1) - 0.5, len(NAMES))
     met = set()
@@ -193,9 +194,10 @@ def of_extra(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def extra_feature(A: Swept, B: Swept) -> Figure:
-    """The published display: the norm of the extra feature and its superposition, the sum over the other features of
-    the squared projection of theirs on its direction, each a mean over the restarts of a cell without the worst. Lines
-    as in the diagrams of phases: no bias (dotted), best bias (dashed), everything optimised (solid)."""
+    """The published display, of two features in one dimension (A) and three in two (B): the norm of the extra feature
+    and its superposition, the sum over the other features of the squared projection of theirs on its direction, each a
+    mean over the restarts of a cell without the worst. Lines as in the diagrams of phases: no bias (dotted), best bias
+    (dashed), everything optimised (solid)."""
     figure, axes = plt.subplots(1, 4, figsize=(draw.PAGE, 2.3), sharey=True)
     looks = (("norm", "Blues", "$\\|W_e\\|$"), ("superposition", "Reds", "$\\sum_j (\\hat W_e \\cdot W_j)^2$"))
     for name, of, pair in (("A", diagram(A), axes[:2]), ("B", diagram(B), axes[2:])):
@@ -248,7 +250,7 @@ def transitions(A: Swept, B: Swept) -> Figure:
             ax.plot(each.r, np.take_along_axis(values, chosen, 1), "o", ms=2.6, mew=0, color=colour)
             for change in changes:
                 ax.axvline(change.r, color=draw.THEORY, lw=0.7, ls="-" if change.first_order else ":", zorder=0)
-            ax.set(xscale="log", ylim=(-0.06, 1.3), xlim=(r[0], r[-1]))
+            ax.set(xscale="log", ylim=(-0.06, 1.3), xlim=(r[0] / 1.06, r[-1] * 1.06))
             ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             ax.minorticks_off()
         pair[0].set_title(f"{name}, $p={each.p[row]:.2g}$")
@@ -271,7 +273,7 @@ def agreement(A: Swept, B: Swept) -> list[Finding]:
         answers += [
             Finding(
                 f"{what}: arrangement is the optimal one, {int(clear.sum())} of {clear.size} cells with a clear winner",
-                f"{same.mean:.3f} ({same.low:.3f} to {same.high:.3f}, Wilson)",
+                f"{same:.3f}, Wilson",
                 "at least .95",
                 bool(same.mean >= 0.95),
                 source,
@@ -292,7 +294,7 @@ def agreement(A: Swept, B: Swept) -> list[Finding]:
             ),
             Finding(
                 f"{name}: single restarts within 2 % of the optimum, clear cells",
-                f"{per_seed.mean:.2f} ({per_seed.low:.2f} to {per_seed.high:.2f} over seeds)",
+                f"{per_seed:.2f}, over seeds",
                 "",
                 None,
             ),

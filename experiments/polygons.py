@@ -122,7 +122,7 @@ def in_own_basin(inside: Swept, census: Swept) -> Figure:
             _share_curve(ax, swept, n, axis, index)
     left.set(xlabel="noise of the start", ylabel="share ending in the regular $n$-gon", ylim=(-0.03, 1.03))
     right.set(xlabel="learning rate, random starts", xscale="log")
-    left.legend(title="$n$")
+    left.legend(title="$n$", loc="lower left")
     draw.excluded(left, inside.left_out("shown"))
     draw.excluded(right, census.left_out("shown"))
     return figure
@@ -132,8 +132,8 @@ def _share_curve(ax: Axes, swept: Swept, n: int, axis: str, index: int) -> None:
     x = swept.data[axis].values
     shares = [regular(swept, **{"n": n, axis: value}) for value in x]
     mean, low, high = np.array(shares).T
-    shift = 1 + 0.02 * (index - 1.5)  # intervals side by side
-    ax.errorbar(x * shift, mean, [mean - low, high - mean], fmt="o-", lw=0.9, elinewidth=0.7, label=n)
+    shift = 0.006 * (index - 1.5) if axis == "noise" else x * 0.03 * (index - 1.5)  # intervals side by side
+    ax.errorbar(x + shift, mean, [mean - low, high - mean], fmt="o-", lw=0.9, elinewidth=0.7, label=n)
 
 
 def regular(swept: Swept, **labels: Any) -> Interval:
@@ -147,21 +147,24 @@ def basins_reached(census: Swept) -> Figure:
     """Where random starts end: each dot is a basin, at its exact loss and its share of the seeds (bars: 95 % Wilson
     intervals), one colour a learning rate. Dashed: exact losses of the regular k-gons, all other features dropped
     (k raised to d+: d features, their mean predicted) or silent (s-: never on). Basins between them have features of
-    both kinds, or features that share a vertex."""
+    both kinds, features that share a vertex, or are irregular. Dots of one basin are moved apart a little."""
     sides, rates = census.data.n.values.tolist(), census.data.rate.values.tolist()
     rows = -(-len(sides) // 2)
     figure, axes = plt.subplots(rows, 2, figsize=(draw.PAGE, 0.4 + 3 * rows), squeeze=False)
     for ax, n in zip(axes.ravel(), sides, strict=False):
-        for place, rate in enumerate(rates):
-            found = reached(census, n, rate)
+        known = {label: loss for name, loss in critical_points(n).items() if (label := _notation(name))}
+        ends = [reached(census, n, rate) for rate in rates]
+        values = [*known.values(), *(each.loss for found in ends for each in found)]
+        low, high = min(values), max(values)
+        for place, (rate, found) in enumerate(zip(rates, ends, strict=True)):
             share = np.array([each.share for each in found]).T
-            loss, errors = [each.loss for each in found], [share[0] - share[1], share[2] - share[0]]
+            aside = 0.012 * (place - (len(rates) - 1) / 2) * (high - low)  # rates side by side
+            loss, errors = [each.loss + aside for each in found], [share[0] - share[1], share[2] - share[0]]
             ax.errorbar(
                 share[0], loss, xerr=errors, fmt="o", ms=3, elinewidth=0.6, color=f"C{place}", label=f"{rate:g}"
             )
         ax.set(xscale="log", xlim=(1e-3, 1.3), xlabel="share of seeds", ylabel="exact loss $L$")
-        known = {label: loss for name, loss in critical_points(n).items() if (label := _notation(name))}
-        ax.set_ylim(min(known.values()) - 0.005, max(known.values()) + 0.005)
+        ax.set_ylim(low - 0.04 * (high - low), high + 0.04 * (high - low))
         draw.levels(ax, list(known.values()), list(known))
         ax.set_title(f"$n={n}$", loc="left")
     for ax in axes.ravel()[len(sides) :]:

@@ -70,7 +70,7 @@ class Trained(NamedTuple):
 def trained(swept: Swept, p: float) -> Trained:
     cells = swept.data.sel(p=p).isel(snapshot=-1)
     W, b = cells.W.values, cells.b.values
-    loss = sparse_loss(swept.run(p=p, seed=swept.sweep.runs()[0].seed).problem, {"W": W, "b": b})
+    loss = sparse_loss(swept.run(p=p).problem, {"W": W, "b": b})
     order = np.argsort(loss, kind="stable")
     W, b, loss = W[order], b[order], loss[order]
     own = neurons.basis_alignment(W)
@@ -261,7 +261,7 @@ def _rotated_losses(swept: Swept, p: float) -> np.ndarray:
     found = trained(swept, p)
     W, b = found.W[0].astype(np.float64), np.repeat(found.b[:1], 9, axis=0)
     Q = [np.eye(W.shape[1]), *neurons.rotations(W.shape[1], 8)]
-    problem = swept.run(p=p, seed=swept.sweep.runs()[0].seed).problem
+    problem = swept.run(p=p).problem
     losses = sparse_loss(problem, {"W": (W @ Q).astype(np.float32), "b": b})
     return losses[1:] / losses[0]
 

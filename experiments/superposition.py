@@ -136,7 +136,7 @@ SHAPES = {
 
 @cache
 def predicted_factors() -> Savings:
-    return savings(SHAPES, 1 / np.geomspace(1.05, 12.0, 16))
+    return savings(SHAPES, 1 / np.geomspace(1.05, 30.0, 22))
 
 
 @lru_cache(maxsize=4)
@@ -180,7 +180,7 @@ def attacked(shelf: Swept) -> Attacked:
     W, b = shelf.final().values, shelf.final("b").values
     vulnerability, increase = np.full(W.shape[:2], np.nan), np.full(W.shape[:2], np.nan)
     for row, p in enumerate(shelf.data.p.values):
-        data = shelf.run(p=p, seed=shelf.data.seed.values[0]).problem.data
+        data = shelf.run(p=p).problem.data
         x = np.asarray(data.sample(jax.random.key(row), EXAMPLES), np.float64)
         for column in np.flatnonzero(np.isfinite(W[row]).all(axis=(1, 2))):
             found = attacks(W[row, column], b[row, column], x)
@@ -202,9 +202,9 @@ def localised(W: np.ndarray) -> float:
 
 
 def dimensions_per_feature_by_sparsity(shelf: Swept, widths: Swept) -> Figure:
-    """Dimensions per feature D* = m / |W|_F^2 against 1/p. Left: every seed (dots, open if not converged), the mean of
+    """Dimensions per feature D* = m / |W|_F^2 against 1/p. a: every seed (dots, open if not converged), the mean of
     the converged (line), and the shelf near 1/2 found by its slope (band): there features come in antipodal pairs.
-    Right: other widths and powers of the loss, means and ranges over seeds; D* is above 1 where features are shrunk."""
+    b: other widths and powers of the loss, means and ranges over seeds; D* is above 1 where features are shrunk."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.6), sharey=True)
     D, x = dimensions(shelf.final(unconverged=True).values), 1 / shelf.data.p.values
     flagged = shelf.data.status.values == UNCONVERGED
@@ -217,7 +217,7 @@ def dimensions_per_feature_by_sparsity(shelf: Swept, widths: Swept) -> Figure:
         left.axvspan(*np.exp([found.start, found.stop]), color=draw.ORANGE, alpha=0.25, lw=0)
     left.set(xscale="log", xlabel="$1/p$", ylabel="dimensions per feature $D^*$", ylim=(0, 1.45))
     draw.levels(left, [1, 0.5], ["one each", "pairs"])
-    draw.excluded(left, shelf.left_out())
+    draw.excluded(left, shelf.left_out("open"))
     _width_panel(right, widths)
     draw.panel_labels([left, right])
     return figure
@@ -233,14 +233,15 @@ def _width_panel(ax: Axes, widths: Swept) -> None:
             line.set(linestyle="-" if row else "--", markersize=2.5)
     ax.set(xscale="log", xlabel="$1/p$")
     draw.levels(ax, [1, 0.5])
-    ax.legend(fontsize=6.5, loc="upper right")
+    ax.legend(fontsize=6.5, loc="upper right", frameon=True, framealpha=1, edgecolor="none")
     draw.excluded(ax, widths.left_out())
 
 
 def feature_dimensionalities(shelf: Swept) -> Figure:
-    """Dimensionality D_i of every feature of every seed against 1/p (left; open if not converged), with the values of
-    regular polytopes. Right: in all converged models together, factors within 0.01 of each value against what the
-    neighbourhood predicts, with the chance of at least as many; one value a factor, since its members share theirs."""
+    """a: dimensionality D_i = |W_i|^2 / sum_j (Ŵ_i · W_j)^2 of every feature of every seed against 1/p (open if not
+    converged), with the values of regular polytopes. b: in all converged models together, factors within 0.01 of each
+    value against what the neighbourhood predicts, with the chance of at least as many; one value a factor, since its
+    members share theirs."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.8), width_ratios=(1.7, 1))
     W = shelf.final(unconverged=True).values
     D = per_model(feature_dimensionality, W, features=True)
@@ -248,7 +249,7 @@ def feature_dimensionalities(shelf: Swept) -> Figure:
     flagged = shelf.data.status.values[..., None] == UNCONVERGED
     draw.scatter_lines(left, aside / shelf.data.p.values[:, None, None], D, polytope_lines(), flagged)
     left.set(xscale="log", xlabel="$1/p$")
-    draw.excluded(left, shelf.left_out())
+    draw.excluded(left, shelf.left_out("open"))
     _excess_panel(right, polytope_excess(shelf))
     draw.panel_labels([left, right])
     return figure
@@ -291,9 +292,11 @@ COLOURS = {
 
 
 def factor_counts(shelf: Swept) -> Figure:
-    """Orthogonal factors of trained models against 1/p, by kind (top): means and ranges over seeds; broad lines, all m
-    dimensions filled with the predicted shape. Factors are found at a cosine of 0.1; dropped features are left out.
-    Bottom: the prediction, the exact loss that each shape saves per dimension, in units of a dropped feature's loss."""
+    """a: orthogonal factors of trained models against 1/p, by kind: means and ranges over seeds; broad lines, all m
+    dimensions filled with the predicted shape. Factors are found at a cosine of 0.1; dropped features are left out. b:
+    the prediction, the exact loss that each shape saves per dimension, in units of a dropped feature's loss. Predicted
+    tetrahedra and triangles save hardly more than single points, and are not found; where pentagons would save most,
+    most models are one irregular factor ("other") instead."""
     x = 1 / shelf.data.p.values
     m, predicted, counts = shelf.data.sizes["hidden"], predicted_factors(), kind_counts(shelf)
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(draw.COLUMN, 4.0), sharex=True)

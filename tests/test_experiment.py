@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from toymodels import Axis, Run, Sweep
+from toymodels import Axis, Choice, Run, Sweep
 from toymodels.config import replace as rebind
 from toymodels.data import Sparse
 from toymodels.experiment import Swept, left_out, settings
 from toymodels.models import Tied
-from toymodels.optimizers import Adam
+from toymodels.optimizers import Adam, Sgd
 from toymodels.problems.supervised import Supervised
 from toymodels.store import DIVERGED, OK, UNCONVERGED
 
@@ -52,7 +52,21 @@ def test_captions_tell_axes_by_name_and_what_follows_from_them_by_its_range():
     assert "seed=seed" in plain
     assert "optimizer" not in plain  # at its default
     derived = settings("toy", swept(lambda run: rebind(run, {"optimizer.lr": run.problem.data.p / 100})))
-    assert "optimizer=Adam(lr=0.001 to 0.004)" in derived
+    assert "optimizer=Adam(lr=derived)" in derived
+    assert "Derived: optimizer.lr 0.001 to 0.004. Cells" in derived
     assert "p=p" in derived
-    constant = settings("toy", swept(lambda run: replace(run, batch=7)))
-    assert "batch=7" in constant
+    assert "Derived: batch 7." in settings("toy", swept(lambda run: replace(run, batch=7)))
+
+
+def test_what_is_derived_inside_an_axis_is_told_beside_it():
+    kinds = Choice("kind", {"adam": {"optimizer": Adam(0.1)}, "sgd": {"optimizer": Sgd(0.2)}})
+    made = Sweep(BASE, [kinds], lambda run: rebind(run, {"optimizer.lr": run.optimizer.lr / 10}))
+    told = settings("toy", Swept(made, xr.Dataset({"status": ("kind", np.array([OK, OK]))})))
+    assert "optimizer=kind" in told
+    assert "Derived: optimizer.lr 0.01 to 0.02." in told
+
+
+def test_the_config_of_a_cell_is_that_of_the_first_seed_unless_one_is_given():
+    made = swept()
+    assert made.run(p=0.4) == made.run(p=0.4, seed=0)
+    assert made.run(p=0.4, seed=2).seed == 2

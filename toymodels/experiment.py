@@ -38,8 +38,9 @@ class Swept:
     data: xr.Dataset
 
     def run(self, **labels: Any) -> Run:
-        """The config of the cell at these labels."""
-        return self.sweep.cell(**labels)
+        """The config of the cell at these labels; of the first seed, if none is given."""
+        first = {axis.name: axis.labels[0] for axis in self.sweep.axes if axis.name == "seed"}
+        return self.sweep.cell(**first | labels)
 
     def final(self, name: str = "W", unconverged: bool = False) -> xr.DataArray:
         """A parameter at the end of training in float64; NaN for diverged and, unless asked, unconverged cells."""
@@ -152,22 +153,27 @@ def settings(name: str, swept: Swept) -> str:
     """One sweep in a sentence or two: config, axes, cells and what became of them."""
     axes = ", ".join(f"{axis.name} {_span(axis.labels)}" for axis in swept.sweep.axes)
     counts = ", ".join(f"{count} {what}" for what, count in census(swept.data).items())
-    axes_of = {
-        path: axis.name for axis in swept.sweep.axes for i in range(len(axis.labels)) for path in axis.binding(i)
-    }
-    bound = _derived(swept.sweep) | axes_of
-    return f"Sweep `{name}`: {describe(swept.sweep.base, bound)}. Axes: {axes or 'none'}. Cells: {counts}."
+    bound = {path: axis.name for axis in swept.sweep.axes for i in range(len(axis.labels)) for path in axis.binding(i)}
+    derived = _derived(swept.sweep)
+    made = describe(swept.sweep.base, dict.fromkeys(derived, "derived") | bound)
+    ranges = "; ".join(f"{path} {span}" for path, span in derived.items())
+    after = f" Derived: {ranges}." if ranges else ""
+    return f"Sweep `{name}`: {made}. Axes: {axes or 'none'}.{after} Cells: {counts}."
 
 
 def _derived(sweep: Sweep) -> dict[str, str]:
-    """Numbers that follow from the axes by `derive`, with the range of their values."""
+    """Numbers that `derive` sets, with the range of their values over the cells."""
+    if not sweep.derive:
+        return {}
     values: dict[str, set[float]] = {}
-    for run in sweep.runs() if sweep.derive else []:
+    changed = set()
+    for run, plain in zip(sweep.runs(), dataclasses.replace(sweep, derive=None).runs(), strict=True):
+        before = dict(configs.paths(plain))
         for path, value in configs.paths(run):
-            if isinstance(value, int | float):
+            if isinstance(value, int | float) and not isinstance(value, bool):
                 values.setdefault(path, set()).add(value)
-    own = dict(configs.paths(sweep.base))
-    ends = {path: (f"{min(found):g}", f"{max(found):g}") for path, found in values.items() if found != {own.get(path)}}
+                changed |= {path} if value != before.get(path) else set()
+    ends = {path: (f"{min(found):g}", f"{max(found):g}") for path, found in values.items() if path in changed}
     return {path: low if low == high else f"{low} to {high}" for path, (low, high) in ends.items()}
 
 

@@ -161,4 +161,9 @@ class RowDecay:
             pull = size * jnp.where(self.decay < 0, self.decay * excess, -self.decay) * W
             return change | {"W": change["W"] + pull}, (inner, count + 1)
 
-        return optax.GradientTransformation(lambda params: (adam.init(params), jnp.zeros((), int)), update)
+        def init(params: Any) -> Any:
+            if not isinstance(params, dict) or "W" not in params:
+                raise ValueError("RowDecay: the parameters of this problem have no W whose rows could decay")
+            return adam.init(params), jnp.zeros((), int)
+
+        return optax.GradientTransformation(init, update)

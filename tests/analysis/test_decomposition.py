@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toymodels.analysis.decomposition import loss_parts
+from toymodels.analysis.decomposition import grouped, loss_parts
 from toymodels.theory.superposition import expected_loss
 
 
@@ -49,3 +49,13 @@ def test_a_dropped_feature_costs_its_variance_and_a_kept_one_its_bias() -> None:
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="2 features"):
         loss_parts(np.ones((5, 3)), np.eye(2), np.zeros(2), np.ones(2))
+
+
+def test_parts_of_ignored_features_are_one_and_shares_sum_to_one() -> None:
+    W, b, importance = np.array([[1.0, 0], [0, 1], [0, 0.0]]), np.array([0.0, -0.1, 0.15]), np.ones(3)
+    parts = loss_parts(sparse(3, 0.3, 20_000), W, b, importance)
+    found = grouped(parts, np.array([1.0, 1.0, 0.0]), 0.02)
+    assert found.ignored == pytest.approx(sum(each[2] for each in parts))
+    assert found.total == pytest.approx(sum(each.sum() for each in parts))
+    assert sum(found.shares) == pytest.approx(1)
+    assert grouped(parts, np.zeros(3), 0.02).own == 0

@@ -48,3 +48,12 @@ def test_a_window_around_a_moment_starts_at_zero_and_lies_inside_the_run():
     assert one.around(500, 2).tolist() == [0, 0, 0, -1, -1]
     assert one.around(5, 2) is None
     assert one.around(1000, 2) is None
+
+
+def test_runs_that_are_not_finite_are_left_out_and_nothing_falls_where_none_is_left():
+    lost = course(500, [500])._replace(loss=np.full(201, np.nan))
+    one = course(500, [500])
+    assert falls([one, lost]).loss == falls([one]).loss == 1
+    assert np.isnan(falls([lost]).p_value)
+    assert np.isnan(falls([]).p_value)
+    assert np.isnan(falls([one._replace(loss=np.ones(201))]).p_value)

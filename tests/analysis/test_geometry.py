@@ -18,6 +18,7 @@ from toymodels.analysis.geometry import (
     interference,
     local_excess,
     orthogonal_pairs,
+    per_model,
     polytope_lines,
 )
 
@@ -433,3 +434,14 @@ def test_excess_without_features():
         local_excess([1.2])
     with pytest.raises(ValueError, match="width"):
         local_excess([0.5], width=0.1)
+
+
+def test_numbers_are_read_off_each_model_without_its_padding_and_not_off_broken_ones():
+    W = np.full((2, 2, 3, 3), np.nan)
+    W[0, 0, :, :2] = [[1, 0], [0, 2], [0, 0]]  # padded: two hidden units
+    W[0, 1] = np.eye(3)
+    W[1, 0] = [[np.inf, 0, 0], [np.inf, 1, 0], [np.inf, 0, 1]]  # broken, not padded
+    np.testing.assert_array_equal(per_model(np.linalg.norm, W), [[np.sqrt(5), np.sqrt(3)], [np.nan, np.nan]])
+    lengths = per_model(lambda w: np.linalg.norm(w, axis=1), W, features=True)
+    np.testing.assert_array_equal(lengths[0], [[1, 2, 0], [1, 1, 1]])
+    assert np.isnan(lengths[1]).all()

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toymodels.analysis.leftover import polygon_name
+from toymodels.analysis.leftover import polygon_name, silent
 from toymodels.theory.critical import polygon_with_dropped
 
 
@@ -22,3 +22,15 @@ def test_two_features_on_one_vertex_are_told():
     known = polygon_with_dropped(6, 6)
     W, b = np.vstack([known.W, 0.8 * known.W[:1]]), np.append(known.b, -0.5)
     assert polygon_name(W, b) == "hexagon, 1 doubled"
+
+
+def test_silent_features_have_no_output_whatever_is_active():
+    W, b = np.array([[1.0, 0], [0, 0], [-1, 0]]), np.array([0.0, -1, -1.5])
+    assert silent(W, b).tolist() == [False, True, True]
+    assert silent(W[None], b[None] + 1).tolist() == [[False, True, False]]
+
+
+def test_a_short_feature_that_is_mostly_off_is_faint():
+    known = polygon_with_dropped(5, 5)
+    W, b = np.vstack([known.W, 0.2 * known.W[:1]]), np.append(known.b, -0.02)
+    assert polygon_name(W, b) == "pentagon, 1 faint"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from toymodels.analysis.restarts import basins, best, drop_worst, loss_gap
+from toymodels.analysis.restarts import basins, best, drop_worst, finite_losses, loss_gap
 
 KINDS = {k: np.stack([np.cos(a), np.sin(a)], -1) for k in (5, 6) for a in [2 * np.pi * np.arange(k) / k]}
 PENTAGON, SQUARE = KINDS[5], np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [0.0, 0]])
@@ -59,3 +59,15 @@ def test_drop_worst_is_the_mean_of_the_rest(values: list[float], count: int) -> 
 def test_best_and_gap() -> None:
     assert best([[3.0, np.nan, 1.0], [np.nan, np.nan, 2.0]]).tolist() == [2, 2]
     np.testing.assert_allclose(loss_gap(np.array([[1.0, 4.0], [1.5, 2.0], [9.0, 3.0]])), [0.5, 0.5])
+
+
+def test_models_that_are_not_finite_have_no_loss_and_are_not_given_to_it():
+    W, b = np.ones((2, 2, 3, 1)), np.zeros((2, 2, 3))
+    W[0, 1, 2], b[1, 0, 0] = np.inf, np.nan
+
+    def loss(W, b, factor):
+        assert np.isfinite(W).all()
+        assert np.isfinite(b).all()
+        return factor * W.sum((-1, -2))
+
+    np.testing.assert_array_equal(finite_losses(loss, W, b, 2.0), [[6, np.nan], [np.nan, 6]])

@@ -110,4 +110,4 @@ def test_an_interval_is_told_by_its_mean_and_ends():
     assert f"{many:.0f}" == "1 (0 to 2), 2 (1 to 3)"
     assert f"{many.at(-1):+.1f}" == "+2.0 (+1.0 to +3.0)"
     assert f"{one}" == str(one)
-    assert f"{interval([np.nan]):.2f}" == "none"
+    assert f"{interval([np.nan]):.2f}" == "-"

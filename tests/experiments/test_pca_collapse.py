@@ -1,5 +1,6 @@
 """PCA collapse: planted collapses are read, edges are bracketed, and trained models stay above the best linear loss."""
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -50,3 +51,22 @@ def test_the_exact_loss_agrees_with_the_evaluation_of_the_run(pairs):
     exact = module.trained(pairs).loss
     # A mean over 16 x 2048 examples: the losses of the sparsest vary by about three times their mean.
     np.testing.assert_allclose(recorded.mean(1), exact.mean(1), rtol=0.1)
+
+
+def test_edges_of_single_runs_are_those_of_every_combination_of_runs(monkeypatch):
+    """All draws of one of three runs at each of four p, one by one."""
+    random = np.random.default_rng(0)
+    counts = np.sort(random.integers(0, 4, size=(3, 4)), axis=1).T
+    p = np.array([0.05, 0.1, 0.15, 0.2])
+    spread = np.where(np.arange(3) < counts[..., None], 0.0, 0.5)
+    planted = module.Trained(p, np.zeros((4, 3, 6, 2)), np.ones((4, 3)), spread)
+    monkeypatch.setattr(module, "trained", lambda _: planted)
+    answers = module.edges_of_single_runs(None)
+    for count, answer in zip((1, 2, 3), answers, strict=False):
+        high = module.FROM[count][1]
+        edges = []
+        for picked in itertools.product(range(3), repeat=4):
+            below = [place for place in range(4) if counts[place, picked[place]] < count]
+            edges.append(p[below[-1] + 1] if below and below[-1] < 3 else 9.0 if below else p[0])
+        share = np.mean(np.array(edges) <= high + 1e-9)
+        assert f"{high:g} or less in {share:.1%} of draws" in answer.measured

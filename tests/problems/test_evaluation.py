@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from toymodels.data import OneSparse, Sparse, Uniform
+from toymodels.laws import Geometric
+from toymodels.losses import BinaryCrossEntropy, SquaredError
 from toymodels.models import Absolute, Relu, Tied, Untied
-from toymodels.problems.evaluation import sparse_loss
+from toymodels.problems.evaluation import importances, sparse_loss
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.absolute_value import naive_loss
 from toymodels.theory.superposition import expected_loss
@@ -34,3 +36,10 @@ def test_other_data_are_refused():
             sparse_loss(Supervised(data, Tied(1)), params)
     with pytest.raises(ValueError, match="draws"):
         sparse_loss(Supervised(Sparse(3, 0.1), Tied(1)), params, draws=0)
+
+
+def test_importances_are_those_of_the_loss():
+    problem = Supervised(Sparse(3), Tied(2), SquaredError(Geometric(0.5)))
+    assert importances(problem).tolist() == [1, 0.5, 0.25]
+    with pytest.raises(ValueError, match="without importances"):
+        importances(Supervised(Sparse(3), Tied(2), BinaryCrossEntropy()))

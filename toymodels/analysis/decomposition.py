@@ -49,7 +49,7 @@ class Grouped(NamedTuple):
 
     @property
     def total(self) -> Float[np.ndarray, "*models"]:
-        return np.sum(self, axis=0)
+        return np.asarray(np.sum(self, axis=0))
 
     @property
     def shares(self) -> "Grouped":
@@ -57,8 +57,11 @@ class Grouped(NamedTuple):
 
 
 def grouped(
-    parts: Float[np.ndarray, "3 *models features"], capacity: Float[np.ndarray, "*models features"], none: float
+    parts: LossParts | Float[np.ndarray, "3 *models features"],
+    capacity: Float[np.ndarray, "*models features"],
+    none: float,
 ) -> Grouped:
     """Sums over features of `loss_parts`, with all parts of features of capacity up to `none`, ignored, in one."""
+    parts = np.asarray(parts)
     ignored = none >= capacity
     return Grouped((parts.sum(0) * ignored).sum(-1), *(parts * ~ignored).sum(-1))

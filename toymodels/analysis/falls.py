@@ -11,7 +11,9 @@ from toymodels.arrays import Float
 
 
 class Course(NamedTuple):
-    """One run: its loss and a measure of every feature, recorded at the same steps, and the jumps after `since`."""
+    """One run: its loss and a measure of every feature, recorded at the same, evenly spaced steps, two or more, and the
+    jumps after `since`.
+    """
 
     steps: Real[np.ndarray, " records"]
     loss: Float[np.ndarray, " records"]
@@ -51,7 +53,12 @@ class Falls(NamedTuple):
 
     @property
     def p_value(self) -> float:
-        return float((1 + (self.null >= self.loss).sum()) / (1 + len(self.null)))
+        """Of at least as large a share at random; NaN where nothing falls."""
+        return (
+            float("nan")
+            if not np.isfinite(self.loss)
+            else float((1 + (self.null >= self.loss).sum()) / (1 + len(self.null)))
+        )
 
 
 def fall_during(
@@ -67,10 +74,16 @@ def fall_during(
 
 
 def falls(found: Sequence[Course], draws: int = 500, seed: int = 0) -> Falls:
-    """Null: in each run as many moments as it jumps at, uniform over the time considered."""
+    """Null: in each run as many moments as it jumps at, uniform over the time considered.
+
+    Runs whose loss is not finite are left out; all NaN where no run is left, or the losses together do not fall.
+    """
     rng = np.random.default_rng(seed)
+    found = [each for each in found if np.isfinite(each.loss).all()]
     parts = [(each, each.steps >= each.since) for each in found]
     weight = np.array([each.loss[kept][0] - each.loss[kept][-1] for each, kept in parts])
+    if not weight.sum() > 0:
+        return Falls(float("nan"), float("nan"), np.full(draws, np.nan))
 
     def shares(times: Sequence[Sequence[float]]) -> np.ndarray:
         made = [

@@ -45,13 +45,13 @@ def per_model(
 ) -> Float[np.ndarray, "..."]:
     """A number read off each model, (*cells), or with `features` one of each feature, (*cells, features).
 
-    NaN for a model that is not finite. Hidden units without a finite weight in any feature are left out before: they
-    pad a narrow model to the width of the widest.
+    NaN for a model that is not finite. Hidden units that are NaN in every feature are left out before: they pad a
+    narrow model to the width of the widest.
     """
     W = np.asarray(W, np.float64)
     found = np.full(W.shape[:-1] if features else W.shape[:-2], np.nan)
     for place in np.ndindex(*W.shape[:-2]):
-        model = W[place][:, np.isfinite(W[place]).any(axis=0)]
+        model = W[place][:, ~np.isnan(W[place]).all(axis=0)]
         if model.size and np.isfinite(model).all():
             found[place] = read(model)
     return found

@@ -56,7 +56,7 @@ class Branch(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """The two ways through one transition, on the same levels and with as many runs."""
+    """The two ways through one transition, on the same levels and with as many runs; the measure falls as x rises."""
 
     name: str
     up: Branch

@@ -7,7 +7,7 @@ from toymodels.analysis.geometry import tegum_factors
 from toymodels.arrays import Array, Bool, Float
 
 DEAD = 0.25
-"""Norm, as a fraction of the largest, up to which a feature counts as dropped."""
+"""Norm, as a fraction of the largest, up to which a feature is left over: dropped or faint."""
 
 SILENT = 0.01
 """Largest output up to which a feature counts as silent: whatever is active, it stays off."""
@@ -19,7 +19,7 @@ SAME = 0.98
 def silent(
     W: Float[Array, "*models features hidden"] | ArrayLike, b: Float[Array, "*models features"] | ArrayLike
 ) -> Bool[np.ndarray, "*models features"]:
-    """Which features never have an output, whichever is active: max_i W_j.W_i + b_j <= 0, as is b_j."""
+    """Which features never have an output, whichever is active: max_i W_j.W_i + b_j, as b_j, is at most SILENT."""
     W, b = np.asarray(W, np.float64), np.asarray(b, np.float64)
     return np.asarray(np.maximum((W @ np.swapaxes(W, -1, -2)).max(-1), 0) + b <= SILENT)
 

@@ -1,7 +1,7 @@
 """Restarts of one problem: the best of them, their mean without the worst, and the basins that they end in."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,18 @@ def best(loss: Float[Array, "*cells restarts"] | ArrayLike) -> Int[np.ndarray, "
     """The place of the least loss along the last axis; NaN is never the best unless there is nothing else."""
     loss = np.asarray(loss, np.float64)
     return np.asarray(np.argmin(np.where(np.isnan(loss), np.inf, loss), axis=-1))
+
+
+def finite_losses(
+    loss: Callable[..., Any],
+    W: Float[np.ndarray, "*models features hidden"],
+    b: Float[np.ndarray, "*models features"],
+    *args: Any,
+) -> Float[np.ndarray, "*models"]:
+    """loss(W, b, *args) of each model, NaN for models that are not finite, which exact losses refuse."""
+    lost = ~(np.isfinite(W).all((-2, -1)) & np.isfinite(b).all(-1))
+    values = loss(np.where(lost[..., None, None], 0.0, W), np.where(lost[..., None], 0.0, b), *args)
+    return np.where(lost, np.nan, values)
 
 
 def drop_worst(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
+from toymodels.analysis.geometry import frame_potential
 from toymodels.arrays import Array, Float, Int
 
 
@@ -19,15 +20,15 @@ def exponents(
 
 
 def squared_cosine(W: Float[Array, "features hidden"] | ArrayLike, length: float = 0.0) -> float:
-    """Mean squared cosine of pairs of rows longer than `length`, by the frame potential; NaN for fewer than two.
+    """Mean squared cosine of pairs of rows longer than `length`, by the frame potential; NaN for fewer than two
+    of them, or weights that are not finite.
 
     Of n rows in m dimensions at least (n - m) / (n - 1) / m, the Welch bound; about 1/m of random directions.
     """
     rows = np.asarray(W, np.float64)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    kept = norms[:, 0] > length
-    units, k = rows[kept] / norms[kept], int(kept.sum())
-    return float(((units.T @ units) ** 2).sum() - k) / (k * (k - 1)) if k > 1 else float("nan")
+    kept = rows[np.linalg.norm(rows, axis=1) > length] if np.isfinite(rows).all() else rows[:0]
+    k = len(kept)
+    return (float(frame_potential(kept)) - k) / (k * (k - 1)) if k > 1 else float("nan")
 
 
 def random_rows_loss(

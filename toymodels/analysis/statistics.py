@@ -22,12 +22,12 @@ class Interval(NamedTuple):
     high: Float[np.ndarray, "*rest"] | float
 
     def __format__(self, spec: str) -> str:
-        """f"{interval:.2f}" reads "0.50 (0.40 to 0.60)", or "none" for NaN; several are separated by commas."""
+        """f"{interval:.2f}" reads "0.50 (0.40 to 0.60)", or "-" for NaN; several are separated by commas."""
         if not spec:
             return str(self)
         rows = zip(*(np.ravel(end) for end in self), strict=True)
         return ", ".join(
-            "none" if np.isnan(mean) else f"{mean:{spec}} ({low:{spec}} to {high:{spec}})" for mean, low, high in rows
+            "-" if np.isnan(mean) else f"{mean:{spec}} ({low:{spec}} to {high:{spec}})" for mean, low, high in rows
         )
 
     def at(self, place: int) -> "Interval":
