@@ -159,7 +159,7 @@ def big_model(big: Swept) -> Figure:
     colours = plt.cm.ScalarMappable(plt.Normalize(0, DRAWN - 1), "viridis")
     bar = figure.colorbar(colours, ax=axes, label="feature, most important first", fraction=0.03, aspect=40)
     bar.ax.invert_yaxis()
-    draw.excluded(axes[0, 1], big.left_out("shown"))
+    draw.excluded(axes[-1, 1], big.left_out("shown"))
     return figure
 
 
@@ -305,5 +305,5 @@ experiment = Experiment(
         sparsity_makes_neurons_polysemantic,
         asymmetric_motif,
     ],
-    cost="40,000 steps of 1024 examples, ten seeds: ten minutes on two CPU cores",
+    cost="40,000 steps of 1024 examples, ten seeds: half an hour on two CPU cores",
 )

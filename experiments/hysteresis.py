@@ -103,7 +103,7 @@ def branch(swept: Swept, span: tuple[float, float], way: str, **labels: Any) -> 
 
 def two_features(swept: Swept, ratio: float) -> Loop:
     ways = (branch(swept, RANGE, way, ratio=f"{ratio:g}") for way in (FIRST, LAST))
-    return Loop(f"$n=2$, importance {ratio:g} of 2nd", *ways)
+    return Loop(f"$n=2$, $I_2={ratio:g}$", *ways)
 
 
 def five_features(five: Swept, what: str) -> Loop:
@@ -141,7 +141,8 @@ def loops(slowest: Swept, five: Swept) -> Figure:
     """Trained while the density rises or falls step by step, parameters carried over; thin lines are seeds. Top: least
     over largest norm of the features, 0 where one is dropped. Bottom: exact loss over that of the exact optimum (two
     features) or of the better way (five). Dashed: the antipodal pair of least loss, as far as it is a minimum; dotted:
-    down to where keeping the first feature alone is one. n = 2: one dimension, antipodal pair against the first feature
+    down to where keeping the first feature alone is one. n = 2: one dimension, I_2 the
+    importance of the second feature, antipodal pair against the first feature
     alone, exact gradients; n = 5: two dimensions, pentagon against two digons and a dropped feature, on draws; the
     density of one feature is relative to the four others', and the two digons never take it back in this range. Where
     the ways coincide (second column) the last drawn hides the other. All seeds are drawn, whatever their status: a loss

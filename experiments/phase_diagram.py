@@ -244,10 +244,11 @@ def transitions(A: Swept, B: Swept) -> Figure:
         chosen = restarts.best(each.loss[row])[:, None]
         ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10) if r[0] <= tick <= r[-1]]
         lines, dots = of_extra(np.asarray(best.W)[0]), of_extra(each.W[row])
+        near = (each.r >= r[0] / 1.02) & (each.r <= r[-1] * 1.02)
         for ax, line, values, colour in zip(pair, lines, dots, (draw.BLUE, draw.RED), strict=True):
             ax.plot(r, line, color=colour, lw=0.9)
-            ax.plot(each.r, values, "o", ms=3, mew=0.4, mfc="none", color=colour, alpha=0.5)
-            ax.plot(each.r, np.take_along_axis(values, chosen, 1), "o", ms=2.6, mew=0, color=colour)
+            ax.plot(each.r[near], values[near], "o", ms=3, mew=0.4, mfc="none", color=colour, alpha=0.5)
+            ax.plot(each.r[near], np.take_along_axis(values, chosen, 1)[near], "o", ms=2.6, mew=0, color=colour)
             for change in changes:
                 ax.axvline(change.r, color=draw.THEORY, lw=0.7, ls="-" if change.first_order else ":", zorder=0)
             ax.set(xscale="log", ylim=(-0.06, 1.3), xlim=(r[0] / 1.06, r[-1] * 1.06))

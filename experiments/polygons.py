@@ -284,5 +284,5 @@ experiment = Experiment(
     sweeps=sweeps,
     figures=[in_own_basin, basins_reached],
     findings=[polygons_are_minima, trained_polygons, census_of_basins],
-    cost="1,000 random starts for each number of features and rate: two minutes on two CPU cores, 8 programs",
+    cost="1,000 random starts for each number of features and rate: four minutes on two CPU cores, 8 programs",
 )
