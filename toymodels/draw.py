@@ -5,6 +5,7 @@ that have not converged are open markers. Sizes are final: a figure is COLUMN or
 Values that are not finite are left out of every drawing; an array without a finite value leaves its axes empty.
 """
 
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -335,9 +336,14 @@ def trajectories(
 
 
 def excluded(ax: Axes, text: str) -> None:
-    """A note above the upper right corner: how many cells are left out, and why. Nothing for an empty text."""
+    """A note above the upper right corner: how many cells are left out, and why. Nothing for an empty text.
+
+    Over a narrow panel it breaks into lines: the upper left corner is that of the panel's letter.
+    """
     if text:
         shift = ScaledTranslation(0, 3 / 72, ax.figure.dpi_scale_trans)
+        width = 72 * ax.get_position().width * ax.figure.get_figwidth()
+        text = textwrap.fill(text, max(int(width / 3.3), 12))  # a letter is about 3.3 points wide
         ax.text(1, 1, text, transform=ax.transAxes + shift, fontsize=7, color="0.35", ha="right", va="bottom")
 
 
