@@ -1,7 +1,7 @@
 # Two commands are enough: `make sweep` (set-up, experiments, figures) and `make test`.
 #
 #   make sweep EXPERIMENT=tegum   one experiment        make figures   redraw from the store
-#   make sweep TINY=1             a minute or two       make bench     timings against peers
+#   make sweep TINY=1             a few minutes         make bench     timings against peers
 #   make paper                    every figure of the superposition papers, and docs/verdicts.md
 #   make check                    ruff and mypy         make clean     drop .venv and caches, keep results
 
