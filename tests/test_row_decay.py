@@ -6,7 +6,9 @@ import numpy as np
 import optax
 import pytest
 
+from toymodels import Run
 from toymodels.optimizers import Adam, Cosine, RowDecay
+from toymodels.problems.packing import Packing
 
 STEPS = 400
 
@@ -55,3 +57,8 @@ def test_a_constant_rate_is_a_rate():
     np.testing.assert_allclose(moved["W"], W * (1 - 0.5e-2) ** STEPS, rtol=1e-3)
     with pytest.raises(ValueError, match="lr"):
         RowDecay(0.0)
+
+
+def test_a_problem_without_rows_of_features_is_refused_before_anything_runs():
+    with pytest.raises(ValueError, match="RowDecay acts on a parameter W, which Packing has not"):
+        Run(Packing(6, 3), RowDecay())

@@ -342,7 +342,7 @@ def excluded(ax: Axes, text: str) -> None:
     """
     if text:
         shift = ScaledTranslation(0, 3 / 72, ax.figure.dpi_scale_trans)
-        width = 72 * ax.get_position().width * ax.figure.get_figwidth()
+        width = 72 * ax.get_window_extent().width / ax.figure.dpi
         text = textwrap.fill(text, max(int(width / 3.3), 12))  # a letter is about 3.3 points wide
         ax.text(1, 1, text, transform=ax.transAxes + shift, fontsize=7, color="0.35", ha="right", va="bottom")
 

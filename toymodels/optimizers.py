@@ -1,6 +1,6 @@
 """Optimizers as values: `transform(steps)` gives an optax.GradientTransformation, and their numbers sweep."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -142,6 +142,9 @@ class RowDecay:
     length 1 instead of pushing it to infinity. Parameters are a dict with W, features x hidden.
     """
 
+    parameters: ClassVar[tuple[str, ...]] = ("W",)
+    """What a problem must have."""
+
     lr: Rate = 1e-3
     decay: float = 0.0
 
@@ -161,9 +164,4 @@ class RowDecay:
             pull = size * jnp.where(self.decay < 0, self.decay * excess, -self.decay) * W
             return change | {"W": change["W"] + pull}, (inner, count + 1)
 
-        def init(params: Any) -> Any:
-            if not isinstance(params, dict) or "W" not in params:
-                raise ValueError("RowDecay: the parameters of this problem have no W whose rows could decay")
-            return adam.init(params), jnp.zeros((), int)
-
-        return optax.GradientTransformation(init, update)
+        return optax.GradientTransformation(lambda params: (adam.init(params), jnp.zeros((), int)), update)

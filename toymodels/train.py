@@ -81,6 +81,10 @@ class Run:
         needed = ("init", "objective", "dims")
         if not (is_config(self.problem) and all(hasattr(self.problem, name) for name in needed)):
             raise ValueError(f"problem={self.problem!r}: a problem is a config with init and objective, and dims")
+        for name in getattr(self.optimizer, "parameters", ()):
+            if name not in self.problem.dims:
+                optimizer, problem = (type(each).__name__ for each in (self.optimizer, self.problem))
+                raise ValueError(f"optimizer: {optimizer} acts on a parameter {name}, which {problem} has not")
         for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: at least 1")
