@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
 from toymodels.analysis.decomposition import grouped, loss_parts
 from toymodels.analysis.geometry import feature_dimensionality, per_model, tegum_factors
+from toymodels.analysis.spectra import frame_spectrum
 from toymodels.analysis.statistics import Interval, interval, proportion, spread
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Finding, Scale, Swept
@@ -94,11 +95,6 @@ def excess(many: Swept) -> np.ndarray:
     return final / np.array([[best_allocation(m, v, float(k)).loss] for k in many.data.kurtosis.values]) - 1
 
 
-def spectrum(W: np.ndarray) -> np.ndarray:
-    """Eigenvalues of WᵀW, largest first: of semi-orthogonal blocks, one value each, as often as it has dimensions."""
-    return np.linalg.svd(W, compute_uv=False) ** 2
-
-
 @lru_cache(maxsize=4)
 def parts_of_features(relu: Swept, draws: int = 2**16) -> np.ndarray:
     """(own | inactive | active, p, seed, feature), in units of the loss of the means; the same draws for all seeds."""
@@ -157,8 +153,8 @@ def capacity_by_weight(many: Swept) -> Figure:
         W = many.best(kurtosis=k).W.values.astype(np.float64)
         left.plot(v, best_allocation(m, v, float(k)).capacity, color=colour, lw=1, label=f"$k={k:g}$")
         left.plot(v, capacities(W), "o", ms=3, color=colour)
-        middle.plot(np.full(m, k), spectrum(best_weights(m, v, float(k))), "_", ms=9, mew=1, color=draw.THEORY)
-        middle.plot(k * np.exp(np.linspace(-0.08, 0.08, m)), spectrum(W), "o", ms=2.5, color=colour)
+        middle.plot(np.full(m, k), frame_spectrum(best_weights(m, v, float(k))), "_", ms=9, mew=1, color=draw.THEORY)
+        middle.plot(k * np.exp(np.linspace(-0.08, 0.08, m)), frame_spectrum(W), "o", ms=2.5, color=colour)
     left.set(xlabel="weight $v_i$", ylabel="capacity $C_i$", ylim=(-0.04, 1.04))
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=6, columnspacing=1)
     over = np.maximum(excess(many), 1e-6)
@@ -262,8 +258,8 @@ def many_features_as_allocated(many: Swept) -> list[Finding]:
     over, v, m, kurtosis = excess(many), weights_of(many), many.data.sizes["hidden"], many.data.kurtosis.values
     W = np.array([many.best(kurtosis=k).W.values.astype(np.float64) for k in kurtosis])
     C, known = capacities(W), np.array([best_allocation(m, v, float(k)).capacity for k in kurtosis])
-    exact = np.array([spectrum(best_weights(m, v, float(k))) for k in kurtosis])
-    off = np.abs(np.array([spectrum(w) for w in W]) / exact - 1)
+    exact = np.array([frame_spectrum(best_weights(m, v, float(k))) for k in kurtosis])
+    off = np.abs(np.array([frame_spectrum(w) for w in W]) / exact - 1)
     blocks = [len(tegum_factors(w, tol=0.05, dead=0.05).factors) for w in W]
     expected = (known > 1 - 1e-6).sum(1) + ((known > 1e-6) & (known < 1 - 1e-6)).any(1)
     found = proportion((over <= 1e-3).sum(1), over.shape[1])

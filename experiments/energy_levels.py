@@ -1,5 +1,7 @@
 """Energy levels: features jump between levels of their dimensionality, and the loss falls when they do. Elhage 2022."""
 
+from functools import lru_cache
+
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -64,6 +66,7 @@ def course(swept: Swept, seed: int, settled: float = 0.0, window: int = 8) -> Co
     return Course(steps, loss.astype(np.float64), D, late, since, REACH)
 
 
+@lru_cache(maxsize=4)
 def courses(digons: Swept) -> list[Course]:
     return [course(digons, int(seed), SETTLED) for seed in digons.data.seed.values]
 

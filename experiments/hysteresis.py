@@ -1,6 +1,6 @@
 """Hysteresis: annealed up and down in density, which transitions between geometries remember where they come from?"""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +87,7 @@ def _five(stairs: int, steps: int, seeds: int) -> Sweep:
     return _annealed(problem, stairs, steps, ways, seeds=seeds)
 
 
+@lru_cache(maxsize=64)
 def branch(swept: Swept, span: tuple[float, float], way: str, **labels: Any) -> Branch:
     cells, problem = swept.data.sel(way=way, **labels), swept.run(way=way, **labels).problem
     stairs, steps = problem.stairs, swept.sweep.base.steps

@@ -18,6 +18,7 @@ from toymodels.laws import Geometric
 from toymodels.losses import BinaryCrossEntropy, PowerError
 from toymodels.models import Identity, Relu, Tied, Untied
 from toymodels.optimizers import Adam, Cosine
+from toymodels.problems.evaluation import importances
 from toymodels.problems.supervised import Supervised
 from toymodels.theory import superposition as theory
 
@@ -120,7 +121,7 @@ def linear_models_reach_their_optimum(losses: Swept) -> list[Finding]:
     for p in losses.data.p.values:
         cell = losses.best(kind="linear", p=p)
         W, b = (cell[name].values.astype(np.float64) for name in ("W", "b"))
-        importance = RATIO ** np.arange(len(W))
+        importance = importances(losses.run(kind="linear", p=p).problem)
         reached = theory.linear_loss(W, b, p, importance)
         least = float(theory.linear_optimum(W.shape[1], p, importance).loss)
         what = f"linear, p = {p:g}, best of {losses.data.seed.size} seeds: exact loss"

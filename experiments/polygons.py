@@ -1,5 +1,6 @@
 """k-gons: which geometry do n features in two dimensions reach, one active at a time? Chen et al. 2023."""
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +88,7 @@ class Reached(NamedTuple):
     share: Interval
 
 
+@lru_cache(maxsize=32)
 def reached(census: Swept, n: int, rate: float) -> list[Reached]:
     """Best first. Rows (W_i, b_i) are compared: rotations and permutations leave their products as they are."""
     W, b, loss = trained(census, n=n, rate=rate)

@@ -118,6 +118,7 @@ def factors_of(W: np.ndarray) -> TegumFactors:
     return tegum_factors(W, tol=ORTHOGONAL, dead=DEAD)
 
 
+@lru_cache(maxsize=4)
 def found_shelf(swept: Swept) -> Shelf:
     """The shelf of D* near 1/2 over ln(1/p), from the mean over seeds, with bootstrap support."""
     x = -np.log(swept.data.p.values)
@@ -270,6 +271,7 @@ def _excess_panel(ax: Axes, excess: LocalExcess) -> None:
     ax.legend(loc="lower center", bbox_to_anchor=(0.58, 1.0), ncols=2, columnspacing=1, fontsize=6.5)
 
 
+@lru_cache(maxsize=4)
 def polytope_excess(shelf: Swept) -> LocalExcess:
     """Local excess at the polytope values, one mean dimensionality a factor of two features or more."""
     values = [

@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -68,7 +69,7 @@ class Swept:
 
 
 def left_out(status: xr.DataArray, unconverged: str = "left out") -> str:
-    """The same for some of the cells."""
+    """How many of these cells are not converged, diverged or missing, and what became of them."""
     counts = {what: count for what, count in census(status.to_dataset(name="status")).items() if what != "ok"}
     fates = {what: unconverged if what == "unconverged" else "left out" for what in counts}
     return ", ".join(f"{count} of {status.size} cells {what}: {fates[what]}" for what, count in counts.items())
@@ -149,6 +150,7 @@ def caption(function: Draw, swept: Mapping[str, Swept]) -> str:
     return "\n\n".join([" ".join(shown.split()), *(settings(name, swept[name]) for name in uses(function))])
 
 
+@lru_cache(maxsize=32)
 def settings(name: str, swept: Swept) -> str:
     """One sweep in a sentence or two: config, axes, cells and what became of them."""
     axes = ", ".join(f"{axis.name} {_span(axis.labels)}" for axis in swept.sweep.axes)

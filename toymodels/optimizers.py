@@ -64,7 +64,10 @@ def _check_adam(b1: float, b2: float, eps: float) -> None:
 
 @runtime_checkable
 class Optimizer(Protocol):
-    """A config that gives an optax transformation for a run of so many steps."""
+    """A config that gives an optax transformation for a run of so many steps.
+
+    One that acts on certain parameters of a problem names them in a class variable `parameters`.
+    """
 
     def transform(self, steps: int) -> optax.GradientTransformation: ...
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from toymodels.analysis.statistics import Interval, interval, proportion, spread
+from toymodels.analysis.statistics import Interval, interval, mean_of_finite, proportion, spread
 
 
 def test_the_bootstrap_interval_covers_the_mean():
@@ -111,3 +111,8 @@ def test_an_interval_is_told_by_its_mean_and_ends():
     assert f"{many.at(-1):+.1f}" == "+2.0 (+1.0 to +3.0)"
     assert f"{one}" == str(one)
     assert f"{interval([np.nan]):.2f}" == "-"
+
+
+def test_means_leave_out_what_is_not_finite():
+    values = np.array([[1.0, np.nan, np.inf], [3.0, 2.0, np.nan]])
+    np.testing.assert_array_equal(mean_of_finite(values), [2, 2, np.nan])

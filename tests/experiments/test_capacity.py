@@ -20,7 +20,7 @@ def test_capacities_of_known_models_are_counted() -> None:
     np.testing.assert_allclose(C[0], [1, 0.5, 0.5, 0])
     assert np.isnan(C[1]).all()
     assert module.counts(C[:1]).tolist() == [[1, 2, 1]]
-    np.testing.assert_allclose(module.spectrum(W), [2, 1])
+    np.testing.assert_allclose(module.frame_spectrum(W), [2, 1])
 
 
 def test_trained_models_meet_the_optimum_and_share_as_allocated() -> None:

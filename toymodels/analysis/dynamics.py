@@ -13,6 +13,7 @@ from scipy.ndimage import median_filter
 from scipy.optimize import isotonic_regression
 from scipy.signal import find_peaks
 
+from toymodels.analysis.statistics import mean_of_finite
 from toymodels.arrays import Array, Float
 
 DISTANCES = (1, 2, 4, 8)  # flank speeds are measured over so many tolerances, the fastest counts
@@ -386,7 +387,7 @@ def shelf(
     xs, runs = xs[order], np.atleast_2d(ys)[:, order]
     kept = np.isfinite(runs).any(0) & np.isfinite(xs)
     xs, runs = xs[kept], runs[:, kept]
-    mean = _mean_over_seeds(runs)
+    mean = mean_of_finite(runs)
     best = _best_stretch(xs, mean, level, within, ratio, points)
     if best is None:
         return Shelf(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, found=False, support=np.nan)
@@ -394,17 +395,11 @@ def shelf(
     support = np.nan
     if resamples:
         draws = np.random.default_rng(seed).integers(len(runs), size=(resamples, len(runs)))
-        passes = [_passes(_slopes(xs, _mean_over_seeds(runs[draw]), *best, points), ratio) for draw in draws]
+        passes = [_passes(_slopes(xs, mean_of_finite(runs[draw]), *best, points), ratio) for draw in draws]
         support = float(np.mean(passes))
     i, j = best
     found = _passes(slopes, ratio)
     return Shelf(float(xs[i]), float(xs[j]), float(mean[i : j + 1].mean()), *slopes, found, support)
-
-
-def _mean_over_seeds(runs: np.ndarray) -> np.ndarray:
-    finite = np.isfinite(runs)
-    count = finite.sum(0)
-    return np.where(count > 0, np.where(finite, runs, 0.0).sum(0) / np.maximum(count, 1), np.nan)
 
 
 def _slopes(x: np.ndarray, y: np.ndarray, i: int, j: int, points: int) -> tuple[float, float, float]:

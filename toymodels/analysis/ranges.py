@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from toymodels.analysis.statistics import Interval
+from toymodels.analysis.statistics import Interval, mean_of_finite
 from toymodels.arrays import Array, Float
 
 
@@ -42,14 +42,14 @@ def level_range(
         )
 
     def ends(rows: np.ndarray) -> np.ndarray:
-        means = _means(rows)
+        means = mean_of_finite(rows)
         kept = np.isfinite(means)
         return np.array(_stretch(xs[kept], within * abs(level) - np.abs(means[kept] - level)))
 
     found = ends(runs)
     start, stop = _bootstrap(ends, runs, found, resamples, seed)
     inside = (xs >= found[0]) & (xs <= found[1])
-    means = _means(runs)[inside]
+    means = mean_of_finite(runs)[inside]
     return LevelRange(start, stop, float(means[np.isfinite(means)].mean()) if np.isfinite(means).any() else np.nan)
 
 
@@ -105,23 +105,23 @@ def linear_range(
     xs[missing], ys[missing] = np.nan, np.nan
     some = ~missing.all(axis=1)
     xs, ys = xs[some], ys[some]
-    order = np.argsort(_means(xs.T), kind="stable")
+    order = np.argsort(mean_of_finite(xs.T), kind="stable")
     xs, ys = xs[order], ys[order]
-    chosen = _straight(_means(xs.T), _means(ys.T), tol, points)
+    chosen = _straight(mean_of_finite(xs.T), mean_of_finite(ys.T), tol, points)
     if chosen is None:
         return LinearRange(np.nan, np.nan, Interval(np.nan, np.nan, np.nan), np.nan, np.nan)
     xs, ys = xs[chosen], ys[chosen]
 
     def slope(rows: np.ndarray) -> np.ndarray:
-        return np.array([_line(_means(rows[:, : len(xs)]), _means(rows[:, len(xs) :]))[0]])
+        return np.array([_line(mean_of_finite(rows[:, : len(xs)]), mean_of_finite(rows[:, len(xs) :]))[0]])
 
     both = np.concatenate([xs, ys]).T
-    found, intercept = _line(_means(xs.T), _means(ys.T))
+    found, intercept = _line(mean_of_finite(xs.T), mean_of_finite(ys.T))
     (interval,) = _bootstrap(slope, both, np.array([found]), resamples, seed)
     kept = np.isfinite(xs)
     left, total = ys[kept] - intercept - found * xs[kept], ys[kept] - ys[kept].mean()
     r_squared = 1 - float(left @ left) / float(total @ total) if total.any() else float("nan")
-    means = _means(xs.T)
+    means = mean_of_finite(xs.T)
     return LinearRange(float(means[0]), float(means[-1]), interval, intercept, r_squared)
 
 
@@ -176,10 +176,3 @@ def _curves(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"x of shape {xs.shape}, y of {runs.shape}: (points,) and (seeds, points)")
     order = np.argsort(xs, kind="stable")
     return xs[order], runs[:, order]
-
-
-def _means(runs: np.ndarray) -> np.ndarray:
-    """Over the first axis, of what is finite; NaN where nothing is."""
-    finite = np.isfinite(runs)
-    count = finite.sum(axis=0)
-    return np.where(count > 0, np.where(finite, runs, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)

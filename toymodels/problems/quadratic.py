@@ -22,7 +22,7 @@ class Quadratic:
     n: int = static()
     m: int = static()
     kurtosis: float = 3.0
-    weights: Law | float | tuple[float, ...] = 1.0
+    weights: Law = 1.0
     scale: float = 1.0
 
     dims: ClassVar[dict[str, tuple[str, ...]]] = {"W": ("feature", "hidden")}
