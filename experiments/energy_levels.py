@@ -123,7 +123,7 @@ def around_jumps(digons: Swept) -> Figure:
         values = np.concatenate([each.measure[place] for each in found])
         right.hist(values, bins, weights=np.full(len(values), 1 / len(values)), color=colour, alpha=0.75, label=label)
     right.set(xlabel="feature dimensionality $D_i$", ylabel="share of features", yscale="log")
-    right.legend()
+    right.legend(loc="upper right")
     draw.panel_labels([left, right])
     draw.excluded(right, digons.left_out("shown"))
     return figure
