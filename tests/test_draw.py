@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toymodels import draw
+from toymodels.draw.margin import push_apart
 
 STEPS = np.array([0.0, 1, 10, 100, 1000])
 JUMP = SimpleNamespace(step=10.0, before=0.4, after=0.5)
@@ -44,7 +45,6 @@ PRIMITIVES = {
     "heatmap log": lambda ax, data: draw.heatmap(ax, STEPS, [1, 2, 3], data[:3], "loss", log_values=True),
     "scatter_lines": lambda ax, data: draw.scatter_lines(ax, STEPS, data, {"1/2": 0.5, "2/5": 0.4}, data > 0.5),
     "ecdf": lambda ax, data: draw.ecdf(ax, data[0], lambda x: np.clip(x, 0, 1), "samples"),
-    "bars": lambda ax, data: draw.bars(ax, ["SGD", "momentum", "Adam", "AdamW", "none"], data[0], data[1], data[2]),
     "stack": lambda ax, data: draw.stack(ax, data),
     "trajectories": lambda ax, data: draw.trajectories(ax, STEPS, data, [JUMP]),
     "excluded": lambda ax, data: draw.excluded(ax, "1 of 5 cells excluded"),
@@ -94,7 +94,6 @@ def test_empty_arrays_leave_the_axes_empty(ax):
     draw.gram(ax, np.zeros((0, 3)), bar=False)
     draw.loss_curves(ax, [], np.zeros((3, 0)))
     draw.ecdf(ax, [])
-    draw.bars(ax, [], [])
     draw.levels(ax, [])
     draw.excluded(ax, "")
     render(ax)
@@ -135,7 +134,7 @@ def test_each_centre_lies_in_its_own_cell(centres, log):
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=9), st.floats(0.1, 10))
 def test_labels_are_pushed_apart_no_further_than_needed(places, gap):
     places = np.sort(places)
-    moved = draw._spread(places, gap)
+    moved = push_apart(places, gap)
     assert (np.diff(moved) >= gap * (1 - 1e-9)).all()
     assert moved.mean() == pytest.approx(places.mean(), abs=1e-9)
     if (np.diff(places) >= gap).all():
@@ -199,7 +198,6 @@ def test_loss_curves_show_median_and_step_zero(ax):
         lambda ax: draw.band(ax, [1, 2], [1], [1, 2], [1, 2]),
         lambda ax: draw.heatmap(ax, [1, 2], [1], np.ones((2, 1))),
         lambda ax: draw.heatmap(ax, [0, 1], [1], np.ones((1, 2)), log_x=True),
-        lambda ax: draw.bars(ax, ["a"], [1, 2]),
         lambda ax: draw.stack(ax, np.ones(3)),
         lambda ax: draw.trajectories(ax, [1, 2], np.ones((3, 4))),
         lambda ax: draw.flagged_points(ax, [1], [1, 2], [True]),

@@ -1,0 +1,135 @@
+"""Style and primitives for print: each takes an `Axes` and arrays, draws, and neither loads, nor derives, nor saves.
+
+Data are in colour (Okabe & Ito, told apart by the colour-blind), theory is dashed grey, points that have not converged
+are open. Values that are not finite are left out of every drawing; an array without a finite value leaves its axes
+empty. An *interval* is anything with `low`, `high` and `mean` (or `value`), a sequence of such, or (low, mid, high).
+
+Figures and axes
+    panels(rows, columns, height=2.5)       a lettered figure and its axes; count=n for the first n of a grid
+    outer_labels(axes, x=, y=, titles=)     labels on the outer axes only; call it last
+    ticks(ax, "x", places, labels=None)     label these places, no minor ticks
+    log_axis(ax, "x", at=None)              log scale, plain numbers, no minor ticks
+    excluded(ax, text)                      a note above the upper right corner: what is left out
+    panel_labels(axes)                      a, b, c (panels does it)
+Curves
+    theory(ax, x, y, label=None)            the one dashed line; dash=DOTTED for a second theory
+    levels(ax, values, labels=None)         theory as horizontal lines, named in the margin
+    moments(ax, places, label=None)         vertical dotted lines
+    band(ax, x, interval, label=)           a line inside the band of its intervals
+    runs(ax, x, values, label=)             every run thin, one legend entry
+    loss_curves(ax, steps, losses)          median, quartiles and runs on log axes
+    trajectories(ax, steps, D, jumps)       D_i(t) with its jumps
+    ecdf(ax, samples, cdf=None)             steps, and the law dashed
+Points
+    points(ax, x, interval, label=, shift=) points with interval bars, flagged= open ones, ls="-" joins them
+    shifts(count)                           shifts for series side by side
+    census(ax, share, loss, label=)         basins: share with its interval, across; loss, up
+    cloud(ax, x, y)                         many small dots; aside(x, count) places the members of a cell side by side
+    discs(ax, x, y, share)                  area proportional to a share
+    flagged_points(ax, x, y, flagged)       filled and open markers without intervals
+    scatter_lines(ax, x, D, lines)          every D_i, with guide lines
+Bars, maps, matrices, geometry
+    stacked(ax, x, shares, palette)         stacked bars of shares
+    stack(ax, weights)                      neuron stack plot
+    heatmap(ax, x, y, values)               values over linear or log axes
+    categories(ax, x, y, names, palette)    a phase diagram
+    edges(centres, log)                     the edges of the cells
+    matrices(axes, values, biases, titles)  matrices in one scale of colours; returns the mesh for a colour bar
+    matrix, gram, bias, part(ax, 10)        one matrix; W Wᵀ; b beside; lines that part sets of features
+    arrows(ax, W, colours, reach)           rows of W in the plane
+Legends
+    legend(ax, extra={"exact": DASHED})     inside; extra explains what has no label of its own; key(...) makes a handle
+    legend_below(figure, axes, extra=)      one for all axes, outside below, as many columns as fit; above=True
+    category_legend(figure, palette, shown) patches of a phase diagram
+    colour_bar(figure, mesh, axes, label)   one for several axes
+Style and files
+    style(), COLUMN, PAGE, PALETTE, BLUE ..., THEORY, DASHED, DOTTED
+    save(figure, path, vector="svg")        PNG and a vector file, the same bytes for the same figure
+"""
+
+from toymodels.draw.axes import log_axis, outer_labels, panel_labels, panels, ticks
+from toymodels.draw.bars import stack, stacked
+from toymodels.draw.curves import band, ecdf, levels, loss_curves, moments, runs, theory, trajectories
+from toymodels.draw.files import save
+from toymodels.draw.geometry import arrows
+from toymodels.draw.legends import category_legend, colour_bar, key, legend, legend_below
+from toymodels.draw.maps import categories, edges, heatmap
+from toymodels.draw.margin import excluded
+from toymodels.draw.matrices import bias, gram, matrices, matrix, part
+from toymodels.draw.points import aside, census, cloud, discs, flagged_points, points, scatter_lines, shifts
+from toymodels.draw.style import (
+    BLACK,
+    BLUE,
+    COLUMN,
+    DASHED,
+    DOTTED,
+    GREEN,
+    ORANGE,
+    PAGE,
+    PALETTE,
+    PURPLE,
+    RED,
+    SKY,
+    SMALL,
+    STYLE,
+    THEORY,
+    style,
+)
+
+__all__ = [
+    "BLACK",
+    "BLUE",
+    "COLUMN",
+    "DASHED",
+    "DOTTED",
+    "GREEN",
+    "ORANGE",
+    "PAGE",
+    "PALETTE",
+    "PURPLE",
+    "RED",
+    "SKY",
+    "SMALL",
+    "STYLE",
+    "THEORY",
+    "arrows",
+    "aside",
+    "band",
+    "bias",
+    "categories",
+    "category_legend",
+    "census",
+    "cloud",
+    "colour_bar",
+    "discs",
+    "ecdf",
+    "edges",
+    "excluded",
+    "flagged_points",
+    "gram",
+    "heatmap",
+    "key",
+    "legend",
+    "legend_below",
+    "levels",
+    "log_axis",
+    "loss_curves",
+    "matrices",
+    "matrix",
+    "moments",
+    "outer_labels",
+    "panel_labels",
+    "panels",
+    "part",
+    "points",
+    "runs",
+    "save",
+    "scatter_lines",
+    "shifts",
+    "stack",
+    "stacked",
+    "style",
+    "theory",
+    "ticks",
+    "trajectories",
+]
