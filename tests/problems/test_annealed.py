@@ -15,6 +15,7 @@ from toymodels.losses import SquaredError
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, Sgd
 from toymodels.problems.annealed import Annealed
+from toymodels.problems.factorize import Components, Factorize
 from toymodels.problems.packing import Packing
 from toymodels.problems.population import Population
 from toymodels.problems.supervised import Supervised
@@ -72,3 +73,21 @@ def test_ends_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             Annealed(start, end, **arguments)
+
+
+def test_integers_stay_integers() -> None:
+    """A seed is equal at both ends and comes through every level; ends of different integers are refused."""
+    problem = Annealed(*(Factorize(Components(4, 4, 2, seed=7), 2, scale=scale) for scale in (1e-3, 1e-1)), stairs=3)
+    between = jax.jit(lambda step: problem.at(step, 30))(15)
+    assert jax.tree.map(lambda leaf: leaf.dtype.kind, between.target) == jax.tree.map(
+        lambda leaf: np.asarray(leaf).dtype.kind, problem.start.target
+    )
+    assert (int(between.target.rank), int(between.target.seed), int(between.rank)) == (2, 7, 2)
+    assert float(between.scale) == pytest.approx(1e-2)
+    with pytest.raises(ValueError, match="an integer has no values in between, and 7 would become 8"):
+        Annealed(problem.start, Factorize(Components(4, 4, 2, seed=8), 2))
+
+
+def test_ends_are_problems() -> None:
+    with pytest.raises(ValueError, match=r"Annealed.end=Sparse\(.*expected a Problem"):
+        Annealed(DENSE, Sparse(3, 0.1))

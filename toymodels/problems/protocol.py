@@ -1,0 +1,74 @@
+"""What a problem is: a start, an objective, names for what is learned - and what the engine asks of those that have more.
+
+A problem is any config with `init`, `objective` and `dims`; it need not inherit from anything. What else it may offer:
+
+    sample(key, batch) -> examples | None   examples of one step, batch axis first; None: the problem is deterministic
+    prepare() -> problem                    the same problem with its tables worked out once
+    metrics(params, example) -> dict        further scalars to record beside the objective
+    done(params) -> bool                    whether to freeze this cell
+    at(step, steps) -> problem              the problem that a step is taken on, where it changes in training
+
+The functions below are the only place that knows which of these are optional, and what holds without them.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+
+from toymodels.arrays import Array
+
+
+@runtime_checkable
+class Problem(Protocol):
+    """What a run learns: parameters, a start for them, and a scalar to minimise."""
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the axes of each parameter, such as {"W": ("feature", "hidden")}; others get names of their own."""
+
+    def init(self, key: Array) -> Any:
+        """The parameters that training starts from: arrays, nested at will."""
+
+    def objective(self, params: Any, example: Any) -> Array:
+        """The scalar loss of one example; `example` is None where the problem is deterministic."""
+
+
+def prepare(problem: Any) -> Any:
+    """The problem with its tables worked out; the problem itself where it has none."""
+    return problem.prepare() if hasattr(problem, "prepare") else problem
+
+
+def sample(problem: Any, key: Array, batch: int) -> Any:
+    """Examples of one step, batch axis first; None where the problem is deterministic."""
+    return problem.sample(key, batch) if hasattr(problem, "sample") else None
+
+
+def example_shapes(problem: Any, batch: int) -> Any:
+    """Shapes of the examples of one step; None where the problem is deterministic."""
+    return jax.eval_shape(lambda: sample(problem, jax.random.key(0), batch))
+
+
+def is_deterministic(problem: Any) -> bool:
+    """Whether the objective depends on the parameters alone: `sample` gives None, or there is no `sample`."""
+    return example_shapes(problem, 1) is None
+
+
+def metrics(problem: Any, params: Any, example: Any) -> dict[str, Array]:
+    """Scalars recorded beside the objective; none unless the problem has some."""
+    return dict(problem.metrics(params, example)) if hasattr(problem, "metrics") else {}
+
+
+def can_finish(problem: Any) -> bool:
+    """Whether a run may be frozen before its last step, once the problem's `done` holds."""
+    return hasattr(problem, "done")
+
+
+def changes(problem: Any) -> bool:
+    """Whether the problem changes while it is trained on."""
+    return hasattr(problem, "at")
+
+
+def at(problem: Any, step: Any, steps: int) -> Any:
+    """The problem that step number `step` of `steps` is taken on."""
+    return problem.at(step, steps) if changes(problem) else problem
