@@ -37,6 +37,7 @@ Bars, maps, matrices, geometry
     matrices(axes, values, biases, titles)  matrices in one scale of colours; returns the mesh for a colour bar
     matrix, gram, bias, part(ax, 10)        one matrix; W Wᵀ; b beside; lines that part sets of features
     arrows(ax, W, colours, reach)           rows of W in the plane
+    polytope(ax, W, colours, view)          their convex hull, a pictogram, in the plane or in space
 Legends
     legend(ax, extra={"exact": DASHED})     inside; extra explains what has no label of its own; key(...) makes a handle
     legend_below(figure, axes, extra=)      one for all axes, outside below, as many columns as fit; above=True
@@ -51,7 +52,7 @@ from toymodels.draw.axes import log_axis, outer_labels, panel_labels, panels, ti
 from toymodels.draw.bars import stack, stacked
 from toymodels.draw.curves import band, ecdf, levels, loss_curves, moments, runs, theory, trajectories
 from toymodels.draw.files import save
-from toymodels.draw.geometry import arrows
+from toymodels.draw.geometry import arrows, polytope
 from toymodels.draw.legends import category_legend, colour_bar, key, legend, legend_below
 from toymodels.draw.maps import categories, edges, heatmap
 from toymodels.draw.margin import excluded
@@ -122,6 +123,7 @@ __all__ = [
     "panels",
     "part",
     "points",
+    "polytope",
     "runs",
     "save",
     "scatter_lines",

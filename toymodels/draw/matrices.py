@@ -57,6 +57,7 @@ def bias(ax: Axes, b: Float[Array, " features"] | ArrayLike, largest: float, lab
     column = np.ma.masked_invalid(values[:, None])
     mesh = side.pcolormesh(column, cmap="RdBu_r", vmin=-largest, vmax=largest, rasterized=True)
     side.set(xticks=[], yticks=[], ylim=(max(len(values), 1), 0), xlabel=label)
+    side.spines[:].set_visible(True)
     return mesh
 
 

@@ -1,8 +1,10 @@
 """Points: with intervals, open where flagged, in clouds, as a census, as discs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.lines import Line2D
@@ -34,9 +36,7 @@ def points(
     xs, (low, mid, high) = np.atleast_1d(np.asarray(x, np.float64)), (np.atleast_1d(end) for end in ends(interval))
     lines = _marks(ax, xs, mid, np.broadcast_to(np.asarray(flagged, bool), mid.shape), label, colour, marker, look)
     bars = ax.vlines(xs, low, high, color=lines[0].get_color(), lw=0.8, zorder=1.9)
-    aside = ScaledTranslation(shift / 72, 0, ax.figure.dpi_scale_trans)  # after plotting: limits are those of the data
-    for artist in (*lines, bars):
-        artist.set_transform(ax.transData + aside)
+    _shift(ax, [*lines, bars], shift, 0)
     return lines[0]
 
 
@@ -57,9 +57,7 @@ def census(
     ys, (low, mid, high) = np.atleast_1d(np.asarray(y, np.float64)), (np.atleast_1d(end) for end in ends(share))
     lines = _marks(ax, mid, ys, np.zeros(ys.shape, bool), label, colour, marker, {"ms": 3, **look})
     bars = ax.hlines(ys, low, high, color=lines[0].get_color(), lw=0.6, zorder=1.9)
-    aside = ScaledTranslation(0, shift / 72, ax.figure.dpi_scale_trans)
-    for artist in (*lines, bars):
-        artist.set_transform(ax.transData + aside)
+    _shift(ax, [*lines, bars], 0, shift)
     return lines[0]
 
 
@@ -167,3 +165,15 @@ def _marks(
     if joined:
         lines += ax.plot(x, np.where(kept, y, np.nan), color=colour, zorder=look["zorder"] - 0.05, **joined)
     return lines
+
+
+def _shift(ax: Axes, artists: Sequence[Artist], right: float, up: float) -> None:
+    """Shift artists by typographic points, with room for them inside the limits, which are those of the data."""
+    aside = ScaledTranslation(right / 72, up / 72, ax.figure.dpi_scale_trans)
+    for artist in artists:
+        artist.set_transform(ax.transData + aside)
+    box = ax.get_window_extent()
+    scale = ax.figure.dpi / 72
+    across, along = ax.margins()
+    ax.set_xmargin(max(across, 0.05 + scale * abs(right) / box.width))
+    ax.set_ymargin(max(along, 0.05 + scale * abs(up) / box.height))
