@@ -305,6 +305,11 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Run(Packing(3, 3), seed=-1), "seed=-1: an integer in 0..2^31 - 1"),
     (lambda: Run(Packing(3, 3), seed=2**31), "expected an integer"),
     (lambda: Run(Packing(3, 3), optimizer="adam"), "Run.optimizer='adam': expected a"),
+    (lambda: Run(Sparse(3)), "expected a Problem, but Sparse has no dims and no init and no objective"),
+    (lambda: Run(Packing), "expected a Problem, and this is the class: Packing(...) makes one"),
+    (lambda: Run(None), "Run.problem=None: expected a Problem"),
+    (lambda: Supervised(Relu(), Tied(2)), "expected a Distribution, but Relu has no n and no sample and no marginals"),
+    (lambda: Supervised(Sparse(3), Tied(2), abs), "expected a Loss, but builtin_function_or_method is not a config"),
     (lambda: replace(Run(Packing(3, 3)), {"problem.pwer": 1}), "did you mean power"),
     (lambda: replace(Run(Packing(3, 3)), {"": 1}), "Run has no such field"),
     (lambda: replace(Run(Packing(3, 3)), {"seed.x": 1}), "seed.x: seed is 0, which has no fields"),
@@ -324,6 +329,27 @@ def test_wrong_values_are_one_sentence(build: Any, sentence: str) -> None:
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 250
+
+
+def test_digests_are_kept_and_not_taken_along() -> None:
+    """Worked out once for each object and version; a copy that is pickled works out its own."""
+    run = Run(Packing(3, 3))
+    assert digest(run, 1) is digest(run, 1) != digest(run, 2)
+    for twin in (pickle.loads(pickle.dumps(run)), copy.copy(run), copy.deepcopy(run), replace(run, {})):
+        assert twin == run
+        assert vars(twin).keys() == {field.name for field in dataclasses.fields(run)}
+        assert digest(twin, 1) == digest(run, 1)
+
+
+def test_a_config_may_extend_another() -> None:
+    @config
+    class Rare(Sparse):
+        factor: float = 0.1
+
+    assert Rare(5, 0.1, factor=1).factor == 1.0
+    assert isinstance(Rare(np.int64(5), 0.1).n, int)
+    with pytest.raises(ValueError, match=r"Rare.factor='a': expected a finite number"):
+        Rare(5, 0.1, factor="a")
 
 
 def test_nothing_is_checked_inside_a_trace() -> None:

@@ -1,5 +1,7 @@
 """Overrides: what can be written, what it becomes, and one sentence for the rest."""
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.cases import AUTOENCODER, autoencoders, packings
 from toymodels import Axis, Choice, Record, Sweep
-from toymodels.config import get
+from toymodels import config as configs
+from toymodels.config import config, get
 from toymodels.data import Sparse, Uniform
 from toymodels.laws import Geometric, PowerLaw
 from toymodels.losses import PowerError, SquaredError
@@ -69,6 +72,38 @@ def test_ranges(start: int, stop: int, step: int) -> None:
 )
 def test_values(text: str, value: Any) -> None:
     assert parse(text) == value
+
+
+def test_every_config_of_the_library_can_be_named() -> None:
+    """Found by reading the files, so that a new class or module needs no list."""
+    package = Path(configs.__file__).parent
+    trees = [ast.parse(file.read_text()) for file in package.rglob("*.py")]
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    marked = {node.name for node in classes if any(ast.unparse(mark) == "config" for mark in node.decorator_list)}
+    assert {"Sparse", "Population", "Quadratic", "Annealed", "Record"} <= marked <= set(configs.class_names())
+
+
+def test_configs_of_ones_own_can_be_named() -> None:
+    """Under their own name; where the library has a class of that name, it is the library's."""
+
+    @config
+    class MyOwnLoss:
+        power: float = 1.0
+
+    @config
+    class Sgd:
+        speed: float = 1.0
+
+    assert parse("MyOwnLoss(power=3)") == MyOwnLoss(3.0)
+    assert parse("MyOwnLoss") == MyOwnLoss()
+    assert parse("Sgd(0.1)") == configs.from_dict({"type": "toymodels.optimizers:Sgd", "lr": 0.1}) != Sgd(0.1)
+
+
+def test_names_that_two_files_share_are_refused() -> None:
+    for module in ("one", "other"):
+        exec("@config\nclass Shared:\n    x: float = 1.0", {"config": config, "__name__": module})
+    with pytest.raises(ValueError, match="Shared: there are several, in one, other"):
+        parse("Shared(2)")
 
 
 @pytest.mark.parametrize(

@@ -60,5 +60,5 @@ def test_a_constant_rate_is_a_rate():
 
 
 def test_a_problem_without_rows_of_features_is_refused_before_anything_runs():
-    with pytest.raises(ValueError, match="RowDecay acts on a parameter W, which Packing has not"):
+    with pytest.raises(ValueError, match="RowDecay updates W, but Packing has no W"):
         Run(Packing(6, 3), RowDecay())

@@ -30,11 +30,37 @@ def static(*, default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"static": True})
 
 
+_classes: dict[tuple[str, str], type] = {}
+"""Every class that `@config` has made, by module and name; of two with the same address the later one counts."""
+
+
+def class_named(name: str) -> type | None:
+    """The config class of this name, as written in Python; None if there is none.
+
+    A class of the library goes before others of its name. ValueError where several others share the name.
+    """
+    found = [cls for cls in _classes.values() if cls.__name__ == name]
+    chosen = [cls for cls in found if _is_ours(cls)] or found
+    if len(chosen) > 1:
+        raise ValueError(f"{name}: there are several, in {', '.join(cls.__module__ for cls in chosen)}")
+    return chosen[0] if chosen else None
+
+
+def class_names() -> list[str]:
+    """The names of all config classes, in order."""
+    return sorted({cls.__name__ for cls in _classes.values()})
+
+
+def _is_ours(cls: type) -> bool:
+    """Whether a class is the library's: its numerics have a version, its name goes before others."""
+    return cls.__module__.startswith("toymodels.")
+
+
 def is_config(value: object) -> bool:
     return hasattr(type(value), "__config__")
 
 
-def is_protocol(hint: type) -> bool:
+def is_protocol(hint: Any) -> bool:
     return bool(getattr(hint, "_is_protocol", False))
 
 
@@ -42,6 +68,7 @@ def is_protocol(hint: type) -> bool:
 def config(cls: type[C]) -> type[C]:
     """Make `cls` a frozen dataclass and a pytree. Its method `check`, if any, raises ValueError for bad values."""
 
+    cls.__no_type_check__ = False  # type: ignore[attr-defined]  # a config that it extends has no hints to be seen
     hints = typing.get_type_hints(cls)
 
     def __post_init__(self: Any) -> None:
@@ -50,6 +77,9 @@ def config(cls: type[C]) -> type[C]:
             object.__setattr__(self, field.name, _coerce(value, hints[field.name], f"{cls.__name__}.{field.name}"))
         if hasattr(self, "check"):
             self.check()
+
+    def __getstate__(self: Any) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     # The equality of dataclasses asks arrays for one truth value, which they do not have.
     def __eq__(self: Any, other: object) -> bool:
@@ -60,6 +90,7 @@ def config(cls: type[C]) -> type[C]:
 
     cls.__eq__, cls.__hash__ = __eq__, __hash__  # type: ignore[method-assign, assignment]
     cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
+    cls.__getstate__ = __getstate__  # type: ignore[method-assign, assignment]  # a digest is not taken along
     cls.__config__ = True  # type: ignore[attr-defined]
     cls.__no_type_check__ = True  # type: ignore[attr-defined]  # __post_init__ checks, in one sentence
     made = dataclasses.dataclass(frozen=True)(cls)
@@ -82,6 +113,7 @@ def config(cls: type[C]) -> type[C]:
         return value
 
     jax.tree_util.register_pytree_with_keys(made, flatten_with_keys, unflatten, flatten)
+    _classes[made.__module__, made.__qualname__] = made
     return made
 
 
@@ -100,7 +132,28 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
         except TypeError:
             continue
     wanted = " or ".join(_hint_name(option) for option in options)
-    raise ValueError(f"{where}={_short(value)}: expected {wanted}")
+    raise ValueError(f"{where}={_short(value)}: expected {wanted}{_lacking(value, options)}")
+
+
+def _lacking(value: Any, options: Sequence[Any]) -> str:
+    """What keeps a value from being the config that is asked for, where only one kind is."""
+    asked = [option for option in options if is_protocol(option)]
+    if len(asked) != 1 or isinstance(value, str | numbers.Number | Sequence | None):
+        return ""
+    if isinstance(value, type):
+        return f", and this is the class: {value.__name__}(...) makes one"
+    name = type(value).__name__
+    missing = [member for member in _members(asked[0]) if not hasattr(value, member)]
+    if missing:
+        return f", but {name} has no {' and no '.join(missing)}"
+    return f", but {name} is not a config: put @config before its class"
+
+
+def _members(protocol: type) -> list[str]:
+    """What a protocol asks for, in the order written."""
+    kinds = [kind for kind in reversed(protocol.__mro__) if is_protocol(kind)]
+    names = dict.fromkeys(name for kind in kinds for name in (*kind.__dict__.get("__annotations__", {}), *vars(kind)))
+    return [name for name in names if not name.startswith("_") or name == "__call__"]
 
 
 def _as_type(value: Any, hint: Any, where: str) -> Any:
@@ -269,9 +322,15 @@ def digest(value: Any, version: int) -> str:
     """Address of a config: a hash of its default-filled fields and the version of the numerics that will run it.
 
     Numbers enter as the float32 they are trained with, and classes of one's own with their code: two configs share an
-    address exactly if they train alike.
+    address exactly if they train alike. Worked out once for each object, which keeps it.
     """
+    kept: dict[int, str] = vars(value).setdefault("_digests", {})
+    if version not in kept:
+        kept[version] = _digest(value, version)
+    return kept[version]
 
+
+def _digest(value: Any, version: int) -> str:
     def canonical(data: Any) -> Any:
         if isinstance(data, dict):
             return {key: canonical(item) for key, item in data.items()}
@@ -279,7 +338,7 @@ def digest(value: Any, version: int) -> str:
             return [canonical(item) for item in data]
         return f"{np.float32(data) + np.float32(0)!s}f" if isinstance(data, float) else data  # -0 is 0
 
-    own = sorted({_code(cls) for cls in map(type, _parts(value)) if not cls.__module__.startswith("toymodels.")})
+    own = sorted({_code(cls) for cls in map(type, _parts(value)) if not _is_ours(cls)})
     text = json.dumps([version, canonical(to_dict(value)), *own], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

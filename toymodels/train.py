@@ -20,8 +20,9 @@ import numpy as np
 
 from toymodels import keys
 from toymodels.arrays import Array, Int
-from toymodels.config import config, is_config, stack, static
+from toymodels.config import config, stack, static
 from toymodels.optimizers import Adam, Optimizer
+from toymodels.problems.protocol import Problem
 from toymodels.products import written_out
 
 NUMERICS = 2
@@ -69,7 +70,7 @@ class Run:
     another `stream` gives independent data from the same initialisation.
     """
 
-    problem: Any
+    problem: Problem
     optimizer: Optimizer = Adam()
     steps: int = static(default=10_000)
     batch: int = static(default=1024)
@@ -78,13 +79,10 @@ class Run:
     record: Record = static(default=Record())
 
     def check(self) -> None:
-        needed = ("init", "objective", "dims")
-        if not (is_config(self.problem) and all(hasattr(self.problem, name) for name in needed)):
-            raise ValueError(f"problem={self.problem!r}: a problem is a config with init and objective, and dims")
         for name in getattr(self.optimizer, "parameters", ()):
             if name not in self.problem.dims:
                 optimizer, problem = (type(each).__name__ for each in (self.optimizer, self.problem))
-                raise ValueError(f"optimizer: {optimizer} acts on a parameter {name}, which {problem} has not")
+                raise ValueError(f"optimizer: {optimizer} updates {name}, but {problem} has no {name}")
         for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: at least 1")
