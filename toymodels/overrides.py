@@ -1,27 +1,24 @@
 """Overrides from the command line: `path=value` and `axis=values`, typed by the configs they change.
 
 A value is a Python literal, `start:stop[:step]` for a range of integers, a list of values with commas, or a config
-written as in Python: `optimizer=Sgd(lr=0.01)`, `problem.data.p=PowerLaw(1.1, first=0.2)`.
+written as in Python: `optimizer=Sgd(lr=0.01)`, `problem.data.p=PowerLaw(1.1, first=0.2)`. Any config class that has
+been imported can be named, those of the experiment's own file too; the library's goes before others of its name.
 """
 
 import ast
 import dataclasses
+import importlib
+import pkgutil
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toymodels import config as configs
-from toymodels import data, laws, losses, models, optimizers
-from toymodels.problems import factorize, packing, supervised
+from toymodels import data, laws, losses, models, optimizers, problems  # noqa: F401  (their configs can be named)
 from toymodels.sweep import Axis, Choice, Sweep
-from toymodels.train import Record
 
-CLASSES = {
-    name: value
-    for module in (data, laws, losses, models, optimizers, factorize, packing, supervised)
-    for name, value in vars(module).items()
-    if isinstance(value, type) and hasattr(value, "__config__")
-} | {"Record": Record}
+for _module in pkgutil.iter_modules(problems.__path__, "toymodels.problems."):
+    importlib.import_module(_module.name)
 
 LONGEST = 1_000_000
 """The most values a range may have: more are a slip of the keyboard, and would fill the memory."""
@@ -125,19 +122,21 @@ def _evaluate(node: ast.expr, text: str) -> Any:
         case ast.Name(id="none"):
             return None
         case ast.Name(id=word):
-            return _build(word, (), {}, text) if word in CLASSES else word
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name in CLASSES:
+            cls = configs.class_named(word)
+            return _build(cls, (), {}, text) if cls else word
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
+            cls = configs.class_named(name)
+            if cls is None:
+                raise ValueError(f"{text}: no config is called {name}; there are {', '.join(configs.class_names())}")
             named = {str(keyword.arg): _evaluate(keyword.value, text) for keyword in keywords}
-            return _build(name, [_evaluate(arg, text) for arg in args], named, text)
-        case ast.Call(func=ast.Name(id=name)):
-            raise ValueError(f"{text}: no config is called {name}; there are {', '.join(sorted(CLASSES))}")
+            return _build(cls, [_evaluate(arg, text) for arg in args], named, text)
     raise ValueError(
         f"{text}: write a number, a list with commas, a range start:stop, or a config such as Sgd(lr=0.01)"
     )
 
 
-def _build(name: str, args: Sequence[Any], named: Mapping[str, Any], text: str) -> Any:
+def _build(cls: type, args: Sequence[Any], named: Mapping[str, Any], text: str) -> Any:
     try:
-        return CLASSES[name](*args, **named)
+        return cls(*args, **named)
     except TypeError as error:
         raise ValueError(f"{text}: {str(error).replace('.__init__()', '')}") from error
