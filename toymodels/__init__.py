@@ -8,7 +8,8 @@ results in `toymodels.analysis`; closed forms in `toymodels.theory`; plots in `t
 """
 
 from toymodels.devices import use_cores
-from toymodels.store import StoreError, census, open, usable
+from toymodels.results import census, open, usable
+from toymodels.store import StoreError
 from toymodels.sweep import Axis, Choice, Sweep, retrain, sweep, train
 from toymodels.train import Record, Run
 

@@ -1,11 +1,12 @@
-"""The command line: list, run, figure, show, cell, verdicts. Errors are one sentence and exit code 2."""
+"""The command line: arguments, progress and tables. Errors are one sentence and exit code 2."""
 
 import argparse
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,9 +37,12 @@ def _fail(message: object) -> NoReturn:
     sys.exit(2)
 
 
+VERBS = ("list", "run", "figure", "show", "cell", "verdicts", "replicate", "migrate")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="toymodels", description="Toy models of superposition and interference.", allow_abbrev=False)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list | run | figure | show | cell | verdicts")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar=" | ".join(VERBS))
 
     def verb(name: str, summary: str, **more: Any) -> argparse.ArgumentParser:
         made = verbs.add_parser(
@@ -49,42 +53,56 @@ def _parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
             **more,
         )
-        made.add_argument(
-            "--runs", type=Path, metavar="DIR", help="where results are kept (default: runs, or runs/SCALE)"
-        )
+        made.add_argument("--runs", type=Path, metavar="DIR", default=Path("runs"), help="the pool of results (default: runs)")
+        return made
+
+    def with_scale(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        made.add_argument("--scale", choices=("tiny", "default", "full"), default="default", help="size of the sweeps")
         return made
 
     def with_experiment(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
         made.add_argument("experiment", help="a name from `toymodels list`, or the path of an experiment file")
-        made.add_argument("--scale", choices=("tiny", "default", "full"), default="default", help="size of the sweeps")
+        return with_scale(made)
+
+    def with_figures(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        made.add_argument("--figures", type=Path, metavar="DIR", help="where figures go (default: figures/EXPERIMENT)")
         return made
 
     verb("list", "List the experiments and what is stored of each.")
-    run = with_experiment(
-        verb("run", "Train what is missing of an experiment, then draw its figures.", epilog=OVERRIDES)
+    run = with_figures(
+        with_scale(verb("run", "Train what is missing of experiments, then draw and judge them.", epilog=OVERRIDES))
     )
-    run.add_argument("overrides", nargs="*", metavar="path=value", help="see below")
+    run.add_argument("words", nargs="+", metavar="experiment | path=value", help="names or files, and overrides")
     run.add_argument("--dry-run", action="store_true", help="say cells, programs, time and disk, and stop")
     run.add_argument("--only", metavar="SWEEP", action="append", help="this sweep alone (may be repeated); no figures")
     run.add_argument("--shard", metavar="I/N", default="0/1", help="train the I-th of N parts (0 <= I < N); no figures")
     run.add_argument("--no-figures", action="store_true", help="train only")
     run.add_argument("--profile", action="store_true", help="print where the time went, program by program")
-    run.add_argument("--cores", type=int, metavar="N", help="CPU cores to train on (default: all); same results")
-    run.add_argument("--figures", type=Path, metavar="DIR", help="where figures go (default: figures/EXPERIMENT)")
-    figure = with_experiment(verb("figure", "Draw figures from the store alone.", epilog=OVERRIDES))
+    _add_cores(run)
+    figure = with_figures(with_experiment(verb("figure", "Draw figures from the store alone.", epilog=OVERRIDES)))
     figure.add_argument(
         "names", nargs="*", metavar="figure | path=value", help="which ones (default: all), and overrides"
     )
-    figure.add_argument("--figures", type=Path, metavar="DIR", help="where figures go (default: figures/EXPERIMENT)")
     with_experiment(verb("show", "Show an experiment's sweeps, axes and fields, and what is stored of them."))
     cell = with_experiment(verb("cell", "Retrain one stored cell by its labels and compare it bit for bit."))
     cell.add_argument("sweep", help="a sweep of the experiment")
     cell.add_argument("labels", nargs="*", metavar="axis=label", help="one label for each axis")
-    verdicts = verb("verdicts", "Every number beside what it should be, worked out from the stores of all experiments.")
+    verdicts = with_scale(verb("verdicts", "Every finding beside what it should be; only what is not current is judged."))
     verdicts.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="which ones (default: all)")
-    verdicts.add_argument("--scale", choices=("tiny", "default", "full"), default="default", help="size of the sweeps")
+    verdicts.add_argument("--json", action="store_true", help="print the findings as JSON")
     verdicts.add_argument("--out", type=Path, metavar="FILE", help="write the table there too, as Markdown")
+    again = with_scale(verb("replicate", "Retrain experiments on fresh seeds, and say which verdicts repeat."))
+    again.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="which ones (default: all)")
+    again.add_argument("--offset", type=int, default=5000, metavar="N", help="seeds are moved by N (default: 5000)")
+    again.add_argument("--out", type=Path, metavar="FILE", help="write the table there too, as Markdown")
+    _add_cores(again)
+    migrate = verb("migrate", "Move the results of the layout before the pool into the pool.")
+    migrate.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="where they are (default: the pool's folder)")
     return parser
+
+
+def _add_cores(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--cores", type=int, metavar="N", help="CPU cores to train on (default: all); same results")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -92,28 +110,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args, rest = _parser().parse_known_args(arguments)
     # `--path=value` and `--path value` are overrides too, so that any field can be set the way flags are.
     extra = _as_overrides(rest)
-    if extra and args.verb in ("list", "show", "verdicts"):
+    if extra and args.verb not in ("run", "figure", "cell"):
         _fail(f"{rest[0]}: `toymodels {args.verb}` has no such option")
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "toymodels"))
     import jax
 
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-    if args.verb == "run":
+    if args.verb in ("run", "replicate"):
         _use_cores(args.cores)
-    from toymodels.store import StoreError
-
     try:
-        verbs = {"list": _list, "run": _run, "figure": _figure, "show": _show, "cell": _cell, "verdicts": _verdicts}
-        verbs[args.verb](args, extra)
-    except (StoreError, OSError, Refused) as error:
-        _fail(error)
+        globals()[f"_{args.verb}"](args, extra)
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) or _is_refusal(error):
+            _fail(error)
+        raise
     except KeyboardInterrupt:
         print("toymodels: stopped; finished batches are kept, the same command goes on from there", file=sys.stderr)
         sys.exit(130)
 
 
-class Refused(Exception):
+def _is_refusal(error: ValueError) -> bool:
+    from toymodels.lab import Missing
+    from toymodels.store import StoreError
+
+    return isinstance(error, Refused | StoreError | Missing)
+
+
+class Refused(ValueError):
     """Bad input, found before anything was compiled or written."""
 
 
@@ -145,119 +169,119 @@ def _as_overrides(rest: Sequence[str]) -> list[str]:
 
 def _list(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels.experiment import load
+    from toymodels.lab import experiment_files
+    from toymodels.store import Pool
 
+    pool = Pool(args.runs)
     table = Table("experiment", "question", "stored", box=None, header_style="bold")
     for path in experiment_files():
-        experiment = load(path)
-        folder = _runs(args, "default") / experiment.name
-        stored = sum(1 for _ in folder.glob("*/sweep.json"))
+        with _refusing():
+            experiment = load(path)
+        stored = len(pool.views(experiment.name))
         table.add_row(experiment.name, experiment.question, f"{stored} sweeps" if stored else "")
     console.print(table)
 
 
 def _run(args: argparse.Namespace, extra: list[str]) -> None:
-    experiment, sweeps = _sweeps(args, [*args.overrides, *extra])
-    if args.only:
-        for name in args.only:
-            if name not in sweeps:
-                raise Refused(f"{name}: no such sweep; there are {', '.join(sweeps)}")
-        sweeps = {name: sweeps[name] for name in args.only}
+    words = [*args.words, *extra]
+    names = [word for word in words if "=" not in word]
+    if not names:
+        raise Refused("name an experiment; `toymodels list` shows them")
+    if args.figures and len(names) > 1:
+        raise Refused("--figures: one folder for several experiments; run them one by one")
     shard = _shard(args.shard)
-    folder = _runs(args, args.scale) / experiment.name
-    figures = args.figures or _figures(args.scale, experiment.name)
-    from toymodels.experiment import gather, is_current
-    from toymodels.plan import plan
-    from toymodels.store import Store
+    studies = [_study(args, name, [word for word in words if "=" in word]) for name in names]
+    times: Counter[str] = Counter()
+    for study in studies:
+        if len(studies) > 1:
+            console.print(f"== {study.name}")
+        times += _run_one(args, study, shard)
+    if not args.dry_run:
+        console.print("time: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in times.items()))
 
+
+def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int]) -> Counter[str]:
+    from toymodels.store import check_writable
+
+    for name in args.only or ():
+        if name not in study.sweeps:
+            raise Refused(f"{name}: no such sweep; there are {', '.join(study.sweeps)}")
     start = time.perf_counter()
-    try:
-        runs = {name: sweep.runs() for name, sweep in sweeps.items()}
-    except ValueError as error:
-        raise Refused(error) from error
-    plans = {name: plan(runs[name], Store(folder / name), shard) for name in sweeps}
-    for name in sweeps:
-        Store(folder / name).check_writable()
+    with _refusing():
+        plans = study.plans(shard, args.only or ())
+    study.pool.check_writable()
     draw = not (args.only or args.no_figures or shard[1] > 1)
     if draw:
-        Store(figures).check_writable()
+        check_writable(study.figures)
     _print_plans(plans)
     if args.dry_run:
-        if args.scale == "full" and experiment.cost:
-            console.print(experiment.cost)
-        return
-    done = not any(plan.programs for plan in plans.values())
-    if draw and done and is_current(experiment, gather(sweeps, folder), folder, figures):
-        console.print(f"figures in {figures} are up to date; `toymodels figure` draws them anew")
-        return
-    times = {"plan": time.perf_counter() - start, **_train(sweeps, folder, plans, shard, args.profile)}
+        if args.scale == "full" and study.experiment.cost:
+            console.print(study.experiment.cost)
+        return Counter()
+    times = Counter({"plan": time.perf_counter() - start}) + _train(study, plans, shard, args.profile)
     if draw:
         start = time.perf_counter()
-        _draw(experiment, sweeps, folder, figures, [])
-        times["draw"] = time.perf_counter() - start
-    console.print("time: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in times.items()))
+        _draw(study)
+        times["draw and judge"] = time.perf_counter() - start
+    return times
 
 
 def _figure(args: argparse.Namespace, extra: list[str]) -> None:
     words = [*args.names, *extra]
-    experiment, sweeps = _sweeps(args, [word for word in words if "=" in word])
-    try:
-        chosen = [experiment.figure(name) for name in words if "=" not in name]
-    except ValueError as error:
-        raise Refused(error) from error
-    folder = _runs(args, args.scale) / experiment.name
-    figures = args.figures or _figures(args.scale, experiment.name)
-    _draw(experiment, sweeps, folder, figures, chosen)
+    study = _study(args, args.experiment, [word for word in words if "=" in word])
+    names = [word for word in words if "=" not in word]
+    with _refusing():
+        for name in names:
+            study.experiment.figure(name)
+    _draw(study, names, anew=True)
 
 
 def _show(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels import config as configs
     from toymodels.experiment import describe, summary
+    from toymodels.results import open_view
 
-    experiment, sweeps = _sweeps(args, [])
-    console.print(f"[bold]{experiment.name}[/]: {experiment.question}\n{experiment.source}", markup=True)
-    for name, sweep in sweeps.items():
+    study = _study(args, args.experiment)
+    console.print(f"[bold]{study.name}[/]: {study.experiment.question}\n{study.experiment.source}", markup=True)
+    for name, sweep in study.sweeps.items():
         console.print(f"\n[bold]{name}[/]")
         for axis in sweep.axes:
-            console.print(
-                f"  axis {axis.name}: {', '.join(f'{x:g}' if isinstance(x, float) else str(x) for x in axis.labels)}"
-            )
+            labels = ", ".join(f"{x:g}" if isinstance(x, float) else str(x) for x in axis.labels)
+            console.print(f"  axis {axis.name}: {labels}", markup=False)
         for path, value in configs.paths(sweep.base):
-            if not configs.is_config(value):
-                console.print(f"  {path} = {describe(value)}", markup=False)
-            else:
-                console.print(f"  {path}: {type(value).__name__}", markup=False)
-        folder = _runs(args, args.scale) / experiment.name / name
-        if (folder / "sweep.json").exists():
-            stored = summary(folder)
-            for key in ("cells", "variables", "batches", "seconds", "bytes", "provenance"):
-                console.print(f"  stored {key}: {stored[key]}", markup=False)
-        else:
+            shown = f": {type(value).__name__}" if configs.is_config(value) else f" = {describe(value)}"
+            console.print(f"  {path}{shown}", markup=False)
+        view = study.view(name)
+        if not view.file.exists():
             console.print("  nothing is stored yet")
+            continue
+        batches = [batch for group in view.read().groups for batch in study.pool.batches(group)]
+        for key, value in summary(open_view(view), batches).items():
+            console.print(f"  stored {key}: {value}", markup=False)
 
 
 def _cell(args: argparse.Namespace, extra: list[str]) -> None:
     import numpy as np
 
     from toymodels import config as configs
-    from toymodels.store import Store
+    from toymodels.plan import group_digest
+    from toymodels.results import NOT_SHOWN
     from toymodels.sweep import retrain
     from toymodels.train import NUMERICS
 
-    experiment, sweeps = _sweeps(args, [])
-    if args.sweep not in sweeps:
-        raise Refused(f"{args.sweep}: no such sweep; there are {', '.join(sweeps)}")
-    try:
+    study = _study(args, args.experiment)
+    if args.sweep not in study.sweeps:
+        raise Refused(f"{args.sweep}: no such sweep; there are {', '.join(study.sweeps)}")
+    with _refusing():
         labels = {name: _label(value) for name, _, value in (text.partition("=") for text in [*args.labels, *extra])}
-        run = sweeps[args.sweep].cell(**labels)
-    except ValueError as error:
-        raise Refused(error) from error
-    stored = Store(_runs(args, args.scale) / experiment.name / args.sweep).index.get(configs.digest(run, NUMERICS))
+        run = study.sweeps[args.sweep].cell(**labels)
+    stored = study.pool.cells([group_digest(run)]).get(configs.digest(run, NUMERICS))
     if stored is None:
         raise Refused("this cell is not stored; `toymodels run` trains it")
     batch, slot = stored
     again = retrain(run, batch.width)
     for name in batch.dims:
-        if name == "status":
+        if name in NOT_SHOWN:
             continue
         before, now = batch.read(name)[slot], again[name].values
         same = np.array_equal(before, now, equal_nan=True)
@@ -267,79 +291,103 @@ def _cell(args: argparse.Namespace, extra: list[str]) -> None:
 
 
 def _verdicts(args: argparse.Namespace, extra: list[str]) -> None:
-    from toymodels.experiment import find, findings_table, gather
-    from toymodels.store import census
+    import json
 
-    chosen = [_experiment(name) for name in args.experiments or (path.stem for path in experiment_files())]
-    pages, missing = [], []
-    counts: Counter[bool | None] = Counter()
-    for experiment in chosen:
-        name = experiment.name
-        swept = gather(experiment.sweeps(args.scale), _runs(args, args.scale) / name)
-        if any("missing" in census(each.data) for each in swept.values()):
-            missing.append(name)
+    from toymodels.findings import markdown, tally
+    from toymodels.lab import Missing
+
+    pages, everything, missing = [], [], []
+    for study in _studies(args):
+        try:
+            found = study.verdicts()
+        except Missing:
+            missing.append(study.name)
             continue
-        found = find(experiment, swept)
-        counts.update(each.holds for each in found)
-        pages.append(f"## {name}\n\n{experiment.question} {experiment.source}.\n\n{findings_table(found)}\n")
-        console.print(f"\n[bold]{name}[/]: {experiment.question}")
-        _print_findings(found)
-    total = f"{counts[True]} of {counts[True] + counts[False]} numbers hold, {counts[None]} more are reported"
-    console.print(f"\n{total}" + (f"; not run, or not wholly: {', '.join(missing)}" if missing else ""))
+        everything += [{"experiment": study.name, **each} for each in found]
+        question, source = study.experiment.question, study.experiment.source
+        pages.append(f"## {study.name}\n\n{question} {source}.\n\n{tally(found)}.\n\n{markdown(found)}\n")
+        if not args.json:
+            console.print(f"\n[bold]{study.name}[/]: {question}")
+            _print_findings(found)
+    total = tally(everything) + (f"; not run, or not wholly: {', '.join(missing)}" if missing else "")
+    if args.json:
+        print(json.dumps(everything, indent=1, ensure_ascii=False))
+    else:
+        console.print(f"\n{total}")
     if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        head = f"# Verdicts\n\nMade by `toymodels verdicts` from the stored results, {args.scale} scale: {total}.\n\n"
-        args.out.write_text(head + "\n".join(pages))
+        head = f"# Verdicts\n\n`toymodels verdicts` makes this table from the stored results, {args.scale} scale: {total}.\n\n"
+        _write(args.out, head + VERDICTS + "\n".join(pages))
 
 
-def _print_findings(found: Sequence[Any]) -> None:
-    table = Table("what", "measured", "expected", "source", "holds", box=None, header_style="bold")
-    for what, measured, expected, holds, source in found:
-        table.add_row(what, measured, expected, source, {True: "yes", False: "NO", None: ""}[holds])
-    console.print(table, markup=False)
+VERDICTS = """A finding *holds* where the whole interval of its measurement meets the criterion, *fails* where none of it does, and is
+*undecided* where it straddles. Intervals are at 95 %, for all labels of a series together, over fresh seeds. *Best of k*:
+read off the best of k restarts; the interval covers those that may be best when k are drawn again. *Check*: of code or
+theory against itself. *Revised*: the criterion was changed after its result was seen.
+
+"""
+
+
+def _replicate(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels.lab import replicate
+    from toymodels.replication import counted, table
+
+    if args.offset < 1:
+        raise Refused(f"--offset {args.offset}: seeds are moved by 1 or more")
+    settings = {"scale": args.scale, "runs": args.runs, "offset": args.offset}
+    everything = []
+    for study in _studies(args):
+        console.print(f"== {study.name}")
+        found = replicate(study.experiment, train=_train_missing, **settings)
+        everything += found
+        console.print(counted(found))
+        for each in found:
+            if each.change != "same":
+                console.print(f"  {each.change}: {each.first['id']}", markup=False)
+    console.print(counted(everything))
+    if args.out:
+        _write(args.out, table(everything, args.offset, args.scale))
+
+
+def _migrate(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels.store import migrate
+
+    folder = args.folder or args.runs
+    if not folder.is_dir():
+        raise Refused(f"{folder}: no such folder")
+    count = migrate(folder, args.runs)
+    console.print(f"{count} sweeps moved into {args.runs}" if count else f"{folder}: no results of the older layout")
 
 
 # ------------------------------------------------------------------------------------------------------------- helpers
 
 
-def experiment_files() -> list[Path]:
-    """Experiments of this checkout: the folder `experiments` here or beside the package."""
-    for folder in (Path("experiments"), Path(__file__).parent.parent / "experiments"):
-        if folder.is_dir():
-            return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
-    return []
+def _studies(args: argparse.Namespace) -> Iterator[Any]:
+    """Those named, or all of this checkout."""
+    from toymodels.lab import experiment_files
+
+    for name in args.experiments or [path.stem for path in experiment_files()]:
+        yield _study(args, name)
 
 
-def _experiment(name: str) -> Any:
-    """An experiment of this checkout by its name, or one of your own by its path."""
-    from toymodels.experiment import load
+def _study(args: argparse.Namespace, name: str, overrides: Sequence[str] = ()) -> Any:
+    from toymodels.lab import study
 
-    known = {path.stem: path for path in experiment_files()}
-    path = Path(name) if name.endswith(".py") else known.get(name)
-    if path is None:
-        raise Refused(f"{name}: no such experiment; there are {', '.join(known) or 'none here'}")
+    with _refusing():
+        return study(name, *overrides, scale=args.scale, runs=args.runs, figures=getattr(args, "figures", None))
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What is wrong here is the input: one sentence."""
     try:
-        return load(path)
+        yield
     except ValueError as error:
         raise Refused(error) from error
 
 
-def _sweeps(args: argparse.Namespace, overrides: Sequence[str]) -> Any:
-    from toymodels.overrides import apply
-
-    experiment = _experiment(args.experiment)
-    try:
-        return experiment, apply(experiment.sweeps(args.scale), overrides)
-    except ValueError as error:
-        raise Refused(error) from error
-
-
-def _runs(args: argparse.Namespace, scale: str) -> Path:
-    return args.runs or (Path("runs") if scale == "default" else Path("runs") / scale)
-
-
-def _figures(scale: str, name: str) -> Path:
-    return Path("figures") / name if scale == "default" else Path("figures") / scale / name
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def _label(text: str) -> float | int | str:
@@ -385,10 +433,12 @@ def _print_plans(plans: Mapping[str, Any]) -> None:
     )
 
 
-def _train(
-    sweeps: Mapping[str, Any], folder: Path, plans: Mapping[str, Any], shard: tuple[int, int], profile: bool
-) -> Mapping[str, float]:
-    from toymodels.sweep import Events, sweep
+def _train_missing(study: Any) -> None:
+    _train(study, study.plans(), (0, 1), False)
+
+
+def _train(study: Any, plans: Mapping[str, Any], shard: tuple[int, int], profile: bool) -> Counter[str]:
+    from toymodels.sweep import Events
 
     columns = (
         TextColumn("{task.description}"),
@@ -398,20 +448,22 @@ def _train(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    times: dict[tuple[str, str], Counter] = {}
-    with Progress(*columns, console=console) as progress:
-        for name, what in sweeps.items():
+    times: dict[tuple[str, str], Counter[str]] = {}
+    with Progress(*columns, console=console, disable=not any(plan.programs for plan in plans.values())) as progress:
+
+        def listen(name: str) -> Events:
             task = progress.add_task(name, total=max(plans[name].steps, 1))
 
             class Listener(Events):
-                def stepped(self, group: Any, steps: int, task: Any = task) -> None:
+                def stepped(self, group: Any, steps: int) -> None:
                     progress.advance(task, steps)
 
-                def committed(self, group: Any, seconds: Mapping[str, float], name: str = name) -> None:
+                def committed(self, group: Any, seconds: Mapping[str, float]) -> None:
                     times.setdefault((name, group.name), Counter()).update(seconds)
 
-            sweep(what, folder / name, shard=shard, events=Listener(), todo=plans[name])
-            progress.update(task, completed=max(plans[name].steps, 1))
+            return Listener()
+
+        study.train(shard, plans, listen)
     if profile:
         _print_profile(plans, times)
     return sum(times.values(), Counter())
@@ -438,24 +490,25 @@ def _print_profile(plans: Mapping[str, Any], times: Mapping[tuple[str, str], Map
     console.print(f"peak memory {peak_memory() / 2**20:.0f} MiB")
 
 
-def _draw(experiment: Any, sweeps: Mapping[str, Any], folder: Path, figures: Path, chosen: Sequence[Any]) -> None:
+def _draw(study: Any, names: Sequence[str] = (), anew: bool = False) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")
-    from toymodels.experiment import draw_figures, find, findings_table, gather, uses
-    from toymodels.store import Store, census
-
-    Store(figures).check_writable()
-    needed = {name for function in chosen or (*experiment.figures, *experiment.findings) for name in uses(function)}
-    swept = gather({name: sweeps[name] for name in sweeps if name in needed}, folder)
-    for name, each in swept.items():
-        if missing := census(each.data).get("missing"):
-            raise Refused(
-                f"{name}: {missing} of {each.data.status.size} cells are not stored; `toymodels run` trains them"
-            )
-    for path in draw_figures(chosen or experiment.figures, swept, figures):
+    drawn = 0
+    for path in study.write_figures(names, anew):
         console.print(f"drew {path}")
-    if not chosen and experiment.findings:
-        found = find(experiment, swept)
-        (figures / "findings.md").write_text(findings_table(found) + "\n")
-        _print_findings(found)
+        drawn += 1
+    if not drawn:
+        console.print(f"figures in {study.figures} are up to date; `toymodels figure` draws them anew")
+    if not names and study.experiment.findings:
+        _print_findings(study.verdicts())
+
+
+def _print_findings(found: Sequence[Mapping[str, Any]]) -> None:
+    from toymodels.findings import COLUMNS, rows, tally
+
+    table = Table(*COLUMNS[1:], box=None, header_style="bold")
+    for row in rows(found):
+        table.add_row(*row[1:])
+    console.print(table, markup=False)
+    console.print(tally(found), markup=False)

@@ -1,8 +1,13 @@
-"""An experiment: a question, the sweeps that answer it, the figures that show the answer, the numbers that decide it.
+"""An experiment: a question, the sweeps that answer it, what is read off them, the figures and findings that decide it.
 
-An experiment file holds one `experiment = Experiment(...)`. Figures and findings are functions whose parameters name
-the sweeps they use; each parameter arrives as a `Swept`. A figure's docstring says what is shown; the settings in its
-caption are written from the configs.
+An experiment file holds one `experiment = Experiment(...)`. Its sweeps are stated once, at default scale; other scales
+are overrides of them. Readings, figures and findings are functions whose parameters name what they use:
+
+    reading(sweep, ..., other_reading, ...) -> xr.Dataset     slow numbers, computed once and stored
+    figure(sweep, ..., reading, ...) -> Figure                its docstring becomes the caption
+    finding(reading, ...) -> Iterator[Finding]                from readings alone, so that planted ones test it
+
+A sweep arrives as a `Swept`, a reading as its Dataset.
 """
 
 import dataclasses
@@ -10,20 +15,20 @@ import importlib.util
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
-from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from toymodels import config as configs
-from toymodels import draw
-from toymodels.store import Store, census, dataset, usable
+from toymodels import overrides
+from toymodels.findings import Finding
+from toymodels.results import census, usable
 from toymodels.sweep import Sweep
 from toymodels.train import Run
 
@@ -33,7 +38,7 @@ SCALES: tuple[Scale, ...] = ("tiny", "default", "full")
 
 @dataclass(frozen=True, eq=False)
 class Swept:
-    """A sweep and its results, opened. A key by identity: what is read off it slowly may go through `lru_cache`."""
+    """A sweep and its results, opened. Hashed by identity, so slow readings can be cached."""
 
     sweep: Sweep
     data: xr.Dataset
@@ -48,14 +53,6 @@ class Swept:
         last = self.data[name].isel(snapshot=-1).astype(np.float64)
         return usable(last, self.data.status, unconverged)
 
-    def weights(self, *axes: str, **labels: Any) -> tuple[np.ndarray, np.ndarray]:
-        """W and b of a tied model at the end of training in float64, (*axes, features, hidden) and (*axes, features).
-
-        Converged or not, NaN for diverged cells; `labels` choose among cells.
-        """
-        W, b = (self.final(name, unconverged=True).sel(labels) for name in ("W", "b"))
-        return W.transpose(*axes, "feature", "hidden").values, b.transpose(*axes, "feature").values
-
     def best(self, by: str = "objective", axis: str = "seed", **labels: Any) -> xr.Dataset:
         """The best of all restarts by a final recorded number, converged or not, at the end of training: best of k."""
         cells = self.data.sel(labels)
@@ -67,6 +64,10 @@ class Swept:
         """The note on a figure for cells that are not in its means; `unconverged` says what became of these."""
         return left_out(self.data.status, unconverged)
 
+def left_out(self, unconverged: str = "left out") -> str:
+        """The note on a figure for cells that are not in its means; `unconverged` says what became of these."""
+        return left_out(self.data.status, unconverged)
+
 
 def left_out(status: xr.DataArray, unconverged: str = "left out") -> str:
     """How many of these cells are not converged, diverged or missing, and what became of them."""
@@ -75,56 +76,75 @@ def left_out(status: xr.DataArray, unconverged: str = "left out") -> str:
     return ", ".join(f"{count} of {status.size} cells {what}: {fates[what]}" for what, count in counts.items())
 
 
-class Finding(NamedTuple):
-    """One number that the experiment was made for, beside what it should be."""
-
-    what: str
-    measured: str
-    expected: str
-    holds: bool | None
-    """None where there is nothing to compare with."""
-    source: str = ""
-    """Where the expected value comes from."""
-
-
+Read = Callable[..., xr.Dataset]
 Draw = Callable[..., Figure]
-Find = Callable[..., "Finding | Sequence[Finding]"]
+Find = Callable[..., Iterable[Finding]]
 
 
 @dataclass(frozen=True)
 class Experiment:
     question: str
     source: str
-    sweeps: Callable[[Scale], Mapping[str, Sweep]]
-    figures: Sequence[Draw]
+    sweeps: Mapping[str, Sweep]
+    """At default scale."""
+    readings: Sequence[Read] = ()
+    figures: Sequence[Draw] = ()
     findings: Sequence[Find] = ()
+    scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Overrides that make the scales "tiny" and "full" of the default one, as on the command line: path -> value."""
     cost: str = ""
     """What the published scale costs."""
     name: str = ""
     file: Path = Path()
     """Where it was loaded from."""
 
+    def __post_init__(self) -> None:
+        names = [*self.sweeps, *(each.__name__ for each in self.readings)]
+        for function in (*self.readings, *self.figures, *self.findings):
+            for name in uses(function):
+                if name not in names:
+                    raise ValueError(f"{function.__name__}: {name} is neither a sweep nor a reading of this experiment")
+        for scale in self.scales:
+            if scale not in ("tiny", "full"):
+                raise ValueError(f"{scale}: the scales are tiny, default and full")
+
+    def at(self, scale: Scale) -> dict[str, Sweep]:
+        """The sweeps at a scale; ValueError if an override of the scale fits none of them."""
+        return overrides.replaced(self.sweeps, self.scales.get(scale, {}))
+
+    def reading(self, name: str) -> Read:
+        return _named(self.readings, name, "reading")
+
     def figure(self, name: str) -> Draw:
-        for function in self.figures:
-            if function.__name__ == name:
-                return function
-        raise ValueError(f"{name}: no such figure; there are {', '.join(each.__name__ for each in self.figures)}")
+        return _named(self.figures, name, "figure")
+
+
+def _named(functions: Sequence[Callable[..., Any]], name: str, kind: str) -> Any:
+    for function in functions:
+        if function.__name__ == name:
+            return function
+    raise ValueError(f"{name}: no such {kind}; there are {', '.join(each.__name__ for each in functions) or 'none'}")
 
 
 def load(path: Path) -> Experiment:
     """The experiment in a file; ValueError if there is none."""
+    path = path.resolve()
     if not path.is_file():
         raise ValueError(f"{path}: no such experiment file")
-    name = f"toymodels_experiment_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (SyntaxError, ImportError) as error:
-        raise ValueError(f"{path}: cannot be loaded ({error})") from error
+    # A checkout's own experiments are `experiments.NAME`, as for anyone who imports them.
+    name = f"experiments.{path.stem}" if path.parent.name == "experiments" else f"experiment_{path.stem}"
+    module = sys.modules.get(name)
+    if module is None or Path(module.__file__ or "").resolve() != path:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            raise ValueError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
     experiment = getattr(module, "experiment", None)
     if not isinstance(experiment, Experiment):
         raise ValueError(f"{path}: an experiment file defines `experiment = Experiment(...)`")
@@ -132,22 +152,17 @@ def load(path: Path) -> Experiment:
 
 
 def uses(function: Callable[..., Any]) -> list[str]:
-    """Names of the sweeps that a figure or a finding needs: its parameters."""
+    """Names of the sweeps and readings that a function needs: its parameters."""
     return list(inspect.signature(function).parameters)
 
 
-def gather(sweeps: Mapping[str, Sweep], folder: Path) -> dict[str, Swept]:
-    """The results of sweeps, from the store alone."""
-    found = {}
-    for name, sweep in sweeps.items():
-        found[name] = Swept(sweep, dataset(sweep.grid(), Store(folder / name).index))
-    return found
+# ------------------------------------------------------------------------------------------------------------- captions
 
 
 def caption(function: Draw, swept: Mapping[str, Swept]) -> str:
     """What a figure shows (its docstring) and how it was made (from the configs)."""
     shown = inspect.cleandoc(function.__doc__ or function.__name__)
-    return "\n\n".join([" ".join(shown.split()), *(settings(name, swept[name]) for name in uses(function))])
+    return "\n\n".join([" ".join(shown.split()), *(settings(name, each) for name, each in swept.items())])
 
 
 @lru_cache(maxsize=32)
@@ -155,7 +170,7 @@ def settings(name: str, swept: Swept) -> str:
     """One sweep in a sentence or two: config, axes, cells and what became of them."""
     axes = ", ".join(f"{axis.name} {_span(axis.labels)}" for axis in swept.sweep.axes)
     counts = ", ".join(f"{count} {what}" for what, count in census(swept.data).items())
-    bound = {path: axis.name for axis in swept.sweep.axes for i in range(len(axis.labels)) for path in axis.binding(i)}
+    bound = {path: axis.name for axis in swept.sweep.axes for path in axis.paths}
     derived = _derived(swept.sweep)
     made = describe(swept.sweep.base, dict.fromkeys(derived, "derived") | bound)
     ranges = "; ".join(f"{path} {span}" for path, span in derived.items())
@@ -206,62 +221,15 @@ def _span(labels: Sequence[Any]) -> str:
     return "{" + ", ".join(f"{x:g}" if isinstance(x, float) else str(x) for x in labels) + "}"
 
 
-def draw_figures(figures: Sequence[Draw], swept: Mapping[str, Swept], folder: Path) -> Iterator[Path]:
-    """Draw figures into a folder, each as a PNG with its caption beside it; yields the paths as they are written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for function in figures:
-        path = folder / f"{function.__name__}.png"
-        with draw.style():
-            made = function(*(swept[name] for name in uses(function)))
-            made.savefig(path, dpi=200)
-            pyplot.close(made)
-        path.with_suffix(".md").write_text(caption(function, swept) + "\n")
-        yield path
-
-
-def is_current(experiment: Experiment, swept: Mapping[str, Swept], folder: Path, figures: Path) -> bool:
-    """Whether all figures show these cells and are younger than the results and the code that draws them."""
-    drawn = {function: figures / f"{function.__name__}.png" for function in experiment.figures}
-    for function, path in drawn.items():
-        told = path.with_suffix(".md")
-        if not (path.exists() and told.exists() and told.read_text() == caption(function, swept) + "\n"):
-            return False
-    code = [experiment.file, *Path(__file__).parent.rglob("*.py")]
-    results = [path for name in swept for path in (folder / name).iterdir()]
-    return min(path.stat().st_mtime for path in drawn.values()) > max(path.stat().st_mtime for path in code + results)
-
-
-def find(experiment: Experiment, swept: Mapping[str, Swept]) -> list[Finding]:
-    """All findings of an experiment."""
-    found: list[Finding] = []
-    for function in experiment.findings:
-        answer = function(*(swept[name] for name in uses(function)))
-        found += [answer] if isinstance(answer, Finding) else answer
-    return found
-
-
-def findings_table(findings: Sequence[Finding]) -> str:
-    """Findings as a Markdown table."""
-    words = {True: "yes", False: "**no**", None: ""}
-    cells = [(f.what, f.measured, f.expected, f.source, words[f.holds]) for f in findings]
-    rows = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in cells]
-    return "\n".join(["| what | measured | expected | source | holds |", "|---|---|---|---|---|", *rows])
-
-
-def summary(path: Path) -> dict[str, Any]:
-    """What a stored sweep says of itself: axes, counts, versions, time; for `show`."""
-    store = Store(path)
-    grid = store.read_grid()
-    data = dataset(grid, store.index)
-    made = [batch.provenance for batch in store.batches]
+def summary(data: xr.Dataset, batches: Sequence[Any]) -> dict[str, Any]:
+    """What is stored of a sweep, for `show`: counts, variables, time, versions."""
+    made = [batch.provenance for batch in batches]
     return {
-        "axes": grid.axes,
         "cells": census(data),
         "variables": {str(name): dict(array.sizes) for name, array in data.data_vars.items()},
-        "base": grid.about.get("base"),
-        "batches": len(store.batches),
+        "batches": len(batches),
         "seconds": round(sum(each.get("seconds", 0.0) for each in made), 1),
-        "bytes": sum(file.stat().st_size for file in path.iterdir()),
+        "bytes": sum(batch.path.stat().st_size for batch in batches),
         "provenance": [
             json.loads(text)
             for text in sorted({json.dumps({k: v for k, v in p.items() if k not in ("time", "seconds")}) for p in made})

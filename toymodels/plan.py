@@ -1,16 +1,15 @@
 """What is left to train of a list of runs: groups of one compiled program, cut into batches of one shape."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 from jax.extend import core
 
 from toymodels import config as configs
-from toymodels.store import Store
 from toymodels.train import NUMERICS, Run
 
 FITS = 3.3 * 2**20
@@ -85,32 +84,45 @@ class Plan:
         return sum(COMPILE_SECONDS + group.seconds * len(group.batches) for group in self.groups if group.batches)
 
 
+@runtime_checkable
+class Kept(Protocol):
+    """Where trained batches are: a pool, or memory."""
+
+    def cells(self, groups: Iterable[str]) -> Mapping[str, Any]: ...
+    def width(self, group: str) -> int | None: ...
+
+
 def plan(
-    runs: Sequence[Run], store: Store | None = None, shard: tuple[int, int] = (0, 1), devices: int | None = None
+    runs: Sequence[Run],
+    kept: Kept | None = None,
+    shard: tuple[int, int] = (0, 1),
+    devices: int | None = None,
+    claimed: Collection[str] = (),
 ) -> Plan:
     """What is left to train of these runs, grouped by treedef and cut into batches for so many devices (default: all).
 
-    How many cells of a group share a device follows from its shapes - or from the store, where the group has results.
-    `shard=(i, n)` keeps every n-th of a group's cells that share their draws, cut where there are many.
+    How many cells of a group share a device follows from its shapes - or from what is kept of the group.
+    `shard=(i, n)` keeps every n-th of a group's cells that share their draws, cut where there are many. Cells whose
+    digests are `claimed` are left to others.
     """
     digests = {configs.digest(run, NUMERICS): run for run in runs}
-    index = store.index if store else {}
-    widths = store.group_widths() if store else {}
     members: defaultdict[Any, list[tuple[str, Run]]] = defaultdict(list)
     for digest, run in digests.items():
         members[group_key(run)].append((digest, run))
-    groups, size = [], 0
+    groups, size, stored = [], 0, 0
     for cells in members.values():
         name = group_digest(cells[0][1])
-        width = widths.get(name) or batch_width(cells[0][1])
+        width = (kept.width(name) if kept else None) or batch_width(cells[0][1])
+        done = kept.cells([name]) if kept else {}
         rows = _rows([run for _, run in cells])
         parts = [part for row in rows for part in _cut(row, width)][shard[0] :: shard[1]]
-        done = {id(run) for digest, run in cells if digest in index}
-        mine = [run for part in parts for run in part if id(run) not in done]
+        skipped = {id(run) for digest, run in cells if digest in done or digest in claimed}
+        mine = [run for part in parts for run in part if id(run) not in skipped]
         shape = batch_shape(mine or rows[0], width, devices)
         groups.append(Group(name, shape, list(batches(mine, shape))))
         size += len(mine) * result_bytes(cells[0][1])
-    return Plan(groups, len(digests), sum(digest in index for digest in digests), size)
+        stored += sum(digest in done for digest, _ in cells)
+    return Plan(groups, len(digests), stored, size)
 
 
 def group_key(run: Run) -> Any:

@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ import numpy as np
 import xarray as xr
 
 from toymodels import config as configs
-from toymodels.analysis.dynamics import converged, diverged
-from toymodels.plan import Group, Plan, Shape, group_digest, plan
+from toymodels.plan import Group, Plan, Shape, group_digest, group_key, plan
 from toymodels.provenance import provenance
-from toymodels.store import DIVERGED, OK, UNCONVERGED, Batch, Grid, Store, dataset
+from toymodels.results import dataset
+from toymodels.store import Batch, Grid, Pool, View, locate
 from toymodels.train import NUMERICS, Results, Run, compile_seconds, train_batch
 
 MOST_CELLS = 1_000_000
@@ -46,6 +46,11 @@ class Axis:
         plain = all(isinstance(value, int | float) for value in self.values)
         return [value if plain else str(value) for value in self.values]
 
+    @property
+    def paths(self) -> set[str]:
+        """The fields that it sets."""
+        return {self.path}
+
     def binding(self, place: int) -> dict[str, Any]:
         return {self.path: self.values[place]}
 
@@ -60,6 +65,11 @@ class Choice:
     @property
     def labels(self) -> list[Any]:
         return list(self.options)
+
+    @property
+    def paths(self) -> set[str]:
+        """The fields that its options set."""
+        return {path for option in self.options.values() for path in option}
 
     def binding(self, place: int) -> dict[str, Any]:
         return dict(list(self.options.values())[place])
@@ -86,7 +96,7 @@ class Sweep:
         for name in names:
             if names.count(name) > 1 or name in taken:
                 raise ValueError(f"{name}: an axis needs a name of its own, unlike {', '.join(sorted(taken))}")
-        bound = [path for axis in self.axes for path in {p for i in range(len(axis.labels)) for p in axis.binding(i)}]
+        bound = [path for axis in self.axes for path in axis.paths]
         for path in bound:
             if bound.count(path) > 1:
                 raise ValueError(f"{path}: two axes set this field")
@@ -120,12 +130,26 @@ class Sweep:
         return self._bind([_place(axis, labels.get(axis.name)) for axis in self.axes])
 
     def grid(self, **about: Any) -> Grid:
+        """The labels, and the address of the cell at each place."""
         about = {"numerics": NUMERICS, "base": configs.to_dict(self.base), **about}
-        return Grid({axis.name: axis.labels for axis in self.axes}, self._digests, about)
+        return Grid({axis.name: axis.labels for axis in self.axes}, self.digests, self.groups, about)
 
     @cached_property
-    def _digests(self) -> list[str]:
+    def digests(self) -> list[str]:
         return [configs.digest(run, NUMERICS) for run in self.runs()]
+
+    @cached_property
+    def groups(self) -> list[str]:
+        """Addresses of the programs that the cells need."""
+        return list({group_key(run): group_digest(run) for run in self.runs()}.values())
+
+    def with_seeds_moved(self, offset: int) -> "Sweep":
+        """The same sweep on other seeds: every axis of seeds moved, or the seed of the base where none is swept."""
+        axes = [_moved_seeds(axis, offset) for axis in self.axes]
+        base = self.base
+        if not any("seed" in axis.paths for axis in self.axes):
+            base = configs.replace(base, {"seed": base.seed + offset})
+        return replace(self, base=base, axes=axes)
 
     def _bind(self, places: Sequence[int]) -> Run:
         changes: dict[str, Any] = {}
@@ -133,6 +157,20 @@ class Sweep:
             changes |= axis.binding(place)
         run = configs.replace(self.base, changes)
         return self.derive(run) if self.derive else run
+
+
+def _moved_seeds(axis: Axis | Choice, offset: int) -> Axis | Choice:
+    """An axis of seeds with its values, or with the seeds that its options set, moved."""
+
+    def moved(path: str, value: Any) -> Any:
+        return value + offset if path.rpartition(".")[2] == "seed" else value
+
+    if isinstance(axis, Axis):
+        return replace(axis, values=[moved(axis.path, value) for value in axis.values])
+    options = {
+        label: {path: moved(path, value) for path, value in option.items()} for label, option in axis.options.items()
+    }
+    return replace(axis, options=options)
 
 
 def _place(axis: Axis | Choice, label: Any) -> int:
@@ -159,42 +197,51 @@ class Events:
         """A batch is kept; `seconds` it took to `compile`, `train` and `store`."""
 
 
-@dataclass
-class _Memory:
-    """Where batches go when there is no store."""
+class Memory:
+    """Where batches go when there is no store: a pool that forgets."""
 
-    index: dict[str, tuple[Any, int]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._batches: list[Batch] = []
 
     def add(self, batch: Batch) -> None:
-        self.index |= {digest: (batch, slot) for slot, digest in enumerate(batch.digests)}
+        self._batches.append(batch)
+
+    def cells(self, groups: Iterable[str]) -> dict[str, tuple[Any, int]]:
+        wanted = set(groups)
+        batches = [batch for batch in self._batches if batch.group in wanted]
+        return {digest: (batch, slot) for batch in batches for slot, digest in enumerate(batch.digests)}
+
+    def width(self, group: str) -> int | None:
+        return next((batch.width for batch in self._batches if batch.group == group), None)
 
 
 def sweep(
     what: Sweep,
-    store: str | Path | None = None,
+    store: str | Path | View | None = None,
     *,
     shard: tuple[int, int] = (0, 1),
     events: Events | None = None,
     todo: Plan | None = None,
 ) -> xr.Dataset:
-    """Train what is not yet stored of a sweep, and return all of it as a Dataset (see `store.open`).
+    """Train what is not yet stored of a sweep, and return all of it as a Dataset (see `results.open`).
 
-    With `store`, a folder, each batch is committed as it ends, and a later call trains only what is new; without it
-    results stay in memory. `shard=(i, n)` trains the i-th of n parts of the cells, for n processes on one folder.
+    With `store`, a folder or a view of a pool (see `store.locate`), each batch is committed as it ends, and a later
+    call trains only what is new; cells that another sweep of the pool has trained are used as they are. Without it
+    results stay in memory. `shard=(i, n)` trains the i-th of n parts of the cells, for n processes on one pool.
     `todo` is the plan of this very sweep, where it is at hand. All local devices share the work (see `use_cores`).
     """
-    folder = Store(store) if store is not None else None
+    view = store if isinstance(store, View) or store is None else locate(store)
+    pool = view.pool if view else Memory()
     grid = what.grid()
-    todo = todo or plan(what.runs(), folder, shard)
-    memory = _Memory()
-    if folder is not None:
-        folder.check_writable()
-        folder.write_grid(grid)
-    _train(todo, folder or memory, events or Events())
-    return dataset(grid, folder.index if folder is not None else memory.index)
+    todo = todo or plan(what.runs(), pool, shard)
+    if view:
+        view.pool.check_writable()
+        view.write(grid)
+    _train(todo, pool, events or Events())
+    return dataset(grid, pool.cells(grid.groups))
 
 
-def _train(todo: Plan, results: Store | _Memory, events: Events) -> None:
+def _train(todo: Plan, results: Pool | Memory, events: Events) -> None:
     # One batch at a time: two programs at once in one process can deadlock XLA's CPU thread pool.
     for group in todo.groups:
         for grid in group.batches:
@@ -213,11 +260,11 @@ def _train_batch(group: Group, grid: list[list[Run]], progress: Callable[[int], 
 
 
 def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: float) -> Batch:
-    """What is kept of a trained batch: each cell once, padding dropped, with what became of it."""
+    """What is kept of a trained batch: each cell once, padding dropped, and whether its last parameters are finite."""
     runs = [run for row in grid for run in row]
     digests = [configs.digest(run, NUMERICS) for run in runs]
     slots = list({digest: slot for slot, digest in reversed(list(enumerate(digests)))}.values())[::-1]
-    status = [_status(trained, slot) for slot in slots]
+    finite = [all(np.isfinite(values[slot, -1]).all() for values in trained.params.values()) for slot in slots]
     arrays = {name: values[slots] for name, values in {**trained.scalars, **trained.params}.items()}
     declared = runs[0].problem.dims
     dims = dict.fromkeys(trained.scalars, ("cell", "step"))
@@ -229,20 +276,12 @@ def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: flo
         [configs.to_dict(runs[slot]) for slot in slots],
         group.name,
         group.shape.width,
-        {"status": np.asarray(status, np.int8), **arrays},
-        {"status": ("cell",), **dims},
+        {"finite": np.asarray(finite, np.int8), **arrays},
+        {"finite": ("cell",), **dims},
         trained.steps,
         trained.snapshot_steps,
         provenance() | {"seconds": seconds},
     )
-
-
-def _status(trained: Results, slot: int) -> int:
-    loss = trained.scalars["objective"][slot]
-    params = [values[slot, -1] for values in trained.params.values()]
-    if diverged(loss) or not all(np.isfinite(values).all() for values in params):
-        return DIVERGED
-    return OK if converged(trained.steps, loss) else UNCONVERGED
 
 
 def train(run: Run) -> xr.Dataset:
@@ -256,6 +295,6 @@ def train(run: Run) -> xr.Dataset:
 def retrain(run: Run, width: int) -> xr.Dataset:
     """Train one run as one of `width` cells of a device: with a batch's `width`, the bits of its cells."""
     group = Group(group_digest(run), Shape(1, 1, width), [])
-    memory = _Memory()
+    memory = Memory()
     memory.add(_train_batch(group, [[run] * width]))
-    return dataset(Sweep(run).grid(), memory.index).load()
+    return dataset(Sweep(run).grid(), memory.cells([group.name])).load()

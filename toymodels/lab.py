@@ -1,0 +1,297 @@
+"""The laboratory: run, read, draw, judge, replicate - what the command line, a notebook and a report call.
+
+    study = lab.run("intro")             # trains what is missing
+    study.read("exact_losses")           # a reading, as a labelled Dataset
+    study.draw("geometry_by_sparsity")   # a matplotlib figure
+    study.judge()                        # findings that decide themselves
+
+What is current is decided by addresses (see `readings`), never by the times of files: nothing is computed twice.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from toymodels import draw as drawing
+from toymodels import findings, readings
+from toymodels.experiment import SCALES, Draw, Experiment, Scale, Swept, caption, load, uses
+from toymodels.findings import Finding
+from toymodels.overrides import apply
+from toymodels.plan import Plan, plan
+from toymodels.results import census, open_view
+from toymodels.store import Pool, View, check_writable
+from toymodels.sweep import Events, Sweep, sweep
+
+
+class Missing(ValueError):
+    """Cells that are needed are not stored."""
+
+
+def experiment_files() -> list[Path]:
+    """Experiments of this checkout: the folder `experiments` here or beside the package."""
+    for folder in (Path("experiments"), Path(__file__).parent.parent / "experiments"):
+        if folder.is_dir():
+            return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+    return []
+
+
+def find(name: str) -> Experiment:
+    """An experiment of this checkout by its name, or one of your own by its path; ValueError if there is none."""
+    known = {path.stem: path for path in experiment_files()}
+    path = Path(name) if name.endswith(".py") else known.get(name)
+    if path is None:
+        raise ValueError(f"{name}: no such experiment; there are {', '.join(known) or 'none here'}")
+    return load(path)
+
+
+@dataclass(frozen=True)
+class Study:
+    """An experiment at a scale, with overrides, on its own seeds or on others: all that can be done with it."""
+
+    experiment: Experiment
+    sweeps: Mapping[str, Sweep]
+    pool: Pool
+    prefix: str
+    """Folder of the views in the pool: the experiment's name, after its scale and offset where these are not usual."""
+    figures: Path
+    """Folder of figures and findings."""
+
+    @property
+    def name(self) -> str:
+        return self.experiment.name
+
+    # ------------------------------------------------------------------------------------------------------ training
+
+    def view(self, sweep: str) -> View:
+        return self.pool.view(f"{self.prefix}/{sweep}")
+
+    def plans(self, shard: tuple[int, int] = (0, 1), only: Sequence[str] = ()) -> dict[str, Plan]:
+        """What is left to train of each sweep; a cell that two of them ask for is in the first one's plan."""
+        found, claimed = {}, set[str]()
+        for name, each in self.sweeps.items():
+            if not only or name in only:
+                found[name] = plan(each.runs(), self.pool, shard, claimed=claimed)
+                claimed |= set(each.digests)
+        return found
+
+    def train(
+        self,
+        shard: tuple[int, int] = (0, 1),
+        plans: Mapping[str, Plan] | None = None,
+        listen: Callable[[str], Events] = lambda sweep: Events(),
+    ) -> "Study":
+        """Train what is missing; `listen` gives each sweep its listener."""
+        for name, todo in (plans or self.plans(shard)).items():
+            sweep(self.sweeps[name], self.view(name), shard=shard, events=listen(name), todo=todo)
+        for made in ("_swept", "_read"):
+            getattr(self, made).clear()
+        return self
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    @cached_property
+    def _swept(self) -> dict[str, Swept]:
+        return {}
+
+    @cached_property
+    def _read(self) -> dict[str, xr.Dataset]:
+        return {}
+
+    def swept(self, name: str) -> Swept:
+        """A sweep with its results; Missing if some are not stored."""
+        if name not in self._swept:
+            what = self.sweeps[name]
+            view = self.view(name)
+            if not view.file.exists() or view.read().digests != what.digests:
+                view = self._adopted(name)
+            data = open_view(view)
+            if missing := census(data).get("missing"):
+                raise Missing(f"{name}: {missing} of {data.status.size} cells are not stored; `toymodels run` trains them")
+            self._swept[name] = Swept(what, data)
+        return self._swept[name]
+
+    def _adopted(self, name: str) -> View:
+        """The view of a sweep whose cells others may have trained."""
+        what, view = self.sweeps[name], self.view(name)
+        missing = len(set(what.digests) - set(self.pool.cells(what.groups)))
+        if missing:
+            raise Missing(
+                f"{name}: {missing} of {len(what.digests)} cells are not stored; `toymodels run` trains them"
+            )
+        view.write(what.grid())
+        return view
+
+    def address(self, name: str) -> str:
+        """The address of a sweep's results, or of a reading."""
+        if name in self.sweeps:
+            return readings.sweep_address(self.sweeps[name])
+        function = self.experiment.reading(name)
+        return readings.address(function, {used: self.address(used) for used in uses(function)})
+
+    def read(self, name: str) -> xr.Dataset:
+        """A reading: as it is stored, or computed now and stored. ValueError if there is none of this name."""
+        if name not in self._read:
+            function = self.experiment.reading(name)
+            path = self.pool.path / "readings" / self.name / f"{name}-{self.address(name)[:16]}.nc"
+            data = readings.kept(path)
+            if data is None:
+                data = function(*(self._argument(used) for used in uses(function)))
+                readings.keep(path, data)
+                data = readings.kept(path)  # as it will be read from now on, to the last bit and type
+                assert data is not None
+            self._read[name] = data
+        return self._read[name]
+
+    def _argument(self, name: str) -> Any:
+        return self.swept(name) if name in self.sweeps else self.read(name)
+
+    def _made(self, function: Callable[..., Any]) -> Any:
+        return function(*(self._argument(name) for name in uses(function)))
+
+    def _address_of(self, function: Callable[..., Any]) -> str:
+        return readings.address(function, {name: self.address(name) for name in uses(function)})
+
+    # ------------------------------------------------------------------------------------------------------- drawing
+
+    def draw(self, name: str) -> Figure:
+        """A figure of this name, in the project's style."""
+        with drawing.style():
+            return self._made(self.experiment.figure(name))
+
+    def caption(self, function: Draw) -> str:
+        """What the figure shows and how its cells were trained, those behind its readings included."""
+        return caption(function, {name: self.swept(name) for name in self._sweeps_of(function)})
+
+    def _sweeps_of(self, function: Callable[..., Any]) -> list[str]:
+        found: dict[str, None] = {}
+        for name in uses(function):
+            names = [name] if name in self.sweeps else self._sweeps_of(self.experiment.reading(name))
+            found |= dict.fromkeys(names)
+        return list(found)
+
+    def write_figures(self, names: Iterable[str] = (), anew: bool = False) -> Iterator[Path]:
+        """Draw figures that are not current into the folder, captions beside them; yields those that were drawn."""
+        from matplotlib import pyplot
+
+        check_writable(self.figures)
+        chosen = [self.experiment.figure(name) for name in names] or list(self.experiment.figures)
+        for function in chosen:
+            path, told = (self.figures / f"{function.__name__}.{kind}" for kind in ("png", "md"))
+            mark = f"\n\n<!-- made from {self._address_of(function)} -->\n"
+            if not anew and path.exists() and told.exists() and told.read_text().endswith(mark):
+                continue
+            made = self.draw(function.__name__)
+            self.figures.mkdir(parents=True, exist_ok=True)
+            with drawing.style():
+                made.savefig(path, dpi=200)
+            pyplot.close(made)
+            told.write_text(self.caption(function) + mark)
+            yield path
+
+    # ------------------------------------------------------------------------------------------------------- judging
+
+    @property
+    def _findings_file(self) -> Path:
+        return self.figures / "findings.json"
+
+    @cached_property
+    def findings_address(self) -> str:
+        return readings.hashed([self._address_of(function) for function in self.experiment.findings])
+
+    def judge(self) -> list[Finding]:
+        """All findings, decided now."""
+        found = [finding for function in self.experiment.findings for finding in self._made(function)]
+        findings.check_unique(found)
+        return found
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """All findings as data: as they were written, where these are current; otherwise decided now and written."""
+        written = findings.read(self._findings_file)
+        if written is not None and written["address"] == self.findings_address:
+            return written["findings"]
+        found = self.judge()
+        check_writable(self.figures)
+        self.figures.mkdir(parents=True, exist_ok=True)
+        findings.write(self._findings_file, self.name, self.findings_address, found, question=self.experiment.question)
+        data = [each.to_dict() for each in found]
+        (self.figures / "findings.md").write_text(findings.markdown(data) + "\n")
+        return data
+
+
+def study(
+    name: str | Experiment,
+    *overrides: str,
+    scale: Scale = "default",
+    runs: str | Path = "runs",
+    figures: str | Path | None = None,
+    offset: int = 0,
+) -> Study:
+    """An experiment, by name or path, at a scale, with overrides as on the command line, on seeds moved by `offset`.
+
+    Nothing is trained or written. ValueError for a name, a scale or an override that does not fit.
+    """
+    if scale not in SCALES:
+        raise ValueError(f"{scale}: the scales are {', '.join(SCALES)}")
+    experiment = find(name) if isinstance(name, str) else name
+    sweeps = apply(experiment.at(scale), overrides)
+    if offset:
+        sweeps = {key: each.with_seeds_moved(offset) for key, each in sweeps.items()}
+    parts = [scale] * (scale != "default") + [f"offset-{offset}"] * (offset != 0) + [experiment.name]
+    pool = Pool(runs)
+    if figures is None:
+        figures = pool.path / "replications" / "/".join(parts) if offset else Path("figures", *parts)
+    return Study(experiment, sweeps, pool, "/".join(parts), Path(figures))
+
+
+def run(name: str | Experiment, *overrides: str, **settings: Any) -> Study:
+    """`study(...)`, with all of its cells trained."""
+    return study(name, *overrides, **settings).train()
+
+
+def read(name: str | Experiment, reading: str, **settings: Any) -> xr.Dataset:
+    """A reading of an experiment, from the store."""
+    return study(name, **settings).read(reading)
+
+
+def draw(name: str | Experiment, figure: str, **settings: Any) -> Figure:
+    """A figure of an experiment, from the store."""
+    return study(name, **settings).draw(figure)
+
+
+def judge(name: str | Experiment, **settings: Any) -> list[Finding]:
+    """The findings of an experiment, from the store."""
+    return study(name, **settings).judge()
+
+
+# ----------------------------------------------------------------------------------------------------------- replicating
+
+
+class Repeated(NamedTuple):
+    """A finding on the first seeds and on fresh ones."""
+
+    experiment: str
+    first: Mapping[str, Any]
+    fresh: Mapping[str, Any] | None
+    """None where the fresh seeds have no such finding."""
+
+    @property
+    def change(self) -> str:
+        """"same", "changed" between holds and fails, or "shifted" to or from undecided."""
+        outcomes = {self.first["outcome"], self.fresh["outcome"] if self.fresh else "absent"}
+        return "same" if len(outcomes) == 1 else "changed" if outcomes == {"holds", "fails"} else "shifted"
+
+
+def replicate(name: str | Experiment, offset: int = 5000, train: Callable[[Study], Any] = Study.train, **settings: Any) -> list[Repeated]:
+    """Retrain an experiment on seeds moved by `offset`, and hold every finding beside that of the first seeds."""
+    if offset < 1:
+        raise ValueError(f"offset={offset}: seeds are moved by 1 or more")
+    first, fresh = study(name, **settings), study(name, offset=offset, **settings)
+    train(first)
+    train(fresh)
+    again = {each["id"]: each for each in fresh.verdicts()}
+    return [Repeated(first.name, each, again.get(each["id"])) for each in first.verdicts()]
