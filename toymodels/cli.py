@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -142,7 +143,7 @@ class Refused(ValueError):
 
 
 def _use_cores(count: int | None) -> None:
-    from toymodels.devices import use_cores
+    from toymodels.engine.devices import use_cores
 
     try:
         use_cores(count)
@@ -264,7 +265,7 @@ def _cell(args: argparse.Namespace, extra: list[str]) -> None:
     import numpy as np
 
     from toymodels import config as configs
-    from toymodels.plan import group_digest
+    from toymodels.engine.plan import group_digest
     from toymodels.results import NOT_SHOWN
     from toymodels.sweep import retrain
     from toymodels.train import NUMERICS
@@ -470,7 +471,7 @@ def _train(study: Any, plans: Mapping[str, Any], shard: tuple[int, int], profile
 
 
 def _print_profile(plans: Mapping[str, Any], times: Mapping[tuple[str, str], Mapping[str, float]]) -> None:
-    from toymodels.devices import peak_memory
+    from toymodels.engine.devices import peak_memory
 
     table = Table(
         *("sweep", "program", "layout", "batches", "compile", "train", "store", "us/cell/step"),
@@ -505,10 +506,16 @@ def _draw(study: Any, names: Sequence[str] = (), anew: bool = False) -> None:
 
 
 def _print_findings(found: Sequence[Mapping[str, Any]]) -> None:
-    from toymodels.findings import COLUMNS, rows, tally
+    from toymodels.findings import rows, tally
 
-    table = Table(*COLUMNS[1:], box=None, header_style="bold")
-    for row in rows(found):
-        table.add_row(*row[1:])
-    console.print(table, markup=False)
+    for _, what, measured, expected, source, verdict in rows(found):
+        colour = {"holds": "green", "fails": "red", "undecided": "yellow"}.get(verdict.partition(" ")[0], "dim")
+        table = Table.grid(padding=(0, 2))
+        table.add_column(width=22, style=colour)
+        table.add_column(overflow="fold")
+        table.add_row(verdict or "reported", escape(what))
+        table.add_row("", escape(measured))
+        if expected:
+            table.add_row("", escape(f"expected: {expected} [{source}]"), style="dim")
+        console.print(table)
     console.print(tally(found), markup=False)

@@ -187,13 +187,24 @@ def category_of_best(names: xr.DataArray, loss: xr.DataArray, over: str = "seed"
     shares: dict[str, float] = {}
     for name, chance in zip(ranked, chances_of_best(len(ranked)), strict=True):
         shares[name] = shares.get(name, 0.0) + float(chance)
-    return Category(ranked[0], shares, f"restart by {over}", len(ranked))
+    return Category(ranked[0], shares, "restart", len(ranked))
 
 
 def chances_of_best(count: int) -> np.ndarray:
     """The probability that the r-th best of `count` restarts is the best of as many drawn from them again."""
     ends = ((count - np.arange(count + 1)) / count) ** count
     return ends[:-1] - ends[1:]
+
+
+def steps_of_best(values: xr.DataArray, loss: xr.DataArray, along: str, over: str = "seed") -> Series:
+    """Numbers read off the best of k along one dimension, and their changes from each label to the next.
+
+    The best of two labels are unrelated restarts, so a change lies between the extremes of the two intervals.
+    """
+    levels = of_best(values.transpose(along, ...), loss.transpose(along, ...), over)
+    pairs = itertools.pairwise(levels.estimates)
+    changes = [Estimate(b.value - a.value, b.low - a.high, b.high - a.low, b.unit, b.count) for a, b in pairs]
+    return Series(levels.at, levels.estimates, tuple(changes))
 
 
 # ------------------------------------------------------------------------------------------------------------- machinery
@@ -270,10 +281,9 @@ def _first_of_order(sample: np.ndarray, level: float, unit: str) -> Estimate:
     order = np.argsort(_unusable_last(loss), kind="stable")
     upto = int(np.searchsorted(np.cumsum(chances_of_best(len(order))), level - 1e-12)) + 1
     first = np.asarray(values, np.float64)[order[:upto]]
-    named = f"restart by {unit}"
     if np.isnan(first).any():
-        return Estimate(first[0], -np.inf, np.inf, named, len(order))
-    return Estimate(first[0], first.min(), first.max(), named, len(order))
+        return Estimate(first[0], -np.inf, np.inf, "restart", len(order))
+    return Estimate(first[0], first.min(), first.max(), "restart", len(order))
 
 
 def _unusable_last(loss: np.ndarray) -> np.ndarray:

@@ -22,25 +22,33 @@ def exact_losses(loss: Callable[..., Any], W: xr.DataArray, b: xr.DataArray, *se
     def of_arrays(W: np.ndarray, b: np.ndarray, *rest: np.ndarray) -> np.ndarray:
         return finite_losses(loss, W, b, *rest)
 
-    labelled = [setting if isinstance(setting, xr.DataArray) else xr.DataArray(setting) for setting in settings]
-    core = [[FEATURE, HIDDEN], [FEATURE], *([FEATURE] if FEATURE in each.dims else [] for each in labelled)]
+    # A setting that is one for all features still gets an axis for them, of length 1.
+    labelled = [xr.DataArray(each) if FEATURE in getattr(each, "dims", ()) else _one(each) for each in settings]
+    core = [[FEATURE, HIDDEN], [FEATURE], *([FEATURE if FEATURE in each.dims else "one"] for each in labelled)]
     return xr.apply_ufunc(of_arrays, W, b, *labelled, input_core_dims=core)
+
+
+def _one(setting: Any) -> xr.DataArray:
+    return xr.DataArray(setting).expand_dims("one", axis=-1)
 
 
 def each_model(
     read: Callable[..., Any], *weights: xr.DataArray, core: Sequence[Sequence[str]] = (), outputs: Sequence[str] = ()
 ) -> xr.DataArray:
-    """read(W, ...) of every model, one by one; NaN where a model is not finite.
+    """read(W, ...) of every model, one by one: a number, a name, or an array with the dimensions `outputs`.
 
-    `core` names the dimensions of a model in each array (by default feature and hidden, of one array) and `outputs`
-    those of the answer, which keeps the shape that `read` gives.
+    `core` names the dimensions of a model in each array; by default, feature and hidden of one array. A model that is
+    not finite gives NaN, or the name "lost".
     """
     dims = [list(each) for each in core] or [[FEATURE, HIDDEN]]
 
-    def of_finite(*model: np.ndarray) -> Any:
-        if all(np.isfinite(each).all() for each in model):
-            return read(*model)
-        sizes = dict(zip([d for own in dims for d in own], [s for each in model for s in each.shape], strict=True))
-        return np.full([sizes[dim] for dim in outputs], np.nan)
+    def of_arrays(*arrays: np.ndarray) -> np.ndarray:
+        cells = np.broadcast_shapes(*(a.shape[: a.ndim - len(own)] for a, own in zip(arrays, dims, strict=True)))
+        whole = [np.broadcast_to(a, (*cells, *a.shape[a.ndim - len(own) :])) for a, own in zip(arrays, dims, strict=True)]
+        models = ([array[place] for array in whole] for place in np.ndindex(cells))
+        found = [read(*model) if all(np.isfinite(each).all() for each in model) else None for model in models]
+        known = next((each for each in found if each is not None), np.nan)
+        lost = "lost" if isinstance(known, str) else np.full(np.shape(known), np.nan)
+        return np.array([lost if each is None else each for each in found]).reshape(*cells, *np.shape(known))
 
-    return xr.apply_ufunc(of_finite, *weights, input_core_dims=dims, output_core_dims=[list(outputs)], vectorize=True)
+    return xr.apply_ufunc(of_arrays, *weights, input_core_dims=dims, output_core_dims=[list(outputs)])
