@@ -19,8 +19,8 @@ from benchmarks import figures, report, sweeps
 from benchmarks.contenders import OURS, contenders, products_alone
 from benchmarks.report import FLOOR, Timing
 from benchmarks.workloads import WORKLOADS, Workload
-from toymodels.devices import peak_memory, use_cores
-from toymodels.train import compile_seconds
+from toymodels.engine.devices import peak_memory, use_cores
+from toymodels.engine.loop import compile_seconds
 
 SECONDS = 0.7
 """How long a timing of a peer takes, at least one step."""

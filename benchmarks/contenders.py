@@ -14,8 +14,8 @@ import numpy as np
 import optax
 
 from benchmarks.workloads import BATCH, Autoencoders, Contender, Factorizations, Workload
-from toymodels.plan import plan
-from toymodels.train import train_batch
+from toymodels.engine.batch import train_batch
+from toymodels.engine.plan import plan
 
 OURS = "toymodels"
 Params = dict[str, Any]

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.contenders import OURS
 from benchmarks.sweeps import GRID, RESTARTS, STEPS, Growth, Phases
-from toymodels.devices import available_cores
+from toymodels.engine.devices import available_cores
 
 FLOOR = "matrix products alone"
 

@@ -8,14 +8,15 @@ import numpy as np
 
 from toymodels import Axis, Choice, Record, Run, Sweep, config, sweep
 from toymodels.data import Sparse
-from toymodels.devices import peak_memory
+from toymodels.engine.batch import train_batch
+from toymodels.engine.devices import peak_memory
+from toymodels.engine.loop import compile_seconds
+from toymodels.engine.plan import plan
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, AdamW
-from toymodels.plan import plan
 from toymodels.problems.population import Population
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.superposition import expected_loss, two_features
-from toymodels.train import compile_seconds, train_batch
 
 GRID, RESTARTS, STEPS = 50, 10, 1000
 

@@ -10,14 +10,14 @@ import pytest
 
 from tests.cases import autoencoders, packings
 from toymodels import sweep, use_cores
-from toymodels.devices import available_cores, peak_memory
+from toymodels.engine.devices import available_cores, peak_memory
 
 SCRIPT = """
 import sys
 import jax
 from tests.cases import autoencoders, packings
 from toymodels import sweep, use_cores
-from toymodels.plan import plan
+from toymodels.engine.plan import plan
 if len(sys.argv) > 2:
     print(use_cores(int(sys.argv[2])))
 devices = [group.shape.devices for group in plan(packings(seeds=range(100)).runs()).groups]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.cases import AUTOENCODER, PACKING
 from toymodels import Run, config
 from toymodels.data import Sparse
+from toymodels.engine.plan import NARROWEST, WIDEST, batch_shape, batch_width, batches, largest_array
 from toymodels.models import Tied
-from toymodels.plan import NARROWEST, WIDEST, batch_shape, batch_width, batches, numbers
 from toymodels.problems.packing import Packing
 from toymodels.problems.population import Population
 from toymodels.problems.supervised import Supervised
@@ -29,7 +29,7 @@ def autoencoder(n: int, m: int) -> Run:
     ],
 )
 def test_largest_array_of_a_step(run: Run, largest: int) -> None:
-    assert numbers(run) == largest
+    assert largest_array(run) == largest
 
 
 def test_widths_follow_sizes() -> None:

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from tests.cases import AUTOENCODER, PACKING, autoencoders, packings
 from toymodels import Axis, Choice, Run, Sweep, config, retrain, sweep, train
-from toymodels.plan import batch_width, plan
+from toymodels.engine.batch import train_batch
+from toymodels.engine.loop import programs_compiled
+from toymodels.engine.plan import batch_width, plan
 from toymodels.store import DIVERGED, OK, Store, StoreError, usable
-from toymodels.train import NUMERICS, programs_compiled, train_batch
+from toymodels.train import NUMERICS
 
 
 def same(one: xr.Dataset, other: xr.Dataset) -> bool:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.cases import AUTOENCODER, PACKING
 from toymodels import Record, Run, config, train
+from toymodels.engine.batch import train_batch
 from toymodels.optimizers import Sgd
 from toymodels.problems.factorize import Components, Factorize, Given
-from toymodels.train import train_batch
 
 TARGET = np.diag([2.0, 1.0, 0.5]).astype(np.float32)
 

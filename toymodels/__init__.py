@@ -5,13 +5,24 @@
 `train(run)` trains one run and `sweep(...)` a grid of them; both return labelled xarray data, as `open(path)` does for
 what is stored. Configs live in `toymodels.data`, `.models`, `.losses`, `.optimizers` and `.problems`; pure functions of
 results in `toymodels.analysis`; closed forms in `toymodels.theory`; plots in `toymodels.draw`.
+
+Names are imported when they are first used, so that the command line answers at once. `open` is not in `__all__`: a
+star import would hide Python's own.
 """
 
-from toymodels.devices import use_cores
-from toymodels.results import census, open, usable
-from toymodels.store import StoreError
-from toymodels.sweep import Axis, Choice, Sweep, retrain, sweep, train
-from toymodels.train import Record, Run
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from toymodels.engine.devices import use_cores
+    from toymodels.results import census, open, usable  # noqa: F401
+    from toymodels.store import StoreError
+    from toymodels.sweep import Axis, Choice, Sweep, retrain, sweep, train
+    from toymodels.train import Record, Run
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Axis",
@@ -21,10 +32,41 @@ __all__ = [
     "StoreError",
     "Sweep",
     "census",
-    "open",
     "retrain",
     "sweep",
     "train",
     "usable",
     "use_cores",
 ]
+
+_MODULES = {
+    "engine.devices": ("use_cores",),
+    "results": ("census", "open", "usable"),
+    "store": ("StoreError",),
+    "sweep": ("Axis", "Choice", "Sweep", "retrain", "sweep", "train"),
+    "train": ("Record", "Run"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
+class _Package(ModuleType):
+    """`sweep` and `train` are functions here: importing the submodules of these names does not replace them."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

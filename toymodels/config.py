@@ -152,7 +152,7 @@ def _lacking(value: Any, options: Sequence[Any]) -> str:
 def _members(protocol: type) -> list[str]:
     """What a protocol asks for, in the order written."""
     kinds = [kind for kind in reversed(protocol.__mro__) if is_protocol(kind)]
-    names = dict.fromkeys(name for kind in kinds for name in (*kind.__dict__.get("__annotations__", {}), *vars(kind)))
+    names = dict.fromkeys(name for kind in kinds for name in (*inspect.get_annotations(kind), *vars(kind)))
     return [name for name in names if not name.startswith("_") or name == "__call__"]
 
 

@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 
 from toymodels import draw as drawing
 from toymodels import findings, readings
+from toymodels.engine.plan import Plan, plan
 from toymodels.experiment import SCALES, Draw, Experiment, Scale, Swept, caption, load, uses
 from toymodels.findings import Finding
 from toymodels.overrides import apply
-from toymodels.plan import Plan, plan
 from toymodels.results import census, open_view
 from toymodels.store import Pool, View, check_writable
 from toymodels.sweep import Events, Sweep, sweep

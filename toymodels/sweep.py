@@ -13,11 +13,13 @@ import numpy as np
 import xarray as xr
 
 from toymodels import config as configs
-from toymodels.plan import Group, Plan, Shape, group_digest, group_key, plan
+from toymodels.engine.batch import Results, train_batch
+from toymodels.engine.loop import compile_seconds
+from toymodels.engine.plan import Group, Plan, Shape, group_digest, group_key, plan
 from toymodels.provenance import provenance
 from toymodels.results import dataset
 from toymodels.store import Batch, Grid, Pool, View, locate
-from toymodels.train import NUMERICS, Results, Run, compile_seconds, train_batch
+from toymodels.train import NUMERICS, Run
 
 MOST_CELLS = 1_000_000
 """More is a slip of the keyboard, and would fill the memory before a first cell is trained."""

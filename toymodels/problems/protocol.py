@@ -1,4 +1,4 @@
-"""What a problem is: a start, an objective, names for what is learned - and what the engine asks of those that have more.
+"""What a problem is: a start, an objective, names for what is learned; and what else the engine asks of it.
 
 A problem is any config with `init`, `objective` and `dims`; it need not inherit from anything. What else it may offer:
 
@@ -39,19 +39,19 @@ def prepare(problem: Any) -> Any:
     return problem.prepare() if hasattr(problem, "prepare") else problem
 
 
+def draws(problem: Any) -> bool:
+    """Whether the problem has a `sample` at all; what that gives may still be None."""
+    return hasattr(problem, "sample")
+
+
 def sample(problem: Any, key: Array, batch: int) -> Any:
     """Examples of one step, batch axis first; None where the problem is deterministic."""
-    return problem.sample(key, batch) if hasattr(problem, "sample") else None
+    return problem.sample(key, batch) if draws(problem) else None
 
 
 def example_shapes(problem: Any, batch: int) -> Any:
     """Shapes of the examples of one step; None where the problem is deterministic."""
     return jax.eval_shape(lambda: sample(problem, jax.random.key(0), batch))
-
-
-def is_deterministic(problem: Any) -> bool:
-    """Whether the objective depends on the parameters alone: `sample` gives None, or there is no `sample`."""
-    return example_shapes(problem, 1) is None
 
 
 def metrics(problem: Any, params: Any, example: Any) -> dict[str, Array]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toymodels.products import FEW, LONG, written_out
+from toymodels.engine.small_products import FEW, LONG, written_out
 
 
 def autoencoder(W: jax.Array, x: jax.Array) -> jax.Array:

@@ -1,0 +1,1 @@
+"""Runs -> arrays, fast: the compiled loop, how runs are cut into batches, random keys, small products, devices."""

@@ -1,0 +1,99 @@
+"""One batch, on the host: rows shared out to devices, stretches of steps sent to them, results gathered."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from toymodels.arrays import Array, Int
+from toymodels.config import stack
+from toymodels.engine.loop import chunk_length, make_keys, program
+from toymodels.train import Run
+
+
+class Results(NamedTuple):
+    """What a batch gives: arrays with a leading axis of cells, in the order they were asked for."""
+
+    steps: Int[np.ndarray, " steps"]
+    snapshot_steps: Int[np.ndarray, " snapshots"]
+    scalars: dict[str, np.ndarray]
+    """(cells, steps): `objective`, the loss on the evaluation examples, and the problem's metrics."""
+    params: dict[str, np.ndarray]
+    """(cells, snapshots, ...)"""
+
+
+def train_batch(
+    grid: Sequence[Sequence[Run]],
+    progress: Callable[[int], None] = lambda steps: None,
+    devices: Sequence[jax.Device] | None = None,
+) -> Results:
+    """Train a rectangular batch: one row a (seed, stream), one treedef; `progress` gets the steps just done.
+
+    `devices` (by default the first one) share the rows equally. A cell's bits depend on the number of cells of a
+    device (to rounding), and on nothing else.
+    """
+    first, devices = grid[0][0], devices or jax.local_devices()[:1]
+    if len(grid) % len(devices):
+        raise ValueError(f"{len(grid)} rows on {len(devices)} devices: each takes as many")
+    rows = len(grid) // len(devices)
+    shares = [_Share(grid[k * rows : (k + 1) * rows], device, devices) for k, device in enumerate(devices)]
+    scalars: list[dict[str, np.ndarray]] = []
+    snapshots: list[Any] = []
+    for bounds, kept, is_snapshot in _chunks(first):
+        records = [share.advance(bounds) for share in shares]  # returns at once, so that all devices work
+        scalars.append({name: values[:, :kept] for name, values in _joined(records).items()})
+        if is_snapshot:
+            snapshots.append(_joined([share.states.params for share in shares]))
+        progress(int(bounds[-1] - bounds[0]))
+    return Results(
+        first.record.loss_steps(first.steps),
+        first.record.snapshot_steps(first.steps),
+        jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *scalars),
+        _named(jax.tree.map(lambda *each: np.stack(each, axis=1), *snapshots)),
+    )
+
+
+class _Share:
+    """A device's rows of a batch, in training."""
+
+    def __init__(self, grid: Sequence[Sequence[Run]], device: jax.Device, devices: Sequence[jax.Device]) -> None:
+        runs = jax.tree.map(lambda *rows: np.stack(rows), *[stack(row) for row in grid])
+        row_keys = make_keys(runs.seed[:, 0], runs.stream[:, 0])
+        compiled = program(row_keys, runs, devices)
+        self.device, self._advance = device, compiled.advance[device]
+        placed = jax.device_put((row_keys, runs, compiled.initialise(row_keys, runs)), device)
+        self._keys, self._runs, self.states = placed
+
+    def advance(self, bounds: Int[np.ndarray, " chunk"]) -> dict[str, Array]:
+        bounds = jax.device_put(bounds, self.device)
+        self.states, records = self._advance(bounds, self._keys, self._runs, self.states)
+        return records
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Trees of arrays of different devices, end to end, on the host."""
+    return jax.tree.map(lambda *arrays: np.concatenate([np.asarray(array) for array in arrays]), *parts)
+
+
+def _named(params: Any) -> dict[str, np.ndarray]:
+    """The arrays of nested parameters by their dotted path."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def _chunks(run: Run) -> Iterator[tuple[Int[np.ndarray, " chunk"], int, bool]]:
+    """Cut the record steps into host-side pieces of one length: (bounds, how many are real, ends in a snapshot).
+
+    Pieces end at snapshots, and otherwise so that there are ten or more; the last bound is repeated to fill a piece.
+    """
+    length = chunk_length(run)
+    snapshots = set(run.record.snapshot_steps(run.steps).tolist())
+    piece: list[int] = []
+    start = 0
+    for step in run.record.loss_steps(run.steps).tolist():
+        piece.append(step)
+        if step in snapshots or len(piece) == length:
+            fill = [step] * (length - len(piece))
+            yield np.asarray([start, *piece, *fill], np.int32), len(piece), step in snapshots
+            start, piece = step, []
