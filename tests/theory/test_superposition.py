@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, optimize
 
+from toymodels.theory import polygons
 from toymodels.theory import superposition as theory
 
 # Terms of the recurrence are positive: relative errors add over n layers of a few roundings each, never grow.
@@ -394,7 +395,7 @@ class TestPolygon:
         u = (np.arange(200_000) + 0.5) / 200_000  # midpoints: an error of order 1e-11
         cosines = np.cos(2 * np.pi * np.arange(7) / 7)
         knots = np.concatenate([[-2, 0, 1], cosines])
-        A, B = theory._polygon_pieces(7, float(knots[knots < x].max()), float(knots[knots > x].min()))
+        A, B = polygons._polygon_pieces(7, float(knots[knots < x].max()), float(knots[knots > x].min()))
         assert A(x) == pytest.approx((u * np.maximum(u - x, 0)).mean(), abs=1e-9)
         assert B(x) == pytest.approx(sum((np.maximum(u * c - x, 0) ** 2).mean() for c in cosines), abs=1e-9)
 
@@ -406,12 +407,6 @@ class TestPolygon:
     def test_needs_two_vertices(self):
         with pytest.raises(ValueError, match="k=1"):
             theory.polygon(1)
-
-
-def test_dimensionality_levels_descend():
-    levels = theory.dimensionality_levels()
-    assert list(levels.values()) == sorted(levels.values(), reverse=True)
-    assert levels["square antiprism"] == 3 / 8
 
 
 @given(st.floats(0.01, 1), st.integers(1, 5))

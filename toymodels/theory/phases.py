@@ -13,8 +13,10 @@ from jaxtyping import Real
 from numpy.typing import ArrayLike
 
 from toymodels.arrays import Array, Float, Int
-from toymodels.theory import superposition
-from toymodels.theory.superposition import Solution, expected_loss, feature_variance, two_features
+from toymodels.theory.expected_loss import Solution, expected_loss
+from toymodels.theory.linear import feature_variance
+from toymodels.theory.minima import local_minima
+from toymodels.theory.two_features import two_features
 
 
 def arrangement(W: Real[Array, "features hidden"] | ArrayLike, dead: float = 0.1, tol: float = 0.05) -> str:
@@ -111,9 +113,8 @@ def _plane(p: np.ndarray, r: np.ndarray) -> tuple[Solution, Solution]:
     """The least local minima with all inner products negative, and with some positive (p and r of one axis)."""
     points, count = len(p), len(PLANE_STARTS)
     start = np.tile(PLANE_STARTS, (points, 1))
-    probability = np.repeat(p, count)[:, None] * np.ones(3)
     importance = np.stack([np.ones_like(r), np.ones_like(r), r], -1).repeat(count, axis=0)
-    found = superposition._local_minima(start, probability, importance, 3, 2)
+    found = local_minima(start[:, :6].reshape(-1, 3, 2), start[:, 6:], p.repeat(count)[:, None], importance)
     W, b, loss = (value.reshape(points, count, *value.shape[1:]) for value in found)
     products = (W @ np.swapaxes(W, -1, -2))[..., [0, 0, 1], [1, 2, 2]]
     # A descent may end with a row that is zero, or orthogonal to the others, to rounding: not of this kind.
@@ -389,6 +390,6 @@ def _persists(question: Question, side: _Side, p: np.ndarray, factor: float, nud
     start = np.concatenate([side.W.reshape(len(r), -1), side.b], axis=1).repeat(nudges, axis=0)
     start = start + 1e-5 * np.random.default_rng(0).normal(size=start.shape)
     importance = np.stack([np.ones_like(r)] * (n - 1) + [r], -1).repeat(nudges, axis=0)
-    spread = p.repeat(nudges)[:, None] * np.ones(n)
-    ends = superposition._local_minima(start, spread, importance, n, m)[2].reshape(-1, nudges).min(1)
+    W, b = start[:, : n * m].reshape(-1, n, m), start[:, n * m :]
+    ends = local_minima(W, b, p.repeat(nudges)[:, None], importance).loss.reshape(-1, nudges).min(1)
     return np.asarray(ends > question(p, r).best().loss * (1 + 1e-10))
