@@ -90,7 +90,7 @@ def ticks(
     if len(names) != len(found):
         raise ValueError(f"{len(names)} labels for {len(found)} ticks")
     for each in _axes_of(ax, axis):
-        each.set_major_locator(FixedLocator(found))
+        each.set_major_locator(FixedLocator(found.tolist()))
         each.set_major_formatter(FixedFormatter(names))
         each.set_minor_locator(NullLocator())
         each.set_tick_params(**{f"label{name[4:]}" if name == "fontsize" else name: v for name, v in text.items()})

@@ -55,7 +55,7 @@ def polytope(
     if rows.ndim != 2 or rows.shape[1] not in (2, 3):
         raise ValueError(f"W of shape {rows.shape}: polytopes are drawn for features x 2 or 3")
     kept = np.isfinite(rows).all(1)
-    names = [colours[i] if colours is not None else f"C{i % len(PALETTE)}" for i in np.flatnonzero(kept)]
+    names = [colours[i] if colours is not None else f"C{i % len(PALETTE)}" for i in np.flatnonzero(kept).tolist()]
     rows = rows[kept]
     flat, depth = _projected(rows, *view) if rows.shape[1] == 3 else (rows, np.zeros(len(rows)))
     for ends in hull_edges(rows):
