@@ -90,3 +90,26 @@ def test_other_code_is_another_cell() -> None:
         )
         addresses.add(digest(Supervised(Sparse(3), Tied(2), scope["Mine"]()), 1))
     assert len(addresses) == 2
+
+
+@config
+class Mean:
+    """E |w - x|^2 of x normal around 1: drawn examples, and not one number that could be swept."""
+
+    n: int = static(default=2)
+    dims = {"w": ("coordinate",)}  # noqa: RUF012
+
+    def init(self, key):
+        return {"w": jax.random.normal(key, (self.n,))}
+
+    def sample(self, key, batch):
+        return 1 + jax.random.normal(key, (batch, self.n))
+
+    def objective(self, params, example):
+        return jnp.sum((params["w"] - example) ** 2)
+
+
+def test_a_problem_without_leaves() -> None:
+    base = Run(Mean(), Adam(0.05), steps=200, batch=256, record=RECORD)
+    data = sweep(Sweep(base, [Axis("lr", "optimizer.lr", [0.03, 0.05]), Axis("seed", "seed", range(3))]))
+    np.testing.assert_allclose(data.w.isel(snapshot=-1), 1, atol=0.2)
