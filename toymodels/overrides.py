@@ -10,7 +10,7 @@ import dataclasses
 import importlib
 import pkgutil
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from toymodels import config as configs
@@ -25,23 +25,35 @@ LONGEST = 1_000_000
 
 
 def apply(sweeps: Mapping[str, Sweep], overrides: Sequence[str]) -> dict[str, Sweep]:
-    """Sweeps with overrides applied, each to every sweep that has its axis or field, or to the one it begins with.
-
-    The path of an axis stands for the axis. ValueError for an override that fits no sweep, sets a field that a named
-    choice sets, or has a value of the wrong type.
-    """
+    """Sweeps with overrides from the command line applied: `path=value` each; see `replaced`."""
     changed = dict(sweeps)
     for text in overrides:
         path, equals, value = (part.strip() for part in text.lstrip("-").partition("="))
         if not equals or not path:
             raise ValueError(f"{text}: an override reads path=value")
-        head, _, rest = path.partition(".")
-        names, path = ([head], rest) if head in sweeps and rest else (list(sweeps), path)
-        fitting = {name: _changed(changed[name], path, value) for name in names if _fits(changed[name], path)}
-        if not fitting:
-            raise ValueError(_unknown(changed[names[0]], path, text))
-        changed |= fitting
+        changed = _replaced(changed, path, value, text)
     return changed
+
+
+def replaced(sweeps: Mapping[str, Sweep], values: Mapping[str, Any]) -> dict[str, Sweep]:
+    """Sweeps with axes and fields replaced, each in every sweep that has it, or in the one that the path begins with.
+
+    The path of an axis stands for the axis, which takes a list of values, or of the labels of a choice. ValueError for
+    a path that fits no sweep or is set by a named choice, and for a value of the wrong type.
+    """
+    changed = dict(sweeps)
+    for path, value in values.items():
+        changed = _replaced(changed, path, value, path)
+    return changed
+
+
+def _replaced(sweeps: dict[str, Sweep], path: str, value: Any, text: str) -> dict[str, Sweep]:
+    head, _, rest = path.partition(".")
+    names, path = ([head], rest) if head in sweeps and rest else (list(sweeps), path)
+    fitting = {name: _changed(sweeps[name], path, value) for name in names if _fits(sweeps[name], path)}
+    if not fitting:
+        raise ValueError(_unknown(sweeps[names[0]], path, text))
+    return sweeps | fitting
 
 
 def _fits(sweep: Sweep, path: str) -> bool:
@@ -63,29 +75,36 @@ def _unknown(sweep: Sweep, path: str, text: str) -> str:
     raise AssertionError
 
 
-def _changed(sweep: Sweep, path: str, text: str) -> Sweep:
+def _changed(sweep: Sweep, path: str, value: Any) -> Sweep:
+    """One sweep with an axis or a field replaced; text is read as on the command line."""
     for place, axis in enumerate(sweep.axes):
         if path == axis.name or (isinstance(axis, Axis) and path == axis.path):
             axes = list(sweep.axes)
-            axes[place] = _with_values(axis, text)
+            axes[place] = _with_values(axis, value)
             return dataclasses.replace(sweep, axes=axes)
-        bound = {bound for i in range(len(axis.labels)) for bound in axis.binding(i)}
-        if any(path == each or path.startswith(each + ".") for each in bound):
-            raise ValueError(f"{path}={text}: this field is swept; set its axis instead, {axis.name}={text}")
-    return dataclasses.replace(sweep, base=configs.replace(sweep.base, {path: parse(text)}))
+        if any(path == each or path.startswith(each + ".") for each in axis.paths):
+            raise ValueError(f"{path}={value}: this field is swept; set its axis instead, {axis.name}={value}")
+    value = parse(value) if isinstance(value, str) else value
+    return dataclasses.replace(sweep, base=configs.replace(sweep.base, {path: value}))
 
 
-def _with_values(axis: Axis | Choice, text: str) -> Axis | Choice:
+def _with_values(axis: Axis | Choice, value: Any) -> Axis | Choice:
     if isinstance(axis, Axis):
-        value = parse(text)
-        return dataclasses.replace(axis, values=value if isinstance(value, tuple) else (value,))
+        value = parse(value) if isinstance(value, str) else value
+        many = isinstance(value, Iterable) and not isinstance(value, str)
+        return dataclasses.replace(axis, values=tuple(value) if many else (value,))
     known = {str(label): label for label in axis.options}
-    listed = text[1:-1] if text[:1] + text[-1:] in ("[]", "()") else text
-    words = [text] if text in known else [word.strip(" '\"") for word in listed.split(",") if word.strip()]
+    words = _words(value, known) if isinstance(value, str) else [str(label) for label in value]
     unknown = [word for word in words if word not in known]
     if unknown:
         raise ValueError(f"{axis.name}={unknown[0]}: not on the axis, which has {', '.join(known)}")
     return dataclasses.replace(axis, options={known[word]: axis.options[known[word]] for word in words})
+
+
+def _words(text: str, known: Collection[str]) -> list[str]:
+    """The labels in a list of them; a label may itself have commas."""
+    listed = text[1:-1] if text[:1] + text[-1:] in ("[]", "()") else text
+    return [text] if text in known else [word.strip(" '\"") for word in listed.split(",") if word.strip()]
 
 
 def parse(text: str) -> Any:
