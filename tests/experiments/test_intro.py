@@ -1,20 +1,64 @@
-"""Intro: a planted pentagon is read, and a small training goes from two features to five."""
+import numpy as np
+import pytest
+import xarray as xr
 
-import sys
-from pathlib import Path
+from experiments import intro
+from tests.experiments.planted import fails, holds, undecided
 
-from tests.experiments.small import few
-from toymodels.experiment import load
-from toymodels.theory.superposition import polygon_weights
-
-experiment = load(Path(__file__).parents[2] / "experiments" / "intro.py")
-module = sys.modules["toymodels_experiment_intro"]
+P, SEEDS = [1.0, 0.2, 0.05], 8
 
 
-def test_a_planted_pentagon_is_read() -> None:
-    assert module.factors_of(polygon_weights(5)).name == "pentagon"
+def planted(**changes: xr.DataArray) -> xr.Dataset:
+    """Two features when dense, four, then five in a pentagon; the first seed is the best."""
+    everywhere = xr.DataArray(np.ones((3, SEEDS)), dims=("p", "seed"), coords={"p": P})
+    by_p = {name: xr.DataArray(values, dims="p", coords={"p": P}) for name, values in NAMES.items()}
+    return xr.Dataset(
+        {
+            "loss": everywhere * np.linspace(1, 2, SEEDS),
+            "over_linear": everywhere * 1e-5,
+            "number": everywhere * xr.DataArray([2, 4, 5], dims="p"),
+            "cosine": everywhere * 1e-3,
+            "off_pentagon": everywhere * 5e-3,
+            **{name: values.broadcast_like(everywhere) for name, values in by_p.items()},
+        }
+    ).assign(changes)
 
 
-def test_from_two_features_to_five() -> None:
-    arrows = few(experiment, "arrows", 4000, p=[1.0, 0.05], seed=range(4))
-    assert all(each.holds for each in module.from_two_features_to_five(arrows))
+NAMES = {"kept": ["1, 2", "1, 2, 3, 4", "1, 2, 3, 4, 5"], "geometry": ["2 points", "square", "pentagon"]}
+
+
+def test_planted_results_hold() -> None:
+    holds(intro.from_two_features_to_five(planted()))
+
+
+@pytest.mark.parametrize(
+    ("id", "name", "place", "value"),
+    [
+        ("kept-when-dense", "kept", 0, "1, 3"),
+        ("orthogonal-when-dense", "cosine", 0, 0.02),
+        ("linear-when-dense", "over_linear", 0, 0.01),
+        ("number-kept", "number", 2, 2),
+        ("geometry-when-sparse", "geometry", 2, "square"),
+        ("pentagon-dimensionality", "off_pentagon", 2, 0.1),
+    ],
+)
+def test_each_finding_fails_on_its_own(id: str, name: str, place: int, value: object) -> None:
+    data = planted()
+    changed = data[name].astype(object).copy()
+    changed[place] = value
+    kind = str if isinstance(value, str) else float
+    fails(intro.from_two_features_to_five(data.assign({name: changed.astype(kind)})), id)
+
+
+def test_a_lucky_best_decides_nothing() -> None:
+    """The best of eight alone has the geometry: on other seeds another may be the best."""
+    data = planted()
+    geometry = data.geometry.astype(object).copy()
+    geometry[2, 1:] = "square"
+    undecided(intro.from_two_features_to_five(data.assign(geometry=geometry.astype(str))), "geometry-when-sparse")
+
+
+def test_readings_of_known_models() -> None:
+    pentagon = np.stack([np.cos(2 * np.pi * np.arange(5) / 5), np.sin(2 * np.pi * np.arange(5) / 5)], 1)
+    assert intro._geometry(pentagon) == "pentagon"
+    assert intro._kept(pentagon * [[1], [1], [0.1], [1], [1]]) == "1, 2, 4, 5"
