@@ -17,24 +17,21 @@ takes ten times as long, and seconds to compile.
 
 import functools
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from toymodels.arrays import Float
-from toymodels.theory.expected_loss import active_sets, layers
 
 Exponents = tuple[int, ...]
 
 
 class _Kinds(NamedTuple):
-    """The moments followed, K of them: of sign * y, to the power q, times u^alpha; in order of |alpha|."""
+    """The moments followed: of sign * y, to the power q, times u^alpha; in order of the degree |alpha|."""
 
     sign: np.ndarray
     q: np.ndarray
-    alpha: np.ndarray  # K x n
-    lower: np.ndarray  # K x n: the kind with one factor u_j less
-    levels: tuple[slice, ...]  # the kinds of each degree |alpha|
+    alpha: np.ndarray  # kinds x n
     slope: np.ndarray  # n + 1 and ...
     own_slope: np.ndarray  # ... the same times u_1, of power one less
     hessian: np.ndarray  # (n + 1) x (n + 1), and the same as above
@@ -52,27 +49,18 @@ def _kinds(n: int) -> _Kinds:
         return tuple(map(sum, zip(*factors, strict=True)))
 
     once = [none, *unit]
-    twice = sorted({times(one, other) for one, other in itertools.product(once, once)})
+    pairs = [[times(one, other) for other in once] for one in once]
+    twice = sorted(set(itertools.chain(*pairs)))
+    # u_1 * (degree 2) and all that the recurrence descends to: without u_1, degree 2 is enough.
     surface = sorted({times(own, two) for own, two in itertools.product((none, unit[0]), twice)})
-    # u_1 * (degree 2) and all that the recurrence descends to; without u_1, degree 2 is enough.
-    found = [(1, -1, alpha) for alpha in surface] + [(1, 0, alpha) for alpha in twice] + [(1, 1, a) for a in once]
-    found += [(-1, 1, none), (-1, 1, unit[0]), (1, 2, none), (-1, 2, none)]
+    found = [(1, q, alpha) for q, alphas in ((-1, surface), (0, twice), (1, once), (2, [none])) for alpha in alphas]
+    found += [(-1, 1, none), (-1, 1, unit[0]), (-1, 2, none)]
     found.sort(key=lambda kind: sum(kind[2]))
     place = {kind: index for index, kind in enumerate(found)}
-
-    def below(kind: tuple[int, int, Exponents], j: int) -> int:
-        sign, q, alpha = kind
-        return place[sign, q, tuple(a - (i == j) for i, a in enumerate(alpha))] if alpha[j] else 0
-
-    degrees = np.array([sum(alpha) for _, _, alpha in found])
-    bounds = np.searchsorted(degrees, np.arange(degrees.max() + 2))
-    pairs = [[times(one, other) for other in once] for one in once]
     return _Kinds(
         sign=np.array([kind[0] for kind in found]),
         q=np.array([kind[1] for kind in found]),
         alpha=np.array([kind[2] for kind in found]),
-        lower=np.array([[below(kind, j) for j in range(n)] for kind in found]),
-        levels=tuple(slice(low, high) for low, high in itertools.pairwise(bounds.tolist())),
         slope=np.array([place[1, 1, alpha] for alpha in once]),
         own_slope=np.array([place[1, 0, times(unit[0], alpha)] for alpha in once]),
         hessian=np.array([[place[1, 0, alpha] for alpha in row] for row in pairs]),
@@ -82,90 +70,152 @@ def _kinds(n: int) -> _Kinds:
     )
 
 
-class _Constants(NamedTuple):
-    """Of one layer of states: what does not depend on the weights."""
+class _Face(NamedTuple):
+    """Features `free` uniform, each other at 0 or at 1: what does not depend on the weights. Kinds: those on `free`."""
 
-    divisor: np.ndarray  # K x states
-    mean: np.ndarray  # K x states: E[u^alpha]
-    mean_times: np.ndarray  # K x states x n: E[u^alpha u_j] over the free u_j
-    single: np.ndarray  # K x states: of delta(y) where the recurrence divides by 0, the limit times |a|
+    free: np.ndarray  # k
+    fixed: np.ndarray  # n - k
+    corners: np.ndarray  # 2^(n - k) x n: the fixed features' values
+    kinds: np.ndarray  # which of `_Kinds`
+    smaller: tuple[Any, ...]  # by free feature: the face without it, where it is 0, where 1; kinds without it; the map
+    factors: tuple[
+        Any, ...
+    ]  # for each degree and free feature: kinds with it, its power, the kinds with one factor less
+    degrees: tuple[slice, ...]
+    divisor: np.ndarray  # kinds
+    single: np.ndarray  # kinds: delta(y) of one variable, where the recurrence divides by 0
+    powers: tuple[np.ndarray, ...]  # kinds of q = 0, of q = 1, of q = 2
+    mean: np.ndarray  # kinds: E[u^alpha]
+    mean_times: np.ndarray  # kinds x k: E[u^alpha u_j]
 
 
 @functools.cache
-def _constants(n: int) -> tuple[_Constants, ...]:
-    kinds, found = _kinds(n), []
-    for k, layer in enumerate(layers(n)):
-        alpha, free = kinds.alpha[:, None], layer.free
-        # E[u^alpha], a fixed u_j standing for itself.
-        factors = np.where(free, 1 / (alpha + 1), np.where(alpha == 0, 1.0, layer.at_one))
-        mean = factors.prod(-1)
-        mean_times = mean[..., None] * np.where(free, (alpha + 1) / (alpha + 2), 0)
-        divisor = np.where(free, alpha, 0).sum(-1) + k + kinds.q[:, None]
-        single = np.where((divisor == 0) & (kinds.q == -1)[:, None], mean, 0)
-        found.append(_Constants(np.where(divisor == 0, 1, divisor).astype(float), mean, mean_times, single))
-    return tuple(found)
+def _faces(n: int) -> tuple[_Face, ...]:
+    """By the set of free features as a binary number, the first feature its highest digit: subsets come before sets."""
+    return tuple(_face(n, number) for number in range(2**n))
 
 
-def _moments(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """K x sets x batch, of each kind given each active set, in the order of `active_sets`; a is n x batch."""
-    n = len(a)
-    kinds, found = _kinds(n), []
+def _face(n: int, number: int) -> _Face:
+    all_kinds = _kinds(n)
+    is_free = np.array([bool(number >> (n - 1 - j) & 1) for j in range(n)])
+    free, fixed = np.flatnonzero(is_free), np.flatnonzero(~is_free)
+    corners = np.zeros((2 ** len(fixed), n))
+    corners[:, fixed] = np.array(list(itertools.product((0, 1), repeat=len(fixed)))).reshape(len(corners), len(fixed))
+
+    def on(which: np.ndarray) -> list[tuple[int, ...]]:
+        """The kinds on these features, as (number in `_Kinds`, sign, q, *alpha)."""
+        rows = zip(itertools.count(), all_kinds.sign, all_kinds.q, *all_kinds.alpha.T)
+        return [tuple(map(int, row)) for row in rows if not any(np.array(row[3:])[~which])]
+
+    mine = on(is_free)
+    place = {kind[1:]: index for index, kind in enumerate(mine)}
+    alpha = np.array([kind[3:] for kind in mine])
+    q, degree = np.array([kind[2] for kind in mine]), alpha.sum(1)
+    bounds = np.searchsorted(degree, np.arange(degree.max() + 2)).tolist()
+    degrees = tuple(slice(low, high) for low, high in itertools.pairwise(bounds))
+    smaller = []
+    for j in free:
+        below = is_free & (np.arange(n) != j)
+        there = {kind[1:]: index for index, kind in enumerate(on(below))}
+        at_one = [there[(*kind[1 : 3 + j], 0, *kind[4 + j :])] for kind in mine]
+        stay = np.flatnonzero(alpha[:, j] == 0)
+        # Of the corners of the smaller face, those with feature j at 0 and at 1, in the order of this face's.
+        axis = int((~below[:j]).sum())
+        order = np.arange(2 * len(corners)).reshape(2**axis, 2, -1)
+        smaller.append((number - (1 << (n - 1 - j)), order[:, 0].ravel(), order[:, 1].ravel(), stay, np.array(at_one)))
+    factors = []
+    for level in degrees[1:]:
+        row = []
+        for column, j in enumerate(free):
+            which = np.flatnonzero(alpha[level, j]) + level.start
+            lower = [place[(*mine[i][1 : 3 + j], mine[i][3 + j] - 1, *mine[i][4 + j :])] for i in which]
+            if len(which):
+                row.append((column, which, alpha[which, j].astype(float), np.array(lower)))
+        factors.append(row)
+    divisor = (q + len(free) + degree).astype(float)
+    mine_free = alpha[:, free]
+    mean = (1 / (mine_free + 1)).prod(1)
+    return _Face(
+        free=free,
+        fixed=fixed,
+        corners=corners,
+        kinds=np.array([kind[0] for kind in mine]),
+        smaller=tuple(smaller),
+        factors=tuple(factors),
+        degrees=degrees,
+        divisor=np.where(divisor == 0, 1, divisor),
+        single=np.flatnonzero((divisor == 0) & (len(free) == 1)),
+        powers=tuple(np.flatnonzero(q == power) for power in (0, 1, 2)),
+        mean=mean,
+        mean_times=mean[:, None] * (mine_free + 1) / (mine_free + 2),
+    )
+
+
+def _moments(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
+    """Of each face: kinds x corners x batch; a is n x batch. In the first corner all that is not free is 0."""
+    n, batch = a.shape
     rising = a > 0
-    below, above = np.where(rising, 0, a), np.where(rising, a, 0)
-    linear, squared = (np.flatnonzero(kinds.q == q) for q in (1, 2))
-    constant = np.flatnonzero(kinds.q == 0)
-    moment = np.zeros((len(kinds.q), 1, a.shape[1]))
-    for k, (layer, known) in enumerate(zip(layers(n), _constants(n), strict=True)):
-        free = layer.free.astype(float)
-        start = b + layer.at_one.astype(float) @ a
-        low, high = start + free @ below, start + free @ above
+    sign = _kinds(n).sign
+    found: list[np.ndarray] = []
+    for face in _faces(n):
+        slopes = a[face.free]
+        k, shape = len(slopes), (len(face.kinds), len(face.corners), batch)
+        start = b + face.corners @ a
+        low, high = start + np.minimum(slopes, 0).sum(0), start + np.maximum(slopes, 0).sum(0)
         crossing = (low < 0) & (high > 0) & (high - low > 1e-150)
-        t = np.where(crossing, -low / np.where(crossing, high - low, 1), 0)
-        zero = np.where(rising[:, None], t, 1 - t) * free.T[..., None]  # u*, n x states x batch
 
         # Where y has one sign the moments are elementary; the sign of its middle is that sign.
-        middle = start + free @ a / 2
-        smooth = np.zeros((len(kinds.q), *t.shape))
-        positive, negative = ~crossing & (middle > 0), ~crossing & (middle < 0)
-        smooth[constant] = known.mean[constant][..., None] * positive
-        mean = known.mean[linear][..., None] * start + known.mean_times[linear] @ a
-        sign = kinds.sign[linear]
-        smooth[linear] = sign[:, None, None] * mean * np.where(sign[:, None, None] > 0, positive, negative)
-        squares = middle**2 + free @ a**2 / 12
-        smooth[squared] = squares * np.where(kinds.sign[squared][:, None, None] > 0, positive, negative)
-
-        new = np.zeros_like(smooth)
-        if k == 1:
-            new += known.single[..., None] / np.maximum(high - low, 1e-150)
-        for column, (to_zero, to_one) in enumerate(zip(layer.to_zero.T, layer.to_one.T, strict=True)):
-            here = zero[layer.members[:, column], np.arange(len(t))]
-            new += (1 - here) * moment[:, to_one] + here * moment[:, to_zero]
-        for level in kinds.levels:
-            for j in range(n):
-                which = np.flatnonzero(kinds.alpha[level, j]) + level.start
-                times = kinds.alpha[which, j][:, None, None] * zero[j]
-                new[which] += times * new[kinds.lower[which, j]]
-            new[level] /= known.divisor[level][..., None]
-        moment = np.where(crossing, new, smooth)
-        found.append(moment[:, layer.on_off])
-    return np.concatenate(found, 1)
+        middle = start + slopes.sum(0) / 2
+        by_sign = {1: ~crossing & (middle > 0), -1: ~crossing & (middle < 0)}
+        moment = np.zeros(shape)
+        constant, linear, squared = face.powers
+        moment[constant] = face.mean[constant, None, None] * by_sign[1]
+        squares = middle**2 + (slopes**2).sum(0) / 12
+        for i in linear:
+            side = sign[face.kinds[i]]
+            moment[i] = side * (face.mean[i] * start + face.mean_times[i] @ slopes) * by_sign[side]
+        for i in squared:
+            moment[i] = squares * by_sign[sign[face.kinds[i]]]
+        found.append(moment)
+        if not k or not crossing.any():
+            continue
+        t = np.where(crossing, -low / np.where(crossing, high - low, 1), 0)
+        zero = np.where(rising[face.free, None], t, 1 - t)  # u*, k x corners x batch
+        new = np.zeros(shape)
+        new[face.single] = 1 / np.maximum(high - low, 1e-150)
+        for u, (smaller, at_zero, at_one, stay, maps) in zip(zero, face.smaller, strict=True):
+            known = found[smaller]
+            new += (1 - u) * known[maps[:, None], at_one]
+            new[stay] += u * known[maps[stay, None], at_zero]
+        new[face.degrees[0]] /= face.divisor[face.degrees[0], None, None]
+        for level, row in zip(face.degrees[1:], face.factors, strict=True):
+            for column, which, power, lower in row:
+                new[which] += power[:, None, None] * (zero[column] * new[lower])
+            new[level] /= face.divisor[level, None, None]
+        found[-1] = np.where(crossing, new, moment)
+    return found
 
 
 def _of_outputs(a: np.ndarray, b: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Loss, slope and Hessian in theta = (b, a) of one output each; a and p are n x batch, the batch comes last."""
     n = len(a)
-    kinds, sets = _kinds(n), active_sets(n)
-    on, own = sets.astype(float), sets[:, 0][:, None]
-    probability = np.where(sets[..., None], p, 1 - p).prod(1)
-    moment = _moments(a, b)
-    # Of two exact forms the one with the smaller terms, as in `expected_loss`.
+    kinds = _kinds(n)
+    value, mean = np.zeros_like(b), np.zeros((len(kinds.q), len(b)))
     residual = np.concatenate([1 - a[:1], -a[1:]])
-    squared_residual = (on @ residual / 2 - b) ** 2 + on @ residual**2 / 12
-    (square, less_square), (cross, less_cross) = moment[kinds.square], moment[kinds.cross]
-    direct, through_residual = own / 3 - 2 * cross + square, squared_residual - 2 * less_cross - less_square
-    loss = np.where(~own | (square < less_square), direct, through_residual)
-    value = (probability * np.maximum(loss, 0)).sum(0)
-    mean = (moment * probability).sum(1)
+    for face, moment in zip(_faces(n), _moments(a, b), strict=True):
+        probability = p[face.free].prod(0) * (1 - p[face.fixed]).prod(0)
+        given = moment[:, 0]
+        mean[face.kinds] += probability * given
+        # Of two exact forms the one with the smaller terms, as in `expected_loss`.
+        square, less_square = given[np.searchsorted(face.kinds, kinds.square)]
+        if 0 not in face.free:
+            value += probability * square
+            continue
+        cross, less_cross = given[np.searchsorted(face.kinds, kinds.cross)]
+        left = residual[face.free]
+        squared_residual = (left.sum(0) / 2 - b) ** 2 + (left**2).sum(0) / 12
+        direct, through_residual = 1 / 3 - 2 * cross + square, squared_residual - 2 * less_cross - less_square
+        value += probability * np.maximum(np.where(square < less_square, direct, through_residual), 0)
     slope = 2 * (mean[kinds.slope] - mean[kinds.own_slope])
     return value, slope, 2 * (mean[kinds.hessian] - mean[kinds.own_hessian])
 

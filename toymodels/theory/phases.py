@@ -16,7 +16,7 @@ from toymodels.arrays import Array, Float, Int
 from toymodels.theory.expected_loss import Solution, expected_loss
 from toymodels.theory.linear import feature_variance
 from toymodels.theory.minima import local_minima
-from toymodels.theory.two_features import two_features
+from toymodels.theory.two_features import TwoFeatures, two_features
 
 
 def arrangement(W: Real[Array, "features hidden"] | ArrayLike, dead: float = 0.1, tol: float = 0.05) -> str:
@@ -142,15 +142,18 @@ def three_branches(p: Real[Array, "..."] | ArrayLike, r: Real[Array, "..."] | Ar
     """
     p, r = np.broadcast_arrays(np.asarray(p, np.float64), np.asarray(r, np.float64))
     flat_p, flat_r = p.ravel(), r.ravel()
-    of_extra, of_others = two_features(flat_p, flat_r), two_features(flat_p, np.ones_like(flat_r))
+    # One search for both pairs; that of the others is the same for every r.
+    values, which = np.unique(flat_p, return_inverse=True)
+    pairs = two_features(np.append(flat_p, values), np.append(flat_r, np.ones_like(values)))
+    of_extra, of_others = _at(pairs, np.arange(len(flat_p))), _at(pairs, len(flat_p) + which)
     triangle, mixed = _plane(flat_p, flat_r)
     named = {
-        "extra dropped": _beside(of_extra.first, (0, 2)),
-        "other dropped": _beside(of_others.first, (0, 1)),
-        "extra in a pair": _beside(of_extra.antipodal, (0, 2)),
-        "extra on one side": _beside(of_extra.merged, (0, 2)),
-        "others in a pair": _beside(of_others.antipodal, (0, 1)),
-        "others on one side": _beside(of_others.merged, (0, 1)),
+        "extra dropped": _beside(of_extra["first"], (0, 2)),
+        "other dropped": _beside(of_others["first"], (0, 1)),
+        "extra in a pair": _beside(of_extra["antipodal"], (0, 2)),
+        "extra on one side": _beside(of_extra["merged"], (0, 2)),
+        "others in a pair": _beside(of_others["antipodal"], (0, 1)),
+        "others on one side": _beside(of_others["merged"], (0, 1)),
         "triangle": triangle,
         "mixed signs": mixed,
     }
@@ -159,6 +162,11 @@ def three_branches(p: Real[Array, "..."] | ArrayLike, r: Real[Array, "..."] | Ar
     return Branches(
         names, W.reshape(kinds, *p.shape, 3, 2), b.reshape(kinds, *p.shape, 3), loss.reshape(kinds, *p.shape)
     )
+
+
+def _at(pairs: TwoFeatures, places: np.ndarray) -> dict[str, Solution]:
+    kinds = ("first", "antipodal", "merged")
+    return {kind: Solution(*(value[places] for value in getattr(pairs, kind))) for kind in kinds}
 
 
 def _beside(pair: Solution, places: tuple[int, int]) -> Solution:
@@ -206,42 +214,51 @@ OWN = ("other dropped", "others in a pair", "others on one side")
 
 def errors_of_extra(branches: Branches, p: Real[Array, "*points"] | ArrayLike) -> Float[np.ndarray, "branches *points"]:
     """dL/dr along each branch: by the envelope theorem, the last output's own error; nan where there is no branch."""
-    n = branches.b.shape[-1]
     exists = np.isfinite(branches.loss)
-    probability = np.broadcast_to(np.asarray(p, np.float64), branches.loss.shape)[..., None]
-    W, b = np.nan_to_num(branches.W), np.nan_to_num(branches.b)
-    return np.where(exists, expected_loss(W, b, probability, np.eye(n)[-1]), np.nan)
+    return np.where(exists, _errors_of_last(Solution(*branches[1:]), np.asarray(p, np.float64)), np.nan)
+
+
+def _errors_of_last(solution: Solution, p: np.ndarray) -> np.ndarray:
+    """Of the last output; of anything where there is no solution."""
+    n = solution.b.shape[-1]
+    probability = np.broadcast_to(p, solution.b.shape[:-1])[..., None]
+    return np.asarray(expected_loss(np.nan_to_num(solution.W), np.nan_to_num(solution.b), probability, np.eye(n)[-1]))
+
+
+_boundaries: dict[tuple[Question, tuple[str, ...], float], float] = {}
+"""Of `boundary`: a diagram asks for the same densities for its lines, its findings and its tests."""
 
 
 def boundary(
-    question: Question,
-    p: Real[Array, " values"] | ArrayLike,
-    side: tuple[str, ...],
-    rounds: int = 40,
-    rtol: float = 1e-7,
+    question: Question, p: Real[Array, " values"] | ArrayLike, side: tuple[str, ...]
 ) -> Float[np.ndarray, " values"]:
     """The r, counted from 1, at which the branches `side` begin to win: below 1 for `DROPPED`, above for `OWN`.
 
     Where their loss a + b r (b their last output's error) ties with the others' L_1 + r L_2: r = (L_1 - a) / (b - L_2),
     at the weights that are best at r, iterated (Dinkelbach 1967). Fast for a jump; where the others grow continuously
-    out of `side` the steps halve, and end where the two losses agree to 1e-7: an error of about 1e-3 in r.
+    out of `side` the steps halve, and end where the two losses agree to 1e-7: an error of about 1e-3 in r. Each value
+    of p is searched once a process.
     """
-    p = np.asarray(p, np.float64)
+    keys = [(question, side, value) for value in np.asarray(p, np.float64).tolist()]
+    new = list({key: None for key in keys if key not in _boundaries})
+    found = _searched_boundary(question, np.array([key[-1] for key in new]), side)
+    _boundaries.update(zip(new, found.tolist(), strict=True))
+    return np.array([_boundaries[key] for key in keys])
+
+
+def _searched_boundary(
+    question: Question, p: np.ndarray, side: tuple[str, ...], rounds: int = 40, rtol: float = 1e-7
+) -> np.ndarray:
     r, active = np.ones_like(p), np.arange(len(p))
     for _ in range(rounds):
         if not len(active):
             break
         at_p, at_r = p[active], r[active]
         found = question(at_p, at_r)
-        held, others = found.without(*set(found.names) - set(side)), found.without(*side)
-        here = np.arange(len(active))
-        losses, slopes = [], []
-        for each in (held, others):
-            index = each.winner()
-            losses.append(each.loss[index, here])
-            slopes.append(errors_of_extra(each, at_p)[index, here])
-        lead = losses[0] - losses[1]
-        open_ = np.isfinite(losses[1]) & (lead > 1e-7 * losses[0])
+        held, others = (each.best() for each in (found.without(*set(found.names) - set(side)), found.without(*side)))
+        slopes = _errors_of_last(held, at_p), _errors_of_last(others, at_p)
+        lead = held.loss - others.loss
+        open_ = np.isfinite(others.loss) & (lead > 1e-7 * held.loss)
         gap = np.where(open_, slopes[0] - slopes[1], 1.0)
         new = at_r - np.where(open_, lead, 0) / gap
         moved = open_ & (np.abs(new / at_r - 1) > rtol)
@@ -294,6 +311,9 @@ class _Side(NamedTuple):
     name: np.ndarray
     W: np.ndarray
     b: np.ndarray
+    loss: np.ndarray
+    slope: np.ndarray
+    """dL/dr."""
 
     def at(self, places: np.ndarray) -> "_Side":
         return _Side(*(value[places] for value in self))
@@ -305,7 +325,8 @@ def _optimum(question: Question, p: np.ndarray, r: np.ndarray) -> _Side:
     dropped = np.array([name.endswith("dropped") for name in found.names])
     index = (found.loss * np.where(dropped, 1 - 1e-12, 1)[:, None]).argmin(axis=0)
     here = np.arange(len(r))
-    return _Side(r, np.array(found.names)[index], found.W[index, here], found.b[index, here])
+    best = Solution(*(value[index, here] for value in found[1:]))
+    return _Side(r, np.array(found.names)[index], *best, _errors_of_last(best, p))
 
 
 def _distance(one: _Side, other: _Side) -> np.ndarray:
@@ -357,27 +378,53 @@ def _merged(found: list[Transition]) -> list[Transition]:
 
 
 def _narrowed(question: Question, low: _Side, high: _Side, p: np.ndarray, width: float) -> tuple[_Side, _Side]:
-    """The ends of intervals halved to a width; those in which the optimum changes too little for a jump are left."""
+    """The ends of intervals cut to a width; those in which the optimum changes too little for a jump are left."""
     low, high = (_Side(*(value.copy() for value in side)) for side in (low, high))
+    smooth = np.zeros(len(p), bool)
     while True:
         open_ = np.flatnonzero((high.r / low.r - 1 > width) & ((low.name != high.name) | (_distance(low, high) > JUMP)))
         if not len(open_):
             return low, high
         below, above = low.at(open_), high.at(open_)
-        middle = _optimum(question, p[open_], np.sqrt(below.r * above.r))
-        nearer = _distance(below, middle) < _distance(middle, above)
-        up = np.where(below.name != above.name, middle.name == below.name, nearer)
-        for side, mine in ((low, up), (high, ~up)):
-            for old, new in zip(side, middle, strict=True):
-                old[open_[mine]] = new[mine]
+        cuts = np.where(smooth[open_, None], _quarters(below, above), _around_the_tie(below, above, width))
+        scan = _optimum(question, p[open_].repeat(3), cuts.ravel())
+        before = np.log(above.r / below.r)
+        for column in (1, 0, 2):
+            below, above, middle = low.at(open_), high.at(open_), scan.at(3 * np.arange(len(open_)) + column)
+            nearer = _distance(below, middle) < _distance(middle, above)
+            up = np.where(below.name != above.name, middle.name == below.name, nearer)
+            inside = (below.r < middle.r) & (middle.r < above.r)
+            for side, mine in ((low, up & inside), (high, ~up & inside)):
+                for old, new in zip(side, middle, strict=True):
+                    old[open_[mine]] = new[mine]
+        # The tie of two lines is nothing to go by where the loss only bends.
+        smooth[open_] |= np.log(high.r[open_] / low.r[open_]) > before / 4
+
+
+def _quarters(low: _Side, high: _Side) -> np.ndarray:
+    return low.r[:, None] * (high.r / low.r)[:, None] ** np.array([0.25, 0.5, 0.75])
+
+
+def _around_the_tie(low: _Side, high: _Side, width: float) -> np.ndarray:
+    """The middle, between two points close to where the tangents of the loss at both ends meet, within the interval.
+
+    The least loss is concave in r, a minimum of lines: its tangents meet inside, and near a kink at its place to second
+    order in the width of the interval.
+    """
+    bend = low.slope - high.slope
+    lead = high.loss - high.slope * high.r - low.loss + low.slope * low.r
+    middle = np.sqrt(low.r * high.r)
+    tie = np.where(bend > 0, lead / np.where(bend > 0, bend, 1), middle)
+    gap = high.r / low.r - 1
+    near = np.maximum(0.4 * width, gap**2 / 4)
+    ends = [np.clip(tie * (1 + sign * near), low.r * (1 + gap / 100), high.r / (1 + gap / 100)) for sign in (-1, 1)]
+    return np.stack([ends[0], middle, ends[1]], -1)
 
 
 def _described(question: Question, low: _Side, high: _Side, p: np.ndarray) -> list[Transition]:
     if not len(p):
         return []
-    n = low.b.shape[-1]
-    own = [np.asarray(expected_loss(side.W, side.b, p[:, None], np.eye(n)[-1])) for side in (low, high)]
-    kink = (own[0] - own[1]) / feature_variance(p)
+    kink = (low.slope - high.slope) / feature_variance(p)
     both = _persists(question, low, p, 1 + 2e-6) & _persists(question, high, p, 1 - 2e-6)
     columns = (p, np.sqrt(low.r * high.r), low.name, high.name, _distance(low, high), kink, both)
     return [Transition(*row) for row in zip(*(np.asarray(column).tolist() for column in columns), strict=True)]

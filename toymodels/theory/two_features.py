@@ -48,19 +48,24 @@ def _kept(p: np.ndarray, r: np.ndarray, keep: tuple[float, float]) -> Solution:
     return Solution(W, (1 - kept) * p[..., None] / 2, dropped * feature_variance(p))
 
 
-def _superposed(p: np.ndarray, r: np.ndarray, starts: np.ndarray, sign: int) -> Solution:
-    """The best local minimum with w_1 w_2 of this sign, for r <= 1 (p and r of one shape, one axis)."""
+def _minima(p: np.ndarray, r: np.ndarray, starts: np.ndarray) -> Solution:
+    """Points x starts: the local minimum from each, for r <= 1 (p and r of one shape, one axis)."""
     count = len(starts)
     start = np.tile(starts, (len(p), 1, 1))
     start[..., 3] += (1 - start[..., 1] ** 2) * p[:, None] / 2
     start = start.reshape(-1, 4)
     importance = np.stack([np.ones_like(r), r], -1).repeat(count, axis=0)
     found = local_minima(start[:, :2, None], start[:, 2:], p.repeat(count)[:, None], importance)
-    W, b, loss = (value.reshape(len(p), count, *value.shape[1:]) for value in found)
+    return Solution(*(value.reshape(len(p), count, *value.shape[1:]) for value in found))
+
+
+def _superposed(minima: Solution, sign: int) -> Solution:
+    """Along the second axis the best local minimum with w_1 w_2 of this sign."""
+    W, b, loss = minima
     # A descent may end in a dedicated solution, with one weight zero to rounding: not of this kind.
     loss = np.where(sign * W[..., 0, 0] * W[..., 1, 0] > 1e-6, loss, np.inf)
-    best = loss.argmin(1)
-    W, b, loss = (value[np.arange(len(p)), best] for value in (W, b, loss))
+    here, best = np.arange(len(loss)), loss.argmin(1)
+    W, b, loss = (value[here, best] for value in (W, b, loss))
     missing = np.isinf(loss)
     W = np.where(missing[:, None, None], np.nan, W * np.where(W[:, :1] < 0, -1, 1))
     return Solution(W, np.where(missing[:, None], np.nan, b), loss)
@@ -81,8 +86,10 @@ def two_features(p: Real[Array, "..."] | Nested | Number, r: Real[Array, "..."] 
     ratio = np.where(swap, 1 / flat_r, flat_r)
     keep = {"neither": (0.0, 0.0), "first": (1.0, 0.0), "second": (0.0, 1.0)}
     found = {name: _kept(flat_p, flat_r, which) for name, which in keep.items()}
-    for name, starts, sign in (("antipodal", ANTIPODAL_STARTS, -1), ("merged", MERGED_STARTS, 1)):
-        W, b, loss = _superposed(flat_p, ratio, starts, sign)
+    minima = _minima(flat_p, ratio, np.concatenate([ANTIPODAL_STARTS, MERGED_STARTS]))
+    split = len(ANTIPODAL_STARTS)
+    for name, starts, sign in (("antipodal", slice(split), -1), ("merged", slice(split, None), 1)):
+        W, b, loss = _superposed(Solution(*(value[:, starts] for value in minima)), sign)
         W = np.where(swap[:, None, None], sign * W[:, ::-1], W)
         found[name] = Solution(W, np.where(swap[:, None], b[:, ::-1], b), np.where(swap, flat_r, 1) * loss)
     names = np.array(list(found))
@@ -160,7 +167,7 @@ def _tie(p: np.ndarray, r: np.ndarray) -> np.ndarray:
     """L_1 / (v - L_2) at the best superposed solution for r: where that solution ties with dropping feature 2."""
     v = feature_variance(p)
     # Only the antipodal: merged solutions tie at a larger r for every p (at p = 1 at the same, by u -> 1 - u).
-    W, b, _ = (np.nan_to_num(value) for value in _superposed(p, r, ANTIPODAL_STARTS, -1))
+    W, b, _ = (np.nan_to_num(value) for value in _superposed(_minima(p, r, ANTIPODAL_STARTS), -1))
     own, other = (expected_loss(W, b, p[:, None], which) for which in ((1, 0), (0, 1)))
     gain = v - other
     # With nearly nothing gained the ratio is 0/0: the dedicated solution, whose limit `instability` states.
