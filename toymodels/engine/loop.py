@@ -142,7 +142,7 @@ def _advance_batch(
 ) -> tuple[State, dict[str, Array]]:
     """Train from step bounds[0] through bounds[-1]; evaluate at bounds[1:]. Flat axis of cells first."""
     cells = _flat(runs)
-    draw = partial(_draw, cells=runs.seed.size)
+    draw = partial(_draw, cells=jnp.size(runs.seed))
 
     def unseen(problems: Any) -> Any:
         return draw(problems, row_keys.evaluation, runs.record.examples)
