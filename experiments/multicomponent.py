@@ -19,9 +19,9 @@ from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 from scipy.stats import kstest
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw, usable
-from toymodels.analysis.alignment import bumps, span_alignment
+from toymodels.analysis.alignment import bumps, component_alignment, span_alignment
 from toymodels.analysis.dynamics import Plateau, plateaus
-from toymodels.analysis.factorization import component_alignment, expected_descent, expected_loss
+from toymodels.analysis.ranges import half_drop
 from toymodels.analysis.statistics import difference, interval, proportion
 from toymodels.config import get, replace
 from toymodels.data import Distribution, Sparse
@@ -247,7 +247,7 @@ def component_escapes(levels: Swept, ratio: float, scale: float) -> tuple[np.nda
     cells, s, rank = levels.data.sel(ratio=ratio, scale=scale), singular_values(run), run.problem.rank
     level, time = theory.plateau_levels(s, rank), cells.step.values * step_size(run)
     loss = usable(cells.objective, cells.status, unconverged=True).values
-    times = [theory.measured_escape(time, loss, level[k], level[k + 1]) for k in range(rank)]
+    times = [half_drop(time, loss, level[k], level[k + 1]) for k in range(rank)]
     laws = [theory.escape_time_limit([s[k]], scale, rank - k) for k in range(rank)]
     return np.stack(times, -1), laws
 
@@ -361,7 +361,7 @@ def escape_samples(escapes: Swept, ratio: float, scale: float) -> tuple[np.ndarr
     run = escapes.run(ratio=ratio, scale=scale, seed=escapes.data.seed.values[0])
     s, cells = singular_values(run), escapes.data.sel(ratio=ratio, scale=scale)
     level, loss = theory.plateau_levels(s, 1), usable(cells.objective, cells.status, unconverged=True).values
-    times = theory.measured_escape(cells.step.values * step_size(run), loss, level[0], level[1])
+    times = half_drop(cells.step.values * step_size(run), loss, level[0], level[1])
     law = theory.escape_time_distribution(s, scale, 1, (run.problem.target.n, run.problem.target.m))
     return times[np.isfinite(times)], law
 
@@ -646,7 +646,7 @@ def expected_losses(sparse: Swept) -> tuple[np.ndarray, np.ndarray]:
             A = target_of(replace(base.target, {"seed": int(seed) + TARGETS}))[0]
             s = np.linalg.svd(theory.regression_target(A, moment), compute_uv=False)
             levels = 2 * theory.plateau_levels(s)
-            final[:, i, :, j] = expected_loss(A, U[:, i, :, j], V[:, i, :, j], moment) / levels[0]
+            final[:, i, :, j] = theory.regression_loss(A, U[:, i, :, j], V[:, i, :, j], moment) / levels[0]
             least[i, :, j] = levels[data["rank"].values] / levels[0]
     return final, least
 
@@ -662,11 +662,11 @@ def sparse_escapes(sparse: Swept) -> tuple[np.ndarray, np.ndarray]:
             moment = np.asarray(run.problem.data.second_moment(), np.float64)
             levels = 2 * theory.plateau_levels(np.linalg.svd(theory.regression_target(A, moment), compute_uv=False), 1)
             U, V = (cell[name].isel(snapshot=0).values[:, :1] for name in "UV")
-            curve = expected_descent(A, U, V, moment, lr, run.steps)
-            expected[i, j] = lr * theory.measured_escape(np.arange(run.steps + 1), curve, *levels)
+            curve = theory.expected_descent(A, U, V, moment, lr, run.steps)
+            expected[i, j] = lr * half_drop(np.arange(run.steps + 1), curve, *levels)
             # The evaluation loss is a mean over a finite sample of inputs: read as a fraction of its own start.
             loss = cell.objective.values * levels[0] / cell.objective.values[0]
-            measured[i, j] = lr * theory.measured_escape(cell.step.values, loss, *levels)
+            measured[i, j] = lr * half_drop(cell.step.values, loss, *levels)
     return measured, expected
 
 

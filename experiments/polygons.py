@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
 from toymodels.analysis.geometry import feature_dimensionality
 from toymodels.analysis.leftover import polygon_name, silent
-from toymodels.analysis.polytopes import polygon
 from toymodels.analysis.restarts import basins
 from toymodels.analysis.statistics import Interval, proportion
 from toymodels.data import OneSparse
@@ -19,6 +18,7 @@ from toymodels.experiment import Experiment, Finding, Scale, Swept
 from toymodels.models import Placed, Tied
 from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.population import Population
+from toymodels.shapes.polytopes import polygon
 from toymodels.theory import superposition as theory
 from toymodels.theory.critical import one_sparse_curvature, polygon_with_dropped
 

@@ -22,16 +22,13 @@ from toymodels import Axis, Record, Run, Sweep, draw
 from toymodels.analysis.adversarial import attacks
 from toymodels.analysis.dynamics import Shelf, shelf
 from toymodels.analysis.geometry import (
-    LocalExcess,
     TegumFactors,
     dimensions_per_feature,
     feature_dimensionality,
-    local_excess,
     per_model,
-    polytope_lines,
     tegum_factors,
 )
-from toymodels.analysis.polytopes import polygon, simplex
+from toymodels.analysis.lines import LocalExcess, local_excess, polytope_lines
 from toymodels.analysis.ranges import LinearRange, crossing, level_range, linear_range
 from toymodels.analysis.spectra import frame_spectrum, localisation, random_directions, saturation
 from toymodels.analysis.statistics import Interval, interval, spread
@@ -41,6 +38,7 @@ from toymodels.losses import PowerError
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.supervised import Supervised
+from toymodels.shapes.polytopes import polygon, simplex
 from toymodels.store import UNCONVERGED
 from toymodels.theory.factors import Savings, savings
 

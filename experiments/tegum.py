@@ -21,18 +21,18 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from toymodels import Axis, Choice, Record, Run, Sweep, draw, usable
 from toymodels.analysis.geometry import tegum_factors
 from toymodels.analysis.packings import (
-    Basin,
-    basins,
+    Ending,
     between_factor_pair_counts,
     configuration_name,
-    cosines,
-    losses,
+    endings,
     orthogonal_factor_counts,
     orthogonal_pair_counts,
 )
 from toymodels.experiment import Experiment, Finding, Scale, Swept
 from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.packing import Packing
+from toymodels.shapes.packing import cosines
+from toymodels.shapes.packing import interference_losses as losses
 from toymodels.theory import tegum as theory
 
 TOLERANCE = 1e-3
@@ -163,9 +163,9 @@ def packed(swept: Swept) -> Iterator[Packed]:
         )
 
 
-def _minima(one: Packed, power: float) -> list[Basin]:
+def _minima(one: Packed, power: float) -> list[Ending]:
     row = int(np.argmin(abs(one.powers - power)))
-    return basins(one.V[row], one.loss[row], TOLERANCE, even=not one.signed)
+    return endings(one.V[row], one.loss[row], TOLERANCE, even=not one.signed)
 
 
 # -------------------------------------------------------------------------------------------------------------- figures

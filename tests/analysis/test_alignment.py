@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
-from toymodels.analysis.alignment import alignment, bumps, match, projection, span_alignment
+from toymodels.analysis.alignment import alignment, bumps, pairing, projection, span_alignment
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -73,7 +73,7 @@ def test_a_vector_that_is_not_finite_spoils_itself_only():
 @given(seeds, st.sampled_from([(3, 3), (2, 4), (4, 2)]))
 def test_match_is_the_best_of_all_pairings(seed, sizes):
     a, b = vectors(seed, sizes[0], 3), vectors(seed + 1, sizes[1], 3)
-    cosines, found = alignment(a, b), match(a, b)
+    cosines, found = alignment(a, b), pairing(a, b)
     if sizes[0] <= sizes[1]:
         totals = [
             sum(cosines[i, j] for i, j in enumerate(p)) for p in itertools.permutations(range(sizes[1]), sizes[0])
@@ -90,11 +90,11 @@ def test_match_is_the_best_of_all_pairings(seed, sizes):
 def test_match_undoes_a_permutation_and_survives_a_diverged_run():
     order = np.array([2, 0, 3, 1])
     learned = np.stack([np.eye(4)[order], np.full((4, 4), np.nan)])
-    found = match(learned, np.eye(4))
+    found = pairing(learned, np.eye(4))
     np.testing.assert_array_equal(found.target[0], order)
     np.testing.assert_array_equal(found.cosines[0], 1.0)
     assert np.isnan(found.cosines[1]).all()
-    assert match(np.zeros((2, 3)), np.zeros((0, 3))).cosines.shape == (0,)
+    assert pairing(np.zeros((2, 3)), np.zeros((0, 3))).cosines.shape == (0,)
 
 
 @given(seeds, st.sampled_from([(2, 3), (3, 3), (1, 4)]))

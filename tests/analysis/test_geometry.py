@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from toymodels.analysis import polytopes
 from toymodels.analysis.geometry import (
     dimensions_per_feature,
     feature_dimensionality,
     frame_potential,
     interference,
-    local_excess,
     orthogonal_pairs,
     per_model,
-    polytope_lines,
 )
+from toymodels.analysis.lines import local_excess, polytope_lines
+from toymodels.shapes import polytopes
+from toymodels.shapes.matching import match
 
 ROUNDING = 1e-12  # float64 sums of some hundred terms of order one
 UNIFORM = [polytopes.simplex(d) for d in (0, 1, 2, 3, 7)] + [polytopes.polygon(k) for k in (5, 6, 9)]
@@ -331,7 +331,7 @@ def test_every_configuration_is_found_again_turned_shuffled_and_stretched(polyto
     for even in (False, True):
         V = polytope.vectors[rng.permutation(size)] * rng.uniform(0.1, 10, size=(size, 1))
         V = (rng.choice([-1, 1], size=(size, 1)) * V if even else V) @ rotation(rank + 2, 1)[:rank]
-        found = polytopes.match(V, polytope, even)
+        found = match(V, polytope, even)
         image = found.signs[:, None] * found.polytope.vectors[found.order]
         units = V / np.linalg.norm(V, axis=1, keepdims=True)
         np.testing.assert_allclose(image @ image.T, units @ units.T, atol=1e-9)
@@ -360,7 +360,7 @@ def test_the_search_finds_the_best_of_all_orders(polytope, even):
     for _ in range(2):
         V = polytope.vectors[rng.permutation(size)] + 0.1 * rng.normal(size=polytope.vectors.shape)
         V /= np.linalg.norm(V, axis=1, keepdims=True)
-        found = polytopes.match(V, polytope, even)
+        found = match(V, polytope, even)
         template = found.polytope.vectors @ found.polytope.vectors.T
         orders = np.array(list(itertools.permutations(range(size))))
         best = np.inf
@@ -377,16 +377,16 @@ def test_a_free_height_is_recovered(squared_height, polytope):
     flat = polytope.vectors[:, :2] / np.linalg.norm(polytope.vectors[:, :2], axis=1, keepdims=True)
     height = np.sign(polytope.vectors[:, 2:]) * np.sqrt(squared_height)
     V = np.concatenate([np.sqrt(1 - squared_height) * flat, height], axis=1)
-    found = polytopes.match(V[::-1] @ rotation(3, 4), polytope)
+    found = match(V[::-1] @ rotation(3, 4), polytope)
     assert found.residual < 1e-6
     assert found.polytope.vectors[0, 2] ** 2 == pytest.approx(squared_height, rel=1e-6)
 
 
 def test_a_match_needs_as_many_directions():
     with pytest.raises(ValueError, match="has 3 vectors"):
-        polytopes.match(np.eye(2), polytopes.simplex(2))
+        match(np.eye(2), polytopes.simplex(2))
     with pytest.raises(ValueError, match="not zero"):
-        polytopes.match(np.zeros((3, 2)), polytopes.simplex(2))
+        match(np.zeros((3, 2)), polytopes.simplex(2))
 
 
 # -------------------------------------------------------------------------------------------------------- local excess

@@ -8,7 +8,6 @@ from scipy.linalg import block_diag
 from scipy.stats import ortho_group
 
 from toymodels.analysis.geometry import feature_dimensionality
-from toymodels.analysis.polytopes import polygon, simplex
 from toymodels.analysis.spectra import (
     frame_spectrum,
     leverage,
@@ -17,6 +16,7 @@ from toymodels.analysis.spectra import (
     saturation,
     spectral_measure,
 )
+from toymodels.shapes.polytopes import polygon, simplex
 
 seeds = st.integers(0, 999)
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from toymodels.analysis import polytopes
 from toymodels.analysis.geometry import feature_dimensionality, orthogonal_pairs, tegum_factors
+from toymodels.shapes import polytopes
 
 RAYS = [polytopes.simplex(d) for d in (0, 1, 2, 3, 6, 9)] + [polytopes.polygon(k) for k in (5, 6, 7, 12)]
 RAYS += [polytopes.antiprism(4), polytopes.antiprism(5), polytopes.prism(3), polytopes.cube(), polytopes.icosahedron()]

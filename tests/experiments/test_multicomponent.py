@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
 from toymodels import Record, Run, train
-from toymodels.analysis.factorization import component_alignment, expected_descent, expected_loss
+from toymodels.analysis.alignment import component_alignment
 from toymodels.analysis.statistics import difference
 from toymodels.config import get, replace, substitute
 from toymodels.data import Sparse
@@ -21,6 +21,7 @@ from toymodels.losses import SquaredError
 from toymodels.optimizers import Adam, AdamW, Momentum, Sgd
 from toymodels.problems.factorize import Components, Factorize
 from toymodels.sweep import plan
+from toymodels.theory.regression import expected_descent, regression_loss
 
 FILE = Path(__file__).parents[2] / "experiments" / "multicomponent.py"
 EXPERIMENT = load(FILE)
@@ -139,7 +140,7 @@ def test_the_expected_loss_is_the_mean_over_inputs(seed):
     A, U, V = target_and_start(seed)
     x = np.random.default_rng(seed).normal(size=(50, 4)) ** 3
     mean = np.mean([np.sum(((A - U @ V.T) @ each) ** 2) for each in x])
-    assert expected_loss(A, U, V, x.T @ x / len(x)) == pytest.approx(mean, rel=1e-10)
+    assert regression_loss(A, U, V, x.T @ x / len(x)) == pytest.approx(mean, rel=1e-10)
 
 
 @given(seeds)

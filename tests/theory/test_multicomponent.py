@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
 from scipy.stats import kstest, ortho_group
 
+from toymodels.analysis.ranges import half_drop
 from toymodels.theory import multicomponent as mc
 
 seeds = st.integers(0, 2**32 - 1)
@@ -415,7 +416,7 @@ def simulate(s, scale, rank, n, m, count, seed):
             z + step / 6 * (a + 2 * b + 2 * c + d) for z, a, b, c, d in zip(state, k1, k2, k3, k4, strict=True)
         )
         assert times[-1] < 100 / s[0]
-    return mc.measured_escape(times, np.transpose(losses), before, after)
+    return half_drop(times, np.transpose(losses), before, after)
 
 
 CASES = [
@@ -472,7 +473,7 @@ def test_escape_time_of_several_columns_and_its_ends():
     A, U0, V0 = draw_balanced(1, 5, 4, 2, 1e-3)
     s = np.linalg.svd(A, compute_uv=False)
     t = np.linspace(0, 8, 4001)
-    measured = mc.measured_escape(t, mc.balanced_flow(A, U0, V0, t).loss, *mc.plateau_levels(s, 1))
+    measured = half_drop(t, mc.balanced_flow(A, U0, V0, t).loss, *mc.plateau_levels(s, 1))
     np.testing.assert_allclose(mc.escape_time(A, U0, V0), measured, atol=1e-5)  # second difference of the loss, 0.002^2
     assert mc.escape_time(A, 0 * U0, V0 * 0) == np.inf
     assert mc.escape_time(np.eye(4), U0[:4, 0], V0[:, 0], components=3) == np.inf
@@ -483,8 +484,8 @@ def test_escape_time_of_several_columns_and_its_ends():
 def test_measured_escape_of_known_curves():
     t = np.arange(5.0)
     loss = np.array([[4.0, 3, 2, 1, 0], [4, 4, 4, 4, 4], [4, 4, 0, 4, 0], [1, 1, 1, 1, 1]])
-    np.testing.assert_array_equal(mc.measured_escape(t, loss, 4.0, 1.0), [1.5, np.nan, 1.375, 0])
-    np.testing.assert_array_equal(mc.measured_escape(t, loss[0], 4, 0), 2)
+    np.testing.assert_array_equal(half_drop(t, loss, 4.0, 1.0), [1.5, np.nan, 1.375, 0])
+    np.testing.assert_array_equal(half_drop(t, loss[0], 4, 0), 2)
 
 
 # ------------------------------------------------------------------------------------- refusals
@@ -516,7 +517,7 @@ EYE = np.eye(2)
         (lambda: mc.escape_time_distribution([1, 0.1], 0.1, rank=2, components=2), "within 10 %"),
         (lambda: mc.escape_time_distribution([1], 0.1, rank=0), "at least one component"),
         (lambda: mc.escape_time(EYE, [1, 0], [1, 0], components=3), "2 singular values"),
-        (lambda: mc.measured_escape([1, 0], [1, 0], 1, 0), "ascending"),
+        (lambda: half_drop([1, 0], [1, 0], 1, 0), "ascending"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(call, sentence):

@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from toymodels.theory import tegum
+from toymodels.shapes.packing import orthogonal_factors
+from toymodels.shapes.polytopes import simplex
+from toymodels.theory import packing_bounds, tegum
 
 powers = st.floats(1, 12)
 # Rounded, as products below 1e-308 are flushed to zero. Values repeat: duplicates, orthogonal pairs and zero rows
@@ -293,7 +295,7 @@ def test_a_minorant_is_lowered_by_all_it_exceeds_the_loss(signed):
     t = np.cos(np.linspace(0, math.pi, 1_000_001))
     excess = h @ np.stack([scipy.special.eval_legendre(j, t) for j in range(7)])
     excess -= np.maximum(t, 0) ** 1.5 if signed else np.abs(t) ** 1.5
-    assert tegum._overshoot(h, 3, 1.5, signed) == pytest.approx(excess.max(), abs=1e-11)
+    assert packing_bounds._overshoot(h, 3, 1.5, signed) == pytest.approx(excess.max(), abs=1e-11)
 
 
 def test_reference_values_of_coherence():
@@ -320,7 +322,7 @@ def test_closed_forms_are_the_losses_of_their_coordinates(power, signed):
         return pytest.approx(definition(V, power, signed), rel=1e-12, abs=1e-13)
 
     for d in (1, 2, 5):
-        assert tegum.simplex_loss(d, power, signed) == loss(tegum.simplex(d))
+        assert tegum.simplex_loss(d, power, signed) == loss(simplex(d).vectors)
         assert tegum.cross_polytope_loss(d, power, signed) == loss(tegum.cross_polytope(d))
         for n in (1, 2, 7, 10):
             assert tegum.orthonormal_copies_loss(n, d) == loss(tegum.orthonormal_copies(n, d))
@@ -328,7 +330,7 @@ def test_closed_forms_are_the_losses_of_their_coordinates(power, signed):
                 frame = tegum.harmonic_frame(n, d, lines)
                 assert tegum.harmonic_frame_loss(n, d, power, lines, signed) == loss(frame)
     for n, lines in itertools.product((1, 3, 8), (False,) if signed else (False, True)):
-        assert tegum.polygon_loss(n, power, lines, signed) == loss(tegum.polygon(n, lines))
+        assert tegum.polygon_loss(n, power, lines, signed) == loss(tegum.harmonic_frame(n, 2, lines))
     for n, d, k in [(8, 6, 2), (9, 7, 2), (20, 6, 3), (4, 6, 3), (6, 3, 3)]:
         assert tegum.blocks_loss(n, d, k, power, signed) == loss(tegum.blocks(n, d, k))
 
@@ -336,7 +338,7 @@ def test_closed_forms_are_the_losses_of_their_coordinates(power, signed):
 @pytest.mark.parametrize(("d", "k"), [(6, 1), (6, 2), (6, 3), (6, 6)])
 def test_blocks_of_simplices(d, k):
     V = tegum.blocks(d + k, d, k)
-    assert tegum.orthogonal_factors(V) == k
+    assert (orthogonal_factors(V).max() + 1) == k
     assert tegum.blocks_loss(d + k, d, k, 1.6) == pytest.approx((d + k) * (d / k) ** (1 - 1.6), rel=1e-13)
     np.testing.assert_allclose(V.T @ V, np.eye(d) * (d + k) / d, atol=1e-14)
 
@@ -363,7 +365,7 @@ def by_exhaustion(n, d, power, signed):
         return math.inf
     options = [by_exhaustion(n, d - 1, power, signed)]
     for dim, m in itertools.product(range(1, d + 1), range(1, n + 1)):
-        pieces = [tegum.simplex(dim)[np.arange(m) % (dim + 1)]]
+        pieces = [simplex(dim).vectors[np.arange(m) % (dim + 1)]]
         pieces += [tegum.harmonic_frame(m, dim, not signed)] * (dim > 1)
         rest = by_exhaustion(n - m, d - dim, power, signed)
         options += [_definition_of(piece.tobytes(), dim, power, signed) + rest for piece in pieces]
@@ -544,7 +546,7 @@ def test_bad_input_is_one_sentence(call, sentence):
 @pytest.mark.parametrize(("power", "falls"), [(1.5, False), (1.9, False), (2.2, True), (3.0, True)])
 def test_above_power_two_no_tegum_product_is_a_minimum(power, falls):
     """A vector turned out of its crowded factor towards another gains e^2 and costs e^power: the sign flips at 2."""
-    lines = tegum.polygon(3, lines=True)
+    lines = tegum.harmonic_frame(3, 2, lines=True)
     V = tegum.tegum_product(lines, lines)
     angle = 1e-3
     turned = V.copy()
@@ -558,7 +560,7 @@ def test_above_power_two_no_tegum_product_is_a_minimum(power, falls):
 def test_one_more_factors_by_brute_force_over_simplices(d, power):
     losses = {}
     for k in range(1, d + 1):
-        V = tegum.tegum_product(tegum.simplex(k), *[np.eye(1)] * (d - k))
+        V = tegum.tegum_product(simplex(k).vectors, *[np.eye(1)] * (d - k))
         cosines = np.abs(np.round(V @ V.T, 14))[~np.eye(d + 1, dtype=bool)]
-        losses[tegum.orthogonal_factors(V)] = np.sum(cosines**power)
+        losses[(orthogonal_factors(V).max() + 1)] = np.sum(cosines**power)
     assert losses[tegum.one_more_factors(d, power)] == pytest.approx(min(losses.values()), rel=1e-12)

@@ -20,7 +20,7 @@ from scipy.signal import find_peaks
 from toymodels.arrays import Array, Float, Int
 
 
-class Match(NamedTuple):
+class Pairing(NamedTuple):
     """Pairs in the order of the learned index; with leading axes every field has them in front of the pairs."""
 
     learned: Int[np.ndarray, "*batch pairs"]
@@ -47,9 +47,9 @@ def alignment(
     return xp.minimum(xp.abs(_unit(xp, learned) @ _unit(xp, targets).swapaxes(-1, -2)), 1.0)
 
 
-def match(
+def pairing(
     learned: Float[Array, "*#batch learned dim"] | ArrayLike, targets: Float[Array, "*#batch target dim"] | ArrayLike
-) -> Match:
+) -> Pairing:
     """The one-to-one pairing of learned with target vectors that maximises sum |cos|; min(learned, target) pairs.
 
     A NaN alignment is paired last, and reported as NaN. Among equally good pairings (duplicates, zero vectors) which
@@ -62,7 +62,17 @@ def match(
     pairs = pairs.reshape(*batch, 2, min(rows, columns))
     row, column = pairs[..., 0, :], pairs[..., 1, :]
     matched = np.take_along_axis(np.take_along_axis(cosines, row[..., None], -2), column[..., None], -1)[..., 0]
-    return Match(row, column, matched)
+    return Pairing(row, column, matched)
+
+
+def component_alignment(U: ArrayLike, V: ArrayLike, left: ArrayLike, right: ArrayLike) -> Float[Array, "*batch r k"]:
+    """|cos(u_i v_iᵀ, a_k b_kᵀ)| = |cos(u_i, a_k)| |cos(v_i, b_k)|, in [0, 1]; a zero component has 0 with everything.
+
+    U: (..., n, r), V: (..., m, r); left and right hold the a_k and b_k as rows. Unlike the span, it changes when the
+    components are mixed.
+    """
+    learned, partner = (np.swapaxes(np.asarray(factor, np.float64), -1, -2) for factor in (U, V))
+    return np.asarray(alignment(learned, np.asarray(left)) * alignment(partner, np.asarray(right)))
 
 
 def projection(

@@ -13,7 +13,7 @@ from scipy.ndimage import median_filter
 from scipy.optimize import isotonic_regression
 from scipy.signal import find_peaks
 
-from toymodels.analysis.statistics import mean_of_finite
+from toymodels.analysis.statistics import line, mean_of_finite
 from toymodels.arrays import Array, Float
 
 DISTANCES = (1, 2, 4, 8)  # flank speeds are measured over so many tolerances, the fastest counts
@@ -407,13 +407,8 @@ def _slopes(x: np.ndarray, y: np.ndarray, i: int, j: int, points: int) -> tuple[
     flank = max(points, (j - i + 2) // 2)
     left = slice(max(i - flank + 1, 0), i + 1)
     right = slice(j, j + flank)
-    return _slope(x[i : j + 1], y[i : j + 1]), _slope(x[left], y[left]), _slope(x[right], y[right])
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    dx = x - x.mean()
-    variance = (dx**2).sum()
-    return float(dx @ (y - y.mean()) / variance) if variance > 0 else float("nan")
+    slope, before, after = (line(x[part], y[part])[0] for part in (slice(i, j + 1), left, right))
+    return slope, before, after
 
 
 def _passes(slopes: tuple[float, float, float], ratio: float) -> bool:

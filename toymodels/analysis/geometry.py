@@ -14,26 +14,23 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import linkage
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import squareform
 
-from toymodels.analysis.polytopes import LocalExcess, best_match, local_excess, polytope_lines
 from toymodels.arrays import Array, Float, Int
+from toymodels.shapes.matching import best_match
+from toymodels.shapes.packing import components
 
 Number = float | int | np.number | jax.Array  # jax.Array: a traced tolerance
 
 __all__ = [
     "Factor",
-    "LocalExcess",
     "TegumFactors",
     "dimensions_per_feature",
     "feature_dimensionality",
     "frame_potential",
     "interference",
-    "local_excess",
     "orthogonal_pairs",
     "per_model",
-    "polytope_lines",
     "tegum_factors",
 ]
 
@@ -224,7 +221,7 @@ def tegum_factors(
     units = rows.unit[alive]
     cosines = np.abs(units @ units.T)
     tol = orthogonality_cut(units) if tol is None else float(tol)
-    labels[alive] = _components(cosines, tol)
+    labels[alive] = components(cosines > tol)
     D = feature_dimensionality(W, dead)
     between = cosines[labels[alive][:, None] != labels[alive]]
     exact = bool(between.size and between.max() < NOISE_FREE)
@@ -264,7 +261,7 @@ def orthogonality_cut(units: Float[np.ndarray, "features hidden"]) -> float:
         cut = float(np.sqrt(below[k] * above[k]))
         if below[k] > cap or below[k] > narrow * above[k]:
             continue
-        labels = _components(cosines, cut)
+        labels = components(cosines > cut)
         inside = cosines**2 * (labels[:, None] == labels)
         if np.sum(1 / inside.sum(axis=1)) < rank + slack:
             return cut
@@ -282,14 +279,6 @@ def numerical_rank(units: Float[np.ndarray, "size hidden"], exact: bool = False)
         return int(np.sum(scales >= NOISE_FREE))
     drops = np.flatnonzero((scales[1:] < 0.2) & (scales[1:] * 10 < scales[:-1]))
     return int(drops[0]) + 1 if len(drops) else len(scales)
-
-
-def _components(cosines, tol):
-    if not len(cosines):
-        return np.zeros(0, int)
-    _, found = connected_components(cosines > tol, directed=False)
-    _, first, inverse = np.unique(found, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse]
 
 
 def _recognise(units, exact, even, irregular):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from toymodels.analysis.ranges import crossing
 from toymodels.arrays import Array, Float
 
 
@@ -23,15 +24,7 @@ def switch(
         raise ValueError(f"x of shape {x.shape} and measure of {values.shape}: as many points, two or more")
     if not (x[0] > 0 and (np.diff(x) > 0).all()):
         raise ValueError("x: ascending and greater than 0")
-    low = values < level
-    after = np.argmax(low, axis=-1)
-    found = low.any(axis=-1) & ~low[..., 0]
-    at = np.maximum(after, 1)[..., None]
-    above, below = (np.take_along_axis(values, at - shift, -1)[..., 0] for shift in (1, 0))
-    share = np.where(found, (above - level) / np.where(found, above - below, 1.0), 0.0)
-    log = np.log(x)
-    place = log[at[..., 0] - 1] + share * (log[at[..., 0]] - log[at[..., 0] - 1])
-    return np.asarray(np.where(found, np.exp(place), np.nan))
+    return np.where(values[..., 0] < level, np.nan, np.exp(crossing(np.log(x), values - level)))
 
 
 def loop_area(

@@ -64,11 +64,12 @@ def basis_alignment(W: Float[Array, "*models features hidden"] | ArrayLike) -> F
 
 
 def rotations(m: int, count: int, seed: int = 0) -> Float[np.ndarray, "count m m"]:
-    """Haar-random orthogonal matrices: Q of Gaussian ones, with the signs of R's diagonal. Mezzadri 2007."""
+    """Haar-random orthogonal matrices."""
+    from scipy.stats import ortho_group  # slow to import
+
     if count < 1:
         raise ValueError(f"count={count}: at least one rotation")
-    Q, R = np.linalg.qr(np.random.default_rng(seed).normal(size=(count, m, m)))
-    return np.asarray(Q * np.sign(np.diagonal(R, axis1=-2, axis2=-1))[:, None, :])
+    return np.asarray(ortho_group.rvs(m, count, np.random.default_rng(seed))).reshape(count, m, m)
 
 
 def rotated_alignments(

@@ -10,63 +10,36 @@ import numpy as np
 
 from toymodels.analysis.geometry import Factor, tegum_factors
 from toymodels.arrays import Array, Bool, Float, Int
-
-
-def cosines(V: Float[Array, "*cells vectors dim"]) -> Float[np.ndarray, "*cells vectors vectors"]:
-    """cos_ij = V_i . V_j / |V_i| |V_j|; 0 on the diagonal, which is no pair, and for a zero row."""
-    rows = np.asarray(V, np.float64)
-    top = np.abs(rows).max(axis=-1, keepdims=True)
-    rows = rows / np.where(top > 0, top, 1)  # so that squares stay in range
-    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
-    units = rows / np.where(norms > 0, norms, 1)
-    return units @ np.swapaxes(units, -1, -2) * ~np.eye(rows.shape[-2], dtype=bool)
-
-
-def losses(
-    V: Float[Array, "*cells vectors dim"], power: Float[Array, "..."] | float, signed: bool = False
-) -> Float[np.ndarray, "*cells"]:
-    """sum_{i != j} |cos_ij|^power, or relu(cos_ij)^power if signed, of each cell. Jermyn 2022.
-
-    power >= 1 is one number or one a cell (broadcast against the leading axes).
-    """
-    exponent = np.asarray(power, np.float64)
-    if not np.all((exponent >= 1) & np.isfinite(exponent)):
-        raise ValueError(f"power={exponent.min():g}: the exponent of an interference loss is finite and at least 1")
-    found = cosines(V)
-    size = np.maximum(found, 0) if signed else np.abs(found)
-    return np.asarray(np.sum(size ** exponent[..., None, None], axis=(-2, -1)))
+from toymodels.shapes.packing import cosines, orthogonal_factors
 
 
 def orthogonal_pair_counts(V: Float[Array, "*cells vectors dim"], tol: float) -> Int[np.ndarray, "*cells"]:
     """Number of ordered pairs i != j with |cos_ij| <= tol of each cell; pairs with a zero row do not count."""
-    alive = np.any(np.asarray(V) != 0, axis=-1)
-    pair = alive[..., :, None] & alive[..., None, :] & ~np.eye(alive.shape[-1], dtype=bool)
-    return np.asarray(np.sum((np.abs(cosines(V)) <= _fraction(tol)) & pair, axis=(-2, -1)))
+    return _pair_counts(V, np.abs(cosines(V)) <= _fraction(tol))
 
 
 def orthogonal_factor_counts(V: Float[Array, "*cells vectors dim"], tol: float) -> Int[np.ndarray, "*cells"]:
     """Connected components of the pairs with |cos_ij| > tol of each cell: orthogonal factors, zero rows aside."""
-    alive = np.any(np.asarray(V) != 0, axis=-1)
-    reached = _reachable(np.abs(cosines(V)) > _fraction(tol))
-    # A component is counted once, at its first vector.
-    earlier = np.any(np.tril(reached, -1), axis=-1)
-    return np.asarray(np.sum(alive & ~earlier, axis=-1))
+    # A row of zeros is a component by itself.
+    return np.asarray(orthogonal_factors(V, tol).max(axis=-1) + 1 - np.sum(~_alive(V), axis=-1))
 
 
 def between_factor_pair_counts(V: Float[Array, "*cells vectors dim"], tol: float) -> Int[np.ndarray, "*cells"]:
     """Number of ordered pairs in different components of |cos_ij| > tol: n^2 - sum_f n_f^2, zero rows aside."""
-    alive = np.any(np.asarray(V) != 0, axis=-1)
-    reached = _reachable(np.abs(cosines(V)) > _fraction(tol))
-    return np.asarray(np.sum(~reached & alive[..., :, None] & alive[..., None, :], axis=(-2, -1)))
+    factor = orthogonal_factors(V, tol)
+    return _pair_counts(V, factor[..., :, None] != factor[..., None, :])
 
 
-def _reachable(edge: Bool[np.ndarray, "*cells vectors vectors"]) -> Bool[np.ndarray, "*cells vectors vectors"]:
-    """Pairs joined by a path: paths double in length with every squaring."""
-    vectors = edge.shape[-1]
-    joined = (edge | np.eye(vectors, dtype=bool)).astype(np.float32)
-    for _ in range(max(1, int(np.ceil(np.log2(vectors))))):
-        joined = np.minimum(joined @ joined, 1)
-    return joined > 0
+def _pair_counts(
+    V: Float[Array, "*cells vectors dim"], which: Bool[np.ndarray, "*cells vectors vectors"]
+) -> Int[np.ndarray, "*cells"]:
+    alive = _alive(V)
+    pair = alive[..., :, None] & alive[..., None, :] & ~np.eye(alive.shape[-1], dtype=bool)
+    return np.asarray(np.sum(which & pair, axis=(-2, -1)))
+
+
+def _alive(V: Float[Array, "*cells vectors dim"]) -> Bool[np.ndarray, "*cells vectors"]:
+    return np.any(np.asarray(V) != 0, axis=-1)
 
 
 def _fraction(tol: float) -> float:
@@ -75,10 +48,10 @@ def _fraction(tol: float) -> float:
     return tol
 
 
-# --------------------------------------------------------------------------------------------------------------- basins
+# -------------------------------------------------------------------------------------------------------------- endings
 
 
-class Basin(NamedTuple):
+class Ending(NamedTuple):
     """Restarts that end alike: the name of the first of them, their loss to four digits, their places."""
 
     name: str
@@ -90,9 +63,9 @@ class Basin(NamedTuple):
         return len(self.places)
 
 
-def basins(
+def endings(
     V: Float[Array, "restarts vectors dim"], loss: Float[Array, " restarts"], tol: float, even: bool = False
-) -> list[Basin]:
+) -> list[Ending]:
     """The minima that restarts end in, told apart by loss (to four digits) and number of factors, least loss first.
 
     Of equal losses the one with the most factors comes first; restarts whose loss is not finite are left out.
@@ -102,7 +75,7 @@ def basins(
     for place in np.flatnonzero(np.isfinite(loss)).tolist():
         ends[float(f"{loss[place]:.4g}"), int(factors[place])].append(place)
     return [
-        Basin(configuration_name(V[places[0]], tol, even), level, places)
+        Ending(configuration_name(V[places[0]], tol, even), level, places)
         for (level, _), places in sorted(ends.items(), key=lambda item: (item[0][0], -item[0][1]))
     ]
 

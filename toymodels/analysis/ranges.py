@@ -1,14 +1,12 @@
-"""Ranges over which a measured curve stays near a level, or is a straight line, with bootstrap intervals over seeds;
-and where a curve crosses zero.
-"""
+"""Where curves cross zero or come half way down; ranges in which they stay near a level, or are a straight line."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from toymodels.analysis.statistics import Interval, mean_of_finite
+from toymodels.analysis.statistics import Interval, line, mean_of_finite
 from toymodels.arrays import Array, Float
 
 
@@ -58,17 +56,11 @@ def _stretch(x: np.ndarray, room: np.ndarray) -> tuple[float, float]:
     if not len(x) or room.max() < 0:
         return np.nan, np.nan
     best = int(room.argmax())
-    ends = []
-    for side in (-1, 1):
-        here = best
-        while 0 <= here + side < len(x) and room[here + side] >= 0:
-            here += side
-        beyond = here + side
-        if 0 <= beyond < len(x):
-            ends.append(x[here] + (x[beyond] - x[here]) * room[here] / (room[here] - room[beyond]))
-        else:
-            ends.append(x[here])
-    return float(ends[0]), float(ends[1])
+    if room[best] == 0:
+        return float(x[best]), float(x[best])
+    ends = [float(crossing(x, room, best, side)) for side in (-1, 1)]
+    left, right = (float(edge) if np.isnan(end) else end for end, edge in zip(ends, (x[0], x[-1]), strict=True))
+    return left, right
 
 
 class LinearRange(NamedTuple):
@@ -113,10 +105,10 @@ def linear_range(
     xs, ys = xs[chosen], ys[chosen]
 
     def slope(rows: np.ndarray) -> np.ndarray:
-        return np.array([_line(mean_of_finite(rows[:, : len(xs)]), mean_of_finite(rows[:, len(xs) :]))[0]])
+        return np.array([line(mean_of_finite(rows[:, : len(xs)]), mean_of_finite(rows[:, len(xs) :]))[0]])
 
     both = np.concatenate([xs, ys]).T
-    found, intercept = _line(mean_of_finite(xs.T), mean_of_finite(ys.T))
+    found, intercept = line(mean_of_finite(xs.T), mean_of_finite(ys.T))
     (interval,) = _bootstrap(slope, both, np.array([found]), resamples, seed)
     kept = np.isfinite(xs)
     left, total = ys[kept] - intercept - found * xs[kept], ys[kept] - ys[kept].mean()
@@ -125,35 +117,52 @@ def linear_range(
     return LinearRange(float(means[0]), float(means[-1]), interval, intercept, r_squared)
 
 
-def crossing(x: Float[Array, " points"], y: Float[Array, " points"], start: int = 0, side: int = 1) -> float:
-    """Where y, from `start` on towards one side (1 or -1), first falls through 0, interpolated; NaN if never."""
-    here = start
-    while 0 <= here + side < len(y):
-        if y[here] > 0 >= y[here + side]:
-            return float(x[here] + (x[here + side] - x[here]) * y[here] / (y[here] - y[here + side]))
-        here += side
-    return float("nan")
+def crossing(
+    x: Float[Array, " points"] | ArrayLike,
+    y: Float[Array, "*runs points"] | ArrayLike,
+    start: int = 0,
+    side: Literal[-1, 1] = 1,
+) -> Float[np.ndarray, "*runs"] | float:
+    """Where each y, from `start` on towards one side, first falls through 0, interpolated; NaN where it never does."""
+    along = slice(start, None, side)
+    xs, values = np.asarray(x, np.float64)[along], np.asarray(y, np.float64)[..., along]
+    fallen = (values[..., :-1] > 0) & (values[..., 1:] <= 0)
+    if not fallen.shape[-1]:
+        return np.full(values.shape[:-1], np.nan)[()]
+    before = fallen.argmax(axis=-1)
+    above, below = (np.take_along_axis(values, before[..., None] + shift, -1)[..., 0] for shift in (0, 1))
+    found = fallen.any(axis=-1)
+    # A curve that comes down from infinity has fallen where it is finite.
+    share = np.divide(above, above - below, out=np.ones_like(above), where=found & np.isfinite(above - below))
+    return np.where(found, xs[before] + share * (xs[before + 1] - xs[before]), np.nan)[()]
+
+
+def half_drop(
+    t: Float[Array, " times"] | ArrayLike,
+    loss: Float[Array, "*runs times"] | ArrayLike,
+    before: Float[Array, "*runs"] | ArrayLike,
+    after: Float[Array, "*runs"] | ArrayLike,
+) -> Float[np.ndarray, "*runs"] | float:
+    """First t at which a loss is down to (before + after)/2, interpolated; t[0] where it starts there, NaN if never.
+
+    For levels L_0 and L_1 of a plateau and the next this is the measured counterpart of `theory.escape.escape_time`.
+    """
+    times, values = np.asarray(t, np.float64), np.asarray(loss, np.float64)
+    if times.ndim != 1 or values.shape[-1:] != times.shape or np.any(np.diff(times) < 0):
+        raise ValueError(f"t of shape {times.shape} is not an ascending time for each of the losses of {values.shape}")
+    excess = values - (np.asarray(before, np.float64) + np.asarray(after, np.float64))[..., None] / 2
+    return np.where(excess[..., 0] <= 0, times[0], crossing(times, excess))[()]
 
 
 def _straight(x: np.ndarray, y: np.ndarray, tol: float, points: int) -> slice | None:
     best, widest = None, 0.0
     for i in range(len(x) - points + 1):
         for j in range(i + points, len(x) + 1):
-            slope, intercept = _line(x[i:j], y[i:j])
+            slope, intercept = line(x[i:j], y[i:j])
             off = np.abs(y[i:j] - intercept - slope * x[i:j]).max()
             if off <= tol * np.ptp(y) and x[j - 1] - x[i] > widest:
                 best, widest = slice(i, j), float(x[j - 1] - x[i])
     return best
-
-
-def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    kept = np.isfinite(x) & np.isfinite(y)
-    if not kept.any():
-        return float("nan"), float("nan")
-    x, y = x[kept], y[kept]
-    dx = x - x.mean()
-    slope = float(dx @ y / (dx @ dx)) if dx.any() else float("nan")
-    return slope, float(y.mean() - slope * x.mean())
 
 
 def _bootstrap(

@@ -1,5 +1,7 @@
 """Intervals to draw: bootstrap intervals of a mean and of a difference of two, the Wilson interval of a proportion."""
 
+import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +11,8 @@ from scipy.special import ndtri
 
 from toymodels.arrays import Array, Float
 
-CHUNK = 4096  # columns resampled at once: bounds the memory of a bootstrap to resamples x CHUNK numbers
+CHUNK = 1024  # columns resampled at once: a bootstrap keeps resamples x CHUNK numbers
+ROOM = 2**21  # numbers drawn at once
 
 
 class Interval(NamedTuple):
@@ -65,17 +68,14 @@ def interval(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Mean over `axis` (seeds) with its percentile bootstrap interval; what is not finite is left out, column by
-    column.
+    """Mean over `axis` (seeds) with its bootstrap interval (BCa); what is not finite is left out, column by column.
 
-    Efron & Tibshirani 1993, chapter 13. The same resamples serve all columns with the same entries left out, and
-    `seed` fixes them. One value has an interval of width 0: a bootstrap knows no spread that it has not seen, and
-    with fewer than about ten values it is too narrow (for n values, by a factor of about sqrt(1 - 1/n) and more in
-    the tails).
+    Efron & Tibshirani 1993, chapter 14. `seed` fixes the resamples, which serve all columns with the same entries left
+    out. Where the correction is undefined, as for two values, the interval is that of percentiles. One value, or equal
+    ones, have an interval of width 0: a bootstrap knows no spread that it has not seen, and with fewer than about ten
+    values it is too narrow.
     """
-    _check_confidence(confidence)
-    if resamples < 1:
-        raise ValueError(f"resamples={resamples}: a bootstrap takes at least one resample")
+    _check_bootstrap(confidence, resamples)
     data = np.asarray(values, np.float64)
     if data.ndim == 0 or not -data.ndim <= axis < data.ndim:
         raise ValueError(f"axis={axis}: values of shape {data.shape} have no such axis")
@@ -87,7 +87,7 @@ def interval(
     for index, pattern in enumerate(patterns.T):
         chosen = np.flatnonzero(which.reshape(-1) == index)
         for part in np.array_split(chosen, -(-len(chosen) // CHUNK)):
-            answer[:, part] = _bootstrap(columns[np.ix_(pattern, part)], confidence, resamples, seed)
+            answer[:, part] = _mean(columns[np.ix_(pattern, part)], confidence, resamples, seed)
     mean, low, high = answer.reshape(3, *rest)
     return Interval(mean, low, high) if rest else Interval(float(mean), float(low), float(high))
 
@@ -124,37 +124,89 @@ def difference(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """mean(values) - mean(others) of two independent samples with its percentile bootstrap interval.
+    """mean(values) - mean(others) of two independent samples with its bootstrap interval (BCa).
 
     Each sample is resampled by itself; what is not finite is left out. NaN where either has nothing left.
     """
-    _check_confidence(confidence)
-    rng = np.random.default_rng(seed)
+    _check_bootstrap(confidence, resamples)
     samples = [np.asarray(sample, np.float64).ravel() for sample in (values, others)]
     samples = [sample[np.isfinite(sample)] for sample in samples]
     if not all(len(sample) for sample in samples):
         return Interval(float("nan"), float("nan"), float("nan"))
-    one, other = (rng.choice(sample, (resamples, len(sample))).mean(1) for sample in samples)
     mean = float(samples[0].mean() - samples[1].mean())
-    low, high = np.quantile(one - other, [(1 - confidence) / 2, (1 + confidence) / 2])
+    if not any(np.ptp(sample) for sample in samples):
+        return Interval(mean, mean, mean)
+    low, high = _bootstrap(
+        _difference_of_means, [np.resize(s, max(len(s), 2)) for s in samples], confidence, resamples, seed
+    )
     return Interval(mean, min(mean, float(low)), max(mean, float(high)))
 
 
-def _bootstrap(sample: np.ndarray, confidence: float, resamples: int, seed: int) -> np.ndarray:
+def line(x: Float[np.ndarray, " points"], y: Float[np.ndarray, " points"]) -> tuple[float, float]:
+    """(slope, intercept) by least squares over points that are finite; NaN for fewer than two different x."""
+    kept = np.isfinite(x) & np.isfinite(y)
+    if not kept.any() or not np.ptp(x[kept]):
+        return float("nan"), float("nan")
+    middle = x[kept].mean()
+    height, slope = np.polynomial.polynomial.polyfit(x[kept] - middle, y[kept], 1)
+    return float(slope), float(height - slope * middle)
+
+
+def _mean(sample: np.ndarray, confidence: float, resamples: int, seed: int) -> np.ndarray:
     """Mean, low and high of each column of a complete sample (values x columns)."""
-    count, columns = sample.shape
-    if count == 0:
-        return np.full((3, columns), np.nan)
+    if not len(sample):
+        return np.full((3, sample.shape[1]), np.nan)
     # Offsets from the smallest value, in units of the range: no overflow, no cancellation, constants give exactly 0.
     smallest, largest = sample.min(0), sample.max(0)
     spread = largest / 2 - smallest / 2
     offsets = (sample / 2 - smallest / 2) / np.where(spread > 0, spread, 1.0)
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples) / count
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(weights @ offsets, [tail, 1 - tail], axis=0)
-    mean = offsets.mean(0)
-    levels = np.stack([mean, np.minimum(low, mean), np.maximum(high, mean)])
+    levels = np.array([offsets.mean(0)] * 3)
+    some = spread > 0
+    if some.any():
+        low, high = _bootstrap(_rounded_mean, [offsets[:, some]], confidence, resamples, seed)
+        levels[1, some], levels[2, some] = np.minimum(low, levels[0, some]), np.maximum(high, levels[0, some])
     return smallest + levels * spread + levels * spread
+
+
+def _rounded_mean(sample: np.ndarray, axis: int) -> np.ndarray:
+    """Means of one size, whatever the order of summation: the correction for bias counts those that are equal."""
+    return np.round(sample.mean(axis), 8)
+
+
+def _difference_of_means(one: np.ndarray, other: np.ndarray, axis: int) -> np.ndarray:
+    return np.asarray(one.mean(axis) - other.mean(axis))
+
+
+def _bootstrap(
+    statistic: Callable[..., np.ndarray], samples: list[np.ndarray], confidence: float, resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the BCa interval over the first axis, those of percentiles where it is undefined."""
+    from scipy.stats import bootstrap  # slow to import
+
+    batch = max(1, ROOM // max(sample.size for sample in samples))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an undefined correction is NaN, and dealt with below
+        found = bootstrap(
+            samples,
+            statistic,
+            axis=0,
+            vectorized=True,
+            n_resamples=resamples,
+            batch=batch,
+            confidence_level=confidence,
+            rng=np.random.default_rng(seed),
+        )
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(found.bootstrap_distribution, [tail, 1 - tail], axis=-1)
+    corrected = found.confidence_interval
+    defined = np.isfinite(corrected.low) & np.isfinite(corrected.high)
+    return np.where(defined, corrected.low, low), np.where(defined, corrected.high, high)
+
+
+def _check_bootstrap(confidence: float | int, resamples: int) -> None:
+    _check_confidence(confidence)
+    if resamples < 1:
+        raise ValueError(f"resamples={resamples}: a bootstrap takes at least one resample")
 
 
 def _check_confidence(confidence: float | int) -> None:

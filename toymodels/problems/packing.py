@@ -7,7 +7,7 @@ import jax
 from toymodels.arrays import Array, Float
 from toymodels.config import config, static
 from toymodels.losses import check_power
-from toymodels.theory.tegum import interference_loss
+from toymodels.shapes.packing import interference_loss
 
 
 @config

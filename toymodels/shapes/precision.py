@@ -1,4 +1,4 @@
-"""Theory runs in float64 whatever the global JAX setting: scoped, so that training keeps its float32."""
+"""Closed forms run in float64 whatever the global JAX setting: scoped, so that training keeps its float32."""
 
 import functools
 from collections.abc import Callable
