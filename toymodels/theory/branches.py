@@ -90,7 +90,7 @@ def _plane(p: np.ndarray, r: np.ndarray) -> tuple[Solution, Solution]:
     start = np.tile(PLANE_STARTS, (points, 1))
     importance = np.stack([np.ones_like(r), np.ones_like(r), r], -1).repeat(count, axis=0)
     found = local_minima(start[:, :6].reshape(-1, 3, 2), start[:, 6:], p.repeat(count)[:, None], importance)
-    W, b, loss = (value.reshape(points, count, *value.shape[1:]) for value in found)
+    W, b, loss = (np.asarray(value).reshape(points, count, *value.shape[1:]) for value in found)
     products = (W @ np.swapaxes(W, -1, -2))[..., [0, 0, 1], [1, 2, 2]]
     # A descent may end with a row that is zero, or orthogonal to the others, to rounding: not of this kind.
     apart = (np.abs(products) > 1e-5).all(-1)

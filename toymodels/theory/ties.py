@@ -54,7 +54,7 @@ def tied_optima(
     importance = np.stack([np.ones_like(r)] * (n - 1) + [r], -1)[:, None]
     losses = np.where(exists[..., None], expected_loss(W, b, p[:, None, None], importance), np.inf)
     return [
-        _tied(*(each[:, point].reshape(-1, *each.shape[3:]) for each in (W, b, losses)), tolerance)
+        _tied(W[:, point].reshape(-1, *W.shape[3:]), b[:, point].reshape(-1, n), losses[:, point].ravel(), tolerance)
         for point in range(len(p))
     ]
 
@@ -75,7 +75,7 @@ def nearest_tied(
     """The largest difference of `gram_invariants` to the nearest of the optima, and which of them it is."""
     mine = gram_invariants(np.asarray(W, np.float64))[..., None, :]
     distance = np.abs(mine - optima.invariants).max(-1)
-    return distance.min(-1), distance.argmin(-1)
+    return np.asarray(distance.min(-1)), np.asarray(distance.argmin(-1))
 
 
 def tied_jumps(below: TiedOptima, above: TiedOptima) -> Float[np.ndarray, "below above"]:
@@ -112,4 +112,4 @@ def compared_jump(
     trained = np.abs(gram_invariants(pair[0]) - gram_invariants(pair[1])).max()
     jumps = tied_jumps(below, above)
     away = float(max(off_below, off_above))
-    return ComparedJump(float(trained), float(jumps[i, j]), below.names[i], above.names[j], away, jumps.size)
+    return ComparedJump(float(trained), float(jumps[i, j]), below.names[int(i)], above.names[int(j)], away, jumps.size)

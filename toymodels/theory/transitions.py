@@ -107,8 +107,8 @@ def _optimum(question: Question, p: np.ndarray, r: np.ndarray) -> _Side:
     dropped = np.array([name.endswith("dropped") for name in found.names])
     index = (found.loss * np.where(dropped, 1 - 1e-12, 1)[:, None]).argmin(axis=0)
     here = np.arange(len(r))
-    best = Solution(*(value[index, here] for value in found[1:]))
-    return _Side(r, np.array(found.names)[index], *best, errors_of_last(best, p))
+    W, b, loss = (value[index, here] for value in found[1:])
+    return _Side(r, np.array(found.names)[index], W, b, loss, errors_of_last(Solution(W, b, loss), p))
 
 
 def _distance(one: _Side, other: _Side) -> np.ndarray:
