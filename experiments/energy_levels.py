@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
 from toymodels.analysis.dynamics import jumps
-from toymodels.analysis.falls import Course, falls
+from toymodels.analysis.falls_at_jumps import Course, falls
 from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
 from toymodels.analysis.statistics import interval, proportion
 from toymodels.data import Sparse

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
 from toymodels.analysis.geometry import feature_dimensionality
-from toymodels.analysis.leftover import polygon_name, silent
+from toymodels.analysis.polygons import polygon_name, silent
 from toymodels.analysis.restarts import basins
 from toymodels.analysis.statistics import Interval, proportion
 from toymodels.data import OneSparse

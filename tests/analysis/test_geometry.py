@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -18,9 +19,8 @@ from toymodels.analysis.geometry import (
     orthogonal_pairs,
     per_model,
 )
-from toymodels.analysis.lines import local_excess, polytope_lines
+from toymodels.analysis.lines import polytope_lines
 from toymodels.shapes import polytopes
-from toymodels.shapes.matching import match
 
 ROUNDING = 1e-12  # float64 sums of some hundred terms of order one
 UNIFORM = [polytopes.simplex(d) for d in (0, 1, 2, 3, 7)] + [polytopes.polygon(k) for k in (5, 6, 9)]
@@ -288,7 +288,7 @@ def test_both_kinds_of_array_and_lists():
     np.testing.assert_array_equal(feature_dimensionality(jnp.eye(2, dtype=int)), [1, 1])
 
 
-@pytest.mark.parametrize("bad", [[1.0, 2.0], np.zeros((0, 2)), np.zeros((2, 2, 2)), [[np.nan, 1.0]], [[np.inf, 1.0]]])
+@pytest.mark.parametrize("bad", [1.0, [1.0, 2.0], np.zeros((0, 2)), [[np.nan, 1.0]], [[np.inf, 1.0]]])
 def test_weights_are_a_finite_matrix(bad):
     for measure in MEASURES:
         with pytest.raises(ValueError, match="weights are"):
@@ -303,139 +303,6 @@ def test_tolerances_lie_below_one(tol):
         feature_dimensionality(np.eye(2), dead=tol)
 
 
-# ----------------------------------------------------------------------------------------------------------- polytopes
-
-SHAPES = [
-    (2, 1),
-    (3, 2),
-    (5, 2),
-    (6, 2),
-    (24, 2),
-    (4, 3),
-    (5, 3),
-    (6, 3),
-    (8, 3),
-    (10, 3),
-    (12, 3),
-    (20, 3),
-    (14, 3),
-    (24, 4),
-]
-CATALOGUE = {p.name: p for size, rank in SHAPES for p in polytopes.catalog(size, rank, even=True)}
-
-
-@pytest.mark.parametrize("polytope", CATALOGUE.values(), ids=CATALOGUE.keys())
-def test_every_configuration_is_found_again_turned_shuffled_and_stretched(polytope):
-    rng = np.random.default_rng(1)
-    size, rank = polytope.vectors.shape
-    for even in (False, True):
-        V = polytope.vectors[rng.permutation(size)] * rng.uniform(0.1, 10, size=(size, 1))
-        V = (rng.choice([-1, 1], size=(size, 1)) * V if even else V) @ rotation(rank + 2, 1)[:rank]
-        found = match(V, polytope, even)
-        image = found.signs[:, None] * found.polytope.vectors[found.order]
-        units = V / np.linalg.norm(V, axis=1, keepdims=True)
-        np.testing.assert_allclose(image @ image.T, units @ units.T, atol=1e-9)
-        assert found.residual < 1e-9
-        assert even or np.all(found.signs == 1)
-
-
-@pytest.mark.parametrize("polytope", CATALOGUE.values(), ids=CATALOGUE.keys())
-def test_every_configuration_is_unit_spanning_connected_and_alike_from_each_vector(polytope):
-    """The search fixes the image of one vector: each must see the same cosines (up to sign, for sets of lines)."""
-    gram = polytope.vectors @ polytope.vectors.T
-    np.testing.assert_allclose(np.diag(gram), 1, rtol=ROUNDING)
-    assert np.linalg.matrix_rank(polytope.vectors) == polytope.vectors.shape[1]
-    seen = np.sort(np.abs(gram) if polytope.name.startswith("halved") else gram, axis=1)
-    np.testing.assert_allclose(seen, np.broadcast_to(seen[0], seen.shape), atol=1e-12)
-
-
-@pytest.mark.parametrize("even", [False, True])
-@pytest.mark.parametrize(
-    "polytope", [polytopes.polygon(5), polytopes.polygon(6), polytopes.prism(3)], ids=lambda p: p.name
-)
-def test_the_search_finds_the_best_of_all_orders(polytope, even):
-    """Brute force over every order and sign; noise of 10 % leaves the right one not obvious, yet the basin findable."""
-    size, _ = polytope.vectors.shape
-    rng = np.random.default_rng(2)
-    for _ in range(2):
-        V = polytope.vectors[rng.permutation(size)] + 0.1 * rng.normal(size=polytope.vectors.shape)
-        V /= np.linalg.norm(V, axis=1, keepdims=True)
-        found = match(V, polytope, even)
-        template = found.polytope.vectors @ found.polytope.vectors.T
-        orders = np.array(list(itertools.permutations(range(size))))
-        best = np.inf
-        for signs in itertools.product((1, -1), repeat=size - 1) if even else [(1,) * (size - 1)]:
-            signs = np.array([1, *signs])
-            wanted = (V * signs[:, None]) @ (V * signs[:, None]).T
-            errors = np.sum((template[orders[:, :, None], orders[:, None, :]] - wanted) ** 2, axis=(1, 2))
-            best = min(best, float(np.sqrt(errors.min() / (size * (size - 1)))))
-        assert found.residual == pytest.approx(best, rel=1e-9)
-
-
-@given(st.floats(0.12, 0.75), st.sampled_from([polytopes.antiprism(4), polytopes.antiprism(5), polytopes.prism(3)]))
-def test_a_free_height_is_recovered(squared_height, polytope):
-    flat = polytope.vectors[:, :2] / np.linalg.norm(polytope.vectors[:, :2], axis=1, keepdims=True)
-    height = np.sign(polytope.vectors[:, 2:]) * np.sqrt(squared_height)
-    V = np.concatenate([np.sqrt(1 - squared_height) * flat, height], axis=1)
-    found = match(V[::-1] @ rotation(3, 4), polytope)
-    assert found.residual < 1e-6
-    assert found.polytope.vectors[0, 2] ** 2 == pytest.approx(squared_height, rel=1e-6)
-
-
-def test_a_match_needs_as_many_directions():
-    with pytest.raises(ValueError, match="has 3 vectors"):
-        match(np.eye(2), polytopes.simplex(2))
-    with pytest.raises(ValueError, match="not zero"):
-        match(np.zeros((3, 2)), polytopes.simplex(2))
-
-
-# -------------------------------------------------------------------------------------------------------- local excess
-
-
-def test_excess_counts_by_hand():
-    """Line 1/2 +- .01 with flanks to .05: window .02, flanks .08; 6 inside, 8 in the flanks -> Binomial(14, 1/5)."""
-    D = np.concatenate([np.full(6, 0.503), np.linspace(0.46, 0.48, 4), np.linspace(0.52, 0.54, 4), [0.2, 0.9, np.nan]])
-    found = local_excess(D, {"digon": 0.5})
-    assert (found.names, found.observed[0]) == (["digon"], 6)
-    assert found.expected[0] == pytest.approx(2)
-    assert found.p_value[0] == pytest.approx(stats.binomtest(6, 14, 0.2, alternative="greater").pvalue)
-
-
-def test_flanks_leave_out_the_windows_of_other_lines():
-    """Flanks of 2/5: [.35, .365], [.385, .39], [.41, .45], .06 long: 12 features there make 4 expected in .02."""
-    lines = {"pentagon": 0.4, "square antiprism": 0.375}
-    D = np.concatenate([np.full(12, 0.43), np.full(50, 0.376)])
-    assert local_excess(D, lines).expected[0] == pytest.approx(4)
-    assert local_excess(D, lines).observed[1] == 50
-
-
-def test_p_values_are_conservative_under_their_null():
-    """P(p <= .05) <= .05 for independent uniform D; 4 standard errors of 600 draws."""
-    rng = np.random.default_rng(0)
-    p = np.array([local_excess(rng.random(400)).p_value for _ in range(600)])
-    assert np.all(np.mean(p <= 0.05, axis=0) <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / 600))
-    assert np.all(np.mean(p <= 0.5, axis=0) > 0.25)  # and not always one
-
-
-def test_a_cluster_is_seen_and_only_there():
-    rng = np.random.default_rng(0)
-    D = np.concatenate([rng.random(400), 2 / 3 + 0.003 * rng.normal(size=40)])
-    found = dict(zip(polytope_lines(), local_excess(D).p_value, strict=True))
-    assert found.pop("triangle") < 1e-6
-    assert min(found.values()) > 1e-3
-
-
-def test_excess_without_features():
-    found = local_excess([])
-    assert not found.observed.any()
-    assert np.all(found.p_value == 1)
-    assert local_excess([0.5], {}).names == []
-    with pytest.raises(ValueError, match="lies in"):
-        local_excess([1.2])
-    with pytest.raises(ValueError, match="width"):
-        local_excess([0.5], width=0.1)
-
-
 def test_numbers_are_read_off_each_model_without_its_padding_and_not_off_broken_ones():
     W = np.full((2, 2, 3, 3), np.nan)
     W[0, 0, :, :2] = [[1, 0], [0, 2], [0, 0]]  # padded: two hidden units
@@ -445,3 +312,28 @@ def test_numbers_are_read_off_each_model_without_its_padding_and_not_off_broken_
     lengths = per_model(lambda w: np.linalg.norm(w, axis=1), W, features=True)
     np.testing.assert_array_equal(lengths[0], [[1, 2, 0], [1, 1, 1]])
     assert np.isnan(lengths[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("measure", "settings", "per_feature"),
+    [
+        (feature_dimensionality, (), True),
+        (interference, (), True),
+        (dimensions_per_feature, (), False),
+        (frame_potential, (), False),
+        (orthogonal_pairs, (0.3,), False),
+    ],
+)
+def test_measures_keep_leading_axes_and_labels(measure, settings, per_feature):
+    W = np.random.default_rng(0).normal(size=(2, 3, 5, 2))
+    expected = np.array([[measure(w, *settings) for w in row] for row in W])
+    np.testing.assert_array_equal(measure(W, *settings), expected)
+    np.testing.assert_allclose(measure(jnp.asarray(W), *settings), expected, rtol=1e-4)
+    labelled = xr.DataArray(W, dims=("p", "seed", "feature", "hidden"), coords={"seed": [4, 5, 6]})
+    found = measure(labelled.transpose("feature", "seed", "hidden", "p"), *settings)
+    wanted = xr.DataArray(expected, dims=("p", "seed", "feature")[: expected.ndim], coords={"seed": [4, 5, 6]})
+    xr.testing.assert_equal(found.transpose(*wanted.dims), wanted)
+    assert ("feature" in found.dims) == per_feature
+    broken = labelled.where(labelled.seed != 5)
+    assert np.isnan(measure(broken, *settings).sel(seed=5)).all()
+    assert np.isfinite(measure(broken, *settings).sel(seed=4)).all()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toymodels.analysis.ranges import crossing, level_range, linear_range
+from toymodels.analysis.ranges import crossing, half_drop, level_range, linear_range
 
 
 @given(st.floats(0.1, 3.9), st.sampled_from([-1, 1]))
@@ -61,3 +61,22 @@ def test_nothing_straight_and_nothing_finite():
         level_range(x[:, 0], x.T, 1.0, resamples=0)
     with pytest.raises(ValueError, match="seeds, points"):
         level_range(x[:, 0], x, 1.0)
+
+
+def test_crossings_of_many_runs_are_those_of_each():
+    x = np.linspace(0, 3, 7)
+    y = np.random.default_rng(0).normal(size=(2, 4, 7))
+    y[0, 0], y[0, 1], y[0, 2, 0] = 1.0, np.nan, np.inf
+    found = crossing(x, y, 1)
+    np.testing.assert_array_equal(found, [[crossing(x, run, 1) for run in group] for group in y])
+    assert np.isnan(found[0, :2]).all()
+    assert np.isnan(crossing(x, y, 6)).all()
+    assert crossing(x[:2], [np.inf, -1.0]) == 0.5  # from infinity it has fallen at the next point
+
+
+def test_half_drops_of_known_curves():
+    t = [0, 1, 2]
+    found = half_drop(t, [[4.0, 3, 2], [4, 4, 4], [1, 5, 0]], 4.0, 1.0)
+    np.testing.assert_array_equal(found, [1.5, np.nan, 0])
+    with pytest.raises(ValueError, match="ascending"):
+        half_drop([1, 0], [1.0, 0], 1.0, 0.0)

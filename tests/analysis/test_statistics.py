@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from toymodels.analysis.statistics import Interval, interval, mean_of_finite, proportion, spread
+from toymodels.analysis.statistics import Interval, difference, interval, line, mean_of_finite, proportion, spread
 
 
 def test_the_bootstrap_interval_covers_the_mean():
@@ -117,3 +117,28 @@ def test_an_interval_is_told_by_its_mean_and_ends():
 def test_means_leave_out_what_is_not_finite():
     values = np.array([[1.0, np.nan, np.inf], [3.0, 2.0, np.nan]])
     np.testing.assert_array_equal(mean_of_finite(values), [2, 2, np.nan])
+
+
+def test_equal_values_have_no_width_and_give_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert interval(np.full((4, 2), 0.1)).low.tolist() == [0.1, 0.1]
+        assert interval([1.0, 2.0]) == (1.5, 1, 2)  # the correction is undefined: percentiles
+        assert difference([2.0, 2.0], [1.0]) == (1, 1, 1)
+        low, high = difference([2.0], [0.0, 1.0])[1:]
+    assert (low, high) == (1, 2)
+
+
+def test_a_skewed_sample_has_a_skewed_interval():
+    found = interval(np.random.default_rng(0).exponential(size=20) ** 2)
+    assert found.high - found.mean > 1.2 * (found.mean - found.low)
+
+
+@given(st.floats(-5, 5), st.floats(-5, 5))
+def test_a_line_is_fitted_exactly_and_without_its_gaps(slope, intercept):
+    x = np.array([0.0, 1, 2, np.nan, 4])
+    y = slope * x + intercept
+    y[2] = np.inf
+    assert line(x, y) == pytest.approx((slope, intercept), abs=1e-12)
+    assert np.isnan(line(np.ones(3), np.arange(3.0))).all()
+    assert np.isnan(line(np.full(2, np.nan), np.ones(2))).all()

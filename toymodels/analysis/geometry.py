@@ -1,17 +1,20 @@
 """Geometry of learned weights: how features share the hidden space, and the orthogonal factors they split into.
 
-W is features x hidden: rows are feature directions. The five measures take numpy arrays or nested lists (float64 out)
-or JAX arrays (traceable, differentiable also at zero rows, in the array's own precision). They work with unit rows and
-relative lengths, so that no square overflows or underflows before the result does. A row is dead when its norm is at
-most `dead` times the largest norm; 0, the default of the measures, means zero rows only.
+W is features x hidden: rows are feature directions. Leading axes (seeds, snapshots, ...) and labels of an xarray
+DataArray are kept; there, a model that is not finite is NaN. The five measures take numpy arrays or nested lists
+(float64 out) or JAX arrays (traceable, differentiable also at zero rows, in the array's own precision). They work with
+unit rows and relative lengths, so that no square overflows or underflows before the result does. A row is dead when its
+norm is at most `dead` times the largest norm; 0, the default of the measures, means zero rows only.
 """
 
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
@@ -21,6 +24,11 @@ from toymodels.shapes.matching import best_match
 from toymodels.shapes.packing import components
 
 Number = float | int | np.number | jax.Array  # jax.Array: a traced tolerance
+MODEL = ("feature", "hidden")
+"""Dimensions of a model in labelled weights."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 __all__ = [
     "Factor",
@@ -38,25 +46,60 @@ __all__ = [
 
 
 def per_model(
-    read: Callable[[np.ndarray], Any], W: Float[Array, "*cells features hidden"] | ArrayLike, *, features: bool = False
-) -> Float[np.ndarray, "..."]:
-    """A number read off each model, (*cells), or with `features` one of each feature, (*cells, features).
+    read: Callable[..., Any],
+    W: Float[Array, "*models features hidden"] | xr.DataArray | ArrayLike,
+    *,
+    features: bool = False,
+) -> Any:
+    """A number read off each model, (*models), or with `features` one of each feature, (*models, features).
 
+    Labels stay: of a labelled array a model is what the dimensions "feature" and "hidden" span, or else the last two.
     NaN for a model that is not finite. Hidden units that are NaN in every feature are left out before: they pad a
     narrow model to the width of the widest.
     """
-    W = np.asarray(W, np.float64)
-    found = np.full(W.shape[:-1] if features else W.shape[:-2], np.nan)
-    for place in np.ndindex(*W.shape[:-2]):
-        model = W[place][:, ~np.isnan(W[place]).all(axis=0)]
-        if model.size and np.isfinite(model).all():
-            found[place] = read(model)
-    return found
+
+    def of_arrays(weights: np.ndarray) -> np.ndarray:
+        found = np.full(weights.shape[:-1] if features else weights.shape[:-2], np.nan)
+        for place in np.ndindex(*weights.shape[:-2]):
+            model = weights[place][:, ~np.isnan(weights[place]).all(axis=0)]
+            if model.size and np.isfinite(model).all():
+                found[place] = read(model)
+        return found
+
+    if not isinstance(W, xr.DataArray):
+        return of_arrays(np.asarray(W, np.float64))
+    model = MODEL if set(MODEL) <= set(W.dims) else W.dims[-2:]
+    return xr.apply_ufunc(
+        of_arrays, W.astype(np.float64), input_core_dims=[model], output_core_dims=[model[:1] if features else ()]
+    )
 
 
+def _of_each_model(features: bool) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A measure of one model, made one of each model where W has leading axes or labels."""
+
+    def widened(measure: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(measure)
+        def wide(W: Any, *args: Any, **settings: Any) -> Any:
+            def read(model: Any) -> Any:
+                return measure(model, *args, **settings)  # type: ignore[arg-type]
+
+            if isinstance(W, xr.DataArray):
+                return per_model(read, W, features=features)
+            if np.ndim(W) <= 2:
+                return read(W)
+            if isinstance(W, jax.Array):
+                return jnp.vectorize(read, signature="(n,m)->(n)" if features else "(n,m)->()")(W)
+            return per_model(read, W, features=features)
+
+        return wide  # type: ignore[return-value]
+
+    return widened
+
+
+@_of_each_model(features=True)
 def feature_dimensionality(
-    W: Float[Array, "features hidden"] | ArrayLike, dead: Number = 0.0
-) -> Float[Array, " features"]:
+    W: Float[Array, "*models features hidden"] | xr.DataArray | ArrayLike, dead: Number = 0.0
+) -> Float[Array, "*models features"] | xr.DataArray:
     """D_i = |W_i|^2 / sum_j (W_i_hat . W_j)^2, in [0, 1]; 0 for a dead feature. Elhage et al. 2022.
 
     Equals the capacity C_i of Scherlis et al. 2022. sum_i D_i <= rank W, with equality exactly when every row is an
@@ -71,7 +114,10 @@ def feature_dimensionality(
     return xp.where(rows.alive, share, 0)
 
 
-def dimensions_per_feature(W: Float[Array, "features hidden"] | ArrayLike) -> Float[Array, ""] | float:
+@_of_each_model(features=False)
+def dimensions_per_feature(
+    W: Float[Array, "*models features hidden"] | xr.DataArray | ArrayLike,
+) -> Float[Array, "*models"] | xr.DataArray | float:
     """D* = m / |W|_F^2, hidden dimensions per learned feature; inf for W = 0. Elhage et al. 2022.
 
     It counts a feature of unit norm as one, so unlike the others it depends on the scale of W.
@@ -84,7 +130,10 @@ def dimensions_per_feature(W: Float[Array, "features hidden"] | ArrayLike) -> Fl
     return xp.where(total > 0, per_feature, xp.inf)[()]
 
 
-def interference(W: Float[Array, "features hidden"] | ArrayLike, dead: Number = 0.0) -> Float[Array, " features"]:
+@_of_each_model(features=True)
+def interference(
+    W: Float[Array, "*models features hidden"] | xr.DataArray | ArrayLike, dead: Number = 0.0
+) -> Float[Array, "*models features"] | xr.DataArray:
     """sum_{j != i} (W_i_hat . W_j)^2 >= 0 per feature; 0 for a dead one. Elhage et al. 2022."""
     rows = _rows(W, dead)
     xp, n = rows.xp, len(rows.length)
@@ -92,7 +141,10 @@ def interference(W: Float[Array, "features hidden"] | ArrayLike, dead: Number = 
     return xp.sum(projections**2, axis=1)
 
 
-def frame_potential(W: Float[Array, "features hidden"] | ArrayLike, dead: Number = 0.0) -> Float[Array, ""] | float:
+@_of_each_model(features=False)
+def frame_potential(
+    W: Float[Array, "*models features hidden"] | xr.DataArray | ArrayLike, dead: Number = 0.0
+) -> Float[Array, "*models"] | xr.DataArray | float:
     """sum_{i, j} cos_ij^2 over ordered pairs of live features, diagonal included. Benedetto & Fickus 2003.
 
     Of n live features in m dimensions it is at least max(n, n^2 / m), attained exactly by orthonormal sets and by tight
@@ -104,9 +156,10 @@ def frame_potential(W: Float[Array, "features hidden"] | ArrayLike, dead: Number
     return xp.sum(squares) + xp.sum(rows.alive)
 
 
+@_of_each_model(features=False)
 def orthogonal_pairs(
-    W: Float[Array, "features hidden"] | ArrayLike, tol: Number, dead: Number = 0.0
-) -> Int[Array, ""] | np.integer:
+    W: Float[Array, "*models features hidden"] | xr.DataArray | ArrayLike, tol: Number, dead: Number = 0.0
+) -> Int[Array, "*models"] | Float[Array, "*models"] | xr.DataArray | np.integer:
     """Number of ordered pairs i != j of live features with |cos_ij| <= tol, tol in [0, 1)."""
     _check_fraction("tol", tol)
     rows = _rows(W, dead)

@@ -54,11 +54,9 @@ class Falls(NamedTuple):
     @property
     def p_value(self) -> float:
         """Of at least as large a share at random; NaN where nothing falls."""
-        return (
-            float("nan")
-            if not np.isfinite(self.loss)
-            else float((1 + (self.null >= self.loss).sum()) / (1 + len(self.null)))
-        )
+        if not np.isfinite(self.loss):
+            return float("nan")
+        return float((1 + (self.null >= self.loss).sum()) / (1 + len(self.null)))
 
 
 def fall_during(

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toymodels.analysis.leftover import polygon_name, silent
+from toymodels.analysis.polygons import polygon_name, silent
 from toymodels.theory.critical import polygon_with_dropped
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from toymodels.analysis.dynamics import Jump
-from toymodels.analysis.falls import Course, fall_during, falls
+from toymodels.analysis.falls_at_jumps import Course, fall_during, falls
 
 
 def course(drop, jumps, since=0.0):
