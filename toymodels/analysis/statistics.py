@@ -147,9 +147,11 @@ def line(x: Float[np.ndarray, " points"], y: Float[np.ndarray, " points"]) -> tu
     kept = np.isfinite(x) & np.isfinite(y)
     if not kept.any() or not np.ptp(x[kept]):
         return float("nan"), float("nan")
-    middle = x[kept].mean()
-    height, slope = np.polynomial.polynomial.polyfit(x[kept] - middle, y[kept], 1)
-    return float(slope), float(height - slope * middle)
+    x, y = x[kept], y[kept]
+    dx = x - x.mean()
+    # Written out: linregress takes .3 ms a line, searches fit thousands, and a flat stretch must have slope 0.
+    slope = float(dx @ (y - y.mean()) / (dx @ dx))
+    return slope, float(y.mean() - slope * x.mean())
 
 
 def _mean(sample: np.ndarray, confidence: float, resamples: int, seed: int) -> np.ndarray:
