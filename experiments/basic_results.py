@@ -1,53 +1,86 @@
 """Basic results: which of many features does a bottleneck represent, linear and with ReLU, from dense to sparse?"""
 
+from collections.abc import Iterator
+
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
+import xarray as xr
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
 from toymodels.analysis.geometry import interference
-from toymodels.analysis.restarts import finite_losses
-from toymodels.analysis.statistics import interval, proportion
+from toymodels.analysis.labelled import exact_losses
+from toymodels.analysis.statistics import interval
 from toymodels.data import Sparse
-from toymodels.experiment import Experiment, Finding, Scale, Swept
+from toymodels.estimates import mean, share, steps
+from toymodels.experiment import Experiment, Swept
+from toymodels.findings import Above, AtLeast, AtMost, Below, Finding, Increasing, Near, ours, report, stated
 from toymodels.laws import Geometric
 from toymodels.losses import SquaredError
 from toymodels.models import Identity, Tied
 from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.evaluation import importances
 from toymodels.problems.supervised import Supervised
-from toymodels.theory.superposition import linear_loss, linear_optimum
+from toymodels.theory.linear import linear_loss, linear_optimum
 
 REPRESENTED = 0.5
 """Length from which a feature counts as represented."""
+ALL = 0.6
+"""Share of seeds that stands for all of them: eight of eight show .68 or more."""
 DENSITIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 PAPER = "Elhage et al. 2022, section 2"
 
 
-def sweeps(scale: Scale) -> dict[str, Sweep]:
-    tiny, full = scale == "tiny", scale == "full"
-    steps, seeds = 300 if tiny else 10_000 if full else 4000, 2 if tiny else 8
-    p = DENSITIES[::3] if tiny else DENSITIES
-
-    def grid(n: int, m: int, decay: float, linear: bool) -> Sweep:
-        model = Tied(m, output=Identity()) if linear else Tied(m)
-        problem = Supervised(Sparse(n), model, SquaredError(Geometric(decay)))
-        base = Run(problem, Adam(Cosine(1e-2)), steps=steps, record=Record(12, 2, examples=2048 if tiny else 32_768))
-        return Sweep(base, [Axis("p", "problem.data.p", [0.1] if linear else p), Axis("seed", "seed", range(seeds))])
-
-    return {
-        "small": grid(20, 5, 0.7, False),
-        "small_linear": grid(20, 5, 0.7, True),
-        "big": grid(80, 20, 0.9, False),
-        "big_linear": grid(80, 20, 0.9, True),
-    }
+def grid(n: int, model: Tied, ratio: float, p: tuple[float, ...]) -> Sweep:
+    problem = Supervised(Sparse(n), model, SquaredError(Geometric(ratio)))
+    base = Run(problem, Adam(Cosine(1e-2)), steps=4000, record=Record(12, 2, examples=32_768))
+    return Sweep(base, [Axis("p", "problem.data.p", p), Axis("seed", "seed", range(8))])
 
 
-def represented(W: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(W, axis=-1) > REPRESENTED
+sweeps = {
+    "small": grid(20, Tied(5), 0.7, DENSITIES),
+    "small_linear": grid(20, Tied(5, output=Identity()), 0.7, (0.1,)),
+    "big": grid(80, Tied(20), 0.9, DENSITIES),
+    "big_linear": grid(80, Tied(20, output=Identity()), 0.9, (0.1,)),
+}
+tiny = {"steps": 300, "seed": range(2), "record.examples": 2048, "small.p": DENSITIES[::3], "big.p": DENSITIES[::3]}
+
+
+# ------------------------------------------------------------------------------------------------------------- readings
+
+
+def relu(small: Swept, big: Swept) -> xr.Dataset:
+    """Of every ReLU model: features represented, and its loss over that of the best linear model; by n."""
+    return xr.concat([_relu(each) for each in (small, big)], "n")
+
+
+def _relu(swept: Swept) -> xr.Dataset:
+    W, weights = swept.final(unconverged=True), importances(swept.sweep.base.problem)
+    n, m = W.sizes["feature"], W.sizes["hidden"]
+    best = [float(linear_optimum(m, p, weights).loss) for p in W.p.values.tolist()]
+    ratio = swept.data.objective.isel(step=-1, drop=True).astype(float) / xr.DataArray(best, dims="p")
+    number = represented(W).sum("feature").where(W.notnull().all(["feature", "hidden"]))
+    return xr.Dataset({"number": number, "over_linear": ratio, "m": m}, {"n": n})
+
+
+def linear(small_linear: Swept, big_linear: Swept) -> xr.Dataset:
+    """Of every linear model: its exact loss over the least one, minus 1, and whether it keeps the first m features."""
+    return xr.concat([_linear(each) for each in (small_linear, big_linear)], "n")
+
+
+def _linear(swept: Swept) -> xr.Dataset:
+    W, b = (swept.final(name, unconverged=True).isel(p=0, drop=True) for name in ("W", "b"))
+    n, m, weights = W.sizes["feature"], W.sizes["hidden"], importances(swept.sweep.base.problem)
+    p = float(swept.data.p[0])
+    loss = exact_losses(linear_loss, W, b, p, xr.DataArray(weights, dims="feature"))
+    excess = loss / float(linear_optimum(m, p, weights).loss) - 1
+    first = (represented(W) == xr.DataArray(np.arange(n) < m, dims="feature")).all("feature")
+    return xr.Dataset({"excess": excess, "first": first, "m": m}, {"n": n})
+
+
+def represented(W: xr.DataArray) -> xr.DataArray:
+    return np.sqrt((W**2).sum("hidden")) > REPRESENTED
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -56,144 +89,104 @@ def represented(W: np.ndarray) -> np.ndarray:
 def small_model(small: Swept, small_linear: Swept) -> Figure:
     """W Wᵀ with the biases b beside it (top) and the length of each feature's direction, coloured by how much others
     lie on it, sum over j of (Ŵ_i · W_j)² (bottom): the linear model, then the ReLU model from dense to sparse features.
-    The first feature, on top, matters most. Best of all seeds by the final objective."""
-    return _models(small, small_linear)
+    The first feature, on top, matters most. Dotted: length 1. Best of all seeds by the final objective."""
+    return _models(small, small_linear, columns=8, height=2.7)
 
 
 def big_model(big: Swept, big_linear: Swept) -> Figure:
-    """As `small_model`, with 80 features in 20 dimensions: W Wᵀ with the biases b beside it (top), and the length of
-    each feature's direction, coloured by how much others lie on it, sum over j of (Ŵ_i · W_j)² (bottom). Best of all
-    seeds by the final objective."""
-    return _models(big, big_linear)
+    """As `small_model`, with 80 features in 20 dimensions: W Wᵀ with the biases b beside it, and below it the length of
+    each feature's direction, coloured by how much others lie on it, sum over j of (Ŵ_i · W_j)². Dotted: length 1. Best
+    of all seeds by the final objective."""
+    return _models(big, big_linear, columns=4, height=7.2)
 
 
-def _models(relu: Swept, linear: Swept) -> Figure:
-    cells = [("linear", linear.best(p=linear.data.p.values[0]))]
-    cells += [(f"$p={p:g}$", relu.best(p=p)) for p in relu.data.p.values]
-    figure, axes = plt.subplots(2, len(cells), figsize=(draw.PAGE, 2.7), height_ratios=(1, 1.5))
-    colours = ScalarMappable(Normalize(0, 1), "viridis")
-    for (title, cell), (top, bottom) in zip(cells, axes.T, strict=True):
-        mesh = draw.gram(top, cell.W.values, bar=False)
-        mesh.set_clim(-1.2, 1.2)
-        draw.bias(top, cell.b.values, 1.2, label="")
-        top.set(xticks=[], yticks=[], xlabel="", ylabel="")
-        top.set_title(title, fontsize=7)
-        _lengths(bottom, cell.W.values.astype(np.float64), colours)
-    for ax in axes[1, 1:]:
-        ax.set_yticklabels([])
-    axes[0, 0].set_ylabel("$W W^\\mathsf{T}$, $b$")
-    axes[1, 0].set_ylabel("feature")
+def _models(relu: Swept, linear: Swept, columns: int, height: float) -> Figure:
+    found = {"linear": linear.best(p=linear.data.p.values[0])}
+    found |= {f"$p={p:g}$": relu.best(p=p) for p in relu.data.p.values}
+    cells, columns = list(found.values()), min(columns, len(found))
+    rows = -(-len(cells) // columns)
+    figure, axes = draw.panels(2 * rows, columns, height, letters=False, height_ratios=[1, 1.5] * rows)
+    tops, bottoms = (axes[start::2].ravel()[: len(cells)] for start in (0, 1))
+    grams, biases = [cell.W.values @ cell.W.values.T for cell in cells], [cell.b.values for cell in cells]
+    mesh = draw.matrices(tops, grams, biases, list(found), largest=1.2, label="")
+    shared = [interference(cell.W.values.astype(float)) for cell in cells]
+    colours = ScalarMappable(Normalize(0, max(1.0, *(each.max() for each in shared))), "viridis")
+    for ax, cell, each in zip(bottoms, cells, shared, strict=True):
+        ax.barh(np.arange(each.size), np.linalg.norm(cell.W.values, axis=1), 1.0, color=colours.to_rgba(each))
+        ax.set(xlim=(0, 1.45), ylim=(each.size - 0.5, -0.5), xticks=[0, 1], yticks=[])
+        draw.moments(ax, [1.0], colour="0.6", lw=0.5)
+    for row in axes[1::2]:
+        row[0].set(ylabel="feature", yticks=[0, len(grams[0]) - 1], yticklabels=[1, len(grams[0])])
     figure.supxlabel("$|W_i|$", fontsize=8)
-    figure.colorbar(mesh, ax=axes[0], aspect=10, pad=0.02, extend="both")
-    figure.colorbar(colours, ax=axes[1], aspect=14, pad=0.02, label="superposition", extend="max")
+    draw.colour_bar(figure, mesh, axes[::2], "$W W^\\mathsf{T}$, $b$", aspect=10 * rows, extend="both")
+    draw.colour_bar(figure, colours, axes[1::2], "superposition", aspect=14 * rows)
     return figure
 
 
-def _lengths(ax: Axes, W: np.ndarray, colours: ScalarMappable) -> None:
-    ax.barh(np.arange(len(W)), np.linalg.norm(W, axis=1), 1.0, color=colours.to_rgba(interference(W)))
-    ax.set(xlim=(0, 1.45), ylim=(len(W) - 0.5, -0.5), xticks=[0, 1])
-    ax.axvline(1, color="0.6", lw=0.5, ls=":")
-
-
-def features_represented(small: Swept, big: Swept) -> Figure:
+def features_represented(relu: xr.Dataset) -> Figure:
     """a: features represented, |W_i| > 1/2, in units of the hidden dimensions; b: the loss over that of the best linear
-    model, in closed form; against 1/p: means and 95 % bootstrap intervals over seeds."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(draw.PAGE, 2.4))
-    for swept, colour, marker in ((small, draw.BLUE, "o"), (big, draw.ORANGE, "s")):
-        x, m, n = 1 / swept.data.p.values, swept.data.sizes["hidden"], swept.data.sizes["feature"]
-        label = f"$n={n}$, $m={m}$"
-        for ax, values in ((left, represented(swept.final().values).sum(-1) / m), (right, over_linear(swept))):
-            mean, low, high = interval(values, axis=-1)
-            draw.band(ax, x, low, mean, high, label=label, colour=colour, marker=marker)
-    left.set(xscale="log", xlabel="$1/p$", ylabel="features represented / $m$", ylim=(0, None))
-    right.set(xscale="log", xlabel="$1/p$", ylabel="loss / best linear", ylim=(0, 1.1))
-    draw.levels(left, [1], ["$m$"])
-    draw.levels(right, [1])
-    right.legend()
-    draw.panel_labels([left, right])
+    model, in closed form; against 1/p: means and 95 % bootstrap intervals over seeds. Dashed: as many features as
+    dimensions; the loss of the best linear model."""
+    figure, (left, right) = draw.panels(1, 2, height=2.4)
+    for n, colour, marker in zip(relu.n.values, (draw.BLUE, draw.ORANGE), "os", strict=True):
+        cells = relu.sel(n=n).transpose("p", "seed")
+        look = {"label": f"$n={n}$, $m={int(cells.m)}$", "colour": colour, "marker": marker}
+        for ax, values in ((left, cells.number / cells.m), (right, cells.over_linear)):
+            draw.band(ax, 1 / cells.p, interval(values.values, axis=-1), **look)
+    left.set(ylabel="features represented / $m$", ylim=(0, None))
+    right.set(ylabel="loss / best linear", ylim=(0, 1.1))
+    for ax, name in ((left, "$m$"), (right, "linear")):
+        ax.set_xlabel("$1/p$")
+        draw.log_axis(ax, "x")
+        draw.levels(ax, [1], [name])
+    draw.legend(right)
     return figure
-
-
-def over_linear(relu: Swept) -> np.ndarray:
-    """(p, seed): final loss over the exact optimum of linear models."""
-    m, final = relu.data.sizes["hidden"], relu.data.objective.isel(step=-1).transpose("p", "seed").values
-    best = [float(linear_optimum(m, float(p), importances(relu.sweep.base.problem)).loss) for p in relu.data.p.values]
-    return final / np.array(best)[:, None]
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
 
 
-def linear_is_principal_components(small_linear: Swept) -> list[Finding]:
+def linear_is_principal_components(linear: xr.Dataset) -> Iterator[Finding]:
     """The linear model keeps the m most important features whole and nothing else."""
-    p, m = float(small_linear.data.p.values[0]), small_linear.data.sizes["hidden"]
-    W, b = (small_linear.final(name, unconverged=True).values[0] for name in ("W", "b"))
-    weights, seeds = importances(small_linear.sweep.base.problem), len(W)
-    best = float(linear_optimum(m, p, weights).loss)
-    excess = finite_losses(linear_loss, W, b, p, weights) / best - 1
-    first = np.arange(W.shape[1]) < m
-    right = proportion(int((represented(W) == first).all(-1).sum()), seeds)
-    return [
-        Finding(
-            f"linear model, {seeds} seeds: excess over the best linear loss",
-            f"median {np.nanmedian(excess):.1e}, largest {np.nanmax(excess):.1e}",
-            "at most .01",
-            bool(np.nanmax(excess) <= 0.01),
-            "closed form: v times the other importances",
-        ),
-        Finding(
-            f"linear model: seeds that represent the {m} most important features and no other",
-            f"{right:.2f}",
-            "all",
-            right.mean == 1,
-            PAPER,
-        ),
-    ]
+    for n in linear.n.values.tolist():
+        cells, of = linear.sel(n=n), f"linear model, n = {n}"
+        what, source = f"{of}: exact loss over the least one, minus 1", ours("tolerance; Eckart-Young: 0")
+        yield Finding("linear-loss", what, mean(cells.excess), AtMost(0.01), source, settings={"n": n}, digits=".1e")
+        what = f"{of}: seeds that represent the {int(cells.m)} most important features and no other"
+        source = ours(f"least share; {PAPER}: the linear model does")
+        yield Finding("linear-keeps-first", what, share(cells["first"]), AtLeast(ALL), source, settings={"n": n})
 
 
-def sparsity_brings_superposition(small: Swept) -> list[Finding]:
+def sparsity_brings_superposition(relu: xr.Dataset) -> Iterator[Finding]:
     """More features are represented the sparser they are; dense ones as by the linear model."""
-    counts, m = represented(small.final(unconverged=True).values).sum(-1), small.data.sizes["hidden"]
-    p, number, ratio = small.data.p.values, interval(counts, axis=-1), interval(over_linear(small), axis=-1)
-    mean, low, high = (np.asarray(end) for end in number)
-    sparse = p <= 0.1
-    return [
-        Finding("features represented at p = 1", f"{mean[0]:.1f}", f"m = {m}", bool((counts[0] == m).all()), PAPER),
-        Finding(
-            f"features represented at p = {', '.join(f'{q:g}' for q in p)}",
-            f"{number:.1f}",
-            "never fewer at smaller p, beyond the intervals",
-            bool((high[1:] >= low[:-1]).all()),
-            PAPER,
-        ),
-        Finding(
-            "features represented at the sparsest p",
-            f"{number.at(-1):.1f}",
-            f"more than m = {m}",
-            bool(low[-1] > m),
-            PAPER,
-        ),
-        Finding(
-            "loss over that of the best linear model",
-            "; ".join(f"{ratio.at(i):.2f} at {q:g}" for i, q in enumerate(p)),
-            "within 1 % at p = 1; below 1 for p <= .1",
-            bool(abs(ratio.mean[0] - 1) < 0.01 and np.all(np.asarray(ratio.high)[sparse] < 1)),
-            "closed form; " + PAPER,
-        ),
-    ]
-
-
-def big_model_too(big: Swept, big_linear: Swept) -> list[Finding]:
-    """The same numbers of the large model."""
-    found = [*linear_is_principal_components(big_linear), *sparsity_brings_superposition(big)]
-    return [each._replace(what=f"n = 80: {each.what}") for each in found]
+    dense, sparse = relu.sel(p=relu.p.max()), relu.sel(p=relu.p.min())
+    for n in relu.n.values.tolist():
+        at, m, number, ratio = {"n": n}, int(relu.m.sel(n=n)), relu.number.sel(n=n), relu.over_linear.sel(n=n)
+        what = f"n = {n}, p = {float(dense.p):g}: seeds that represent {m} features, as many as dimensions"
+        source = ours(f"least share; {PAPER}: m features")
+        yield Finding("number-when-dense", what, share(dense.number.sel(n=n) == m), AtLeast(ALL), source, settings=at)
+        what, source = f"n = {n}: features represented, sparser and sparser", stated(f"{PAPER}: more, the sparser")
+        yield Finding("number-by-density", what, steps(number, "p"), Increasing(), source, settings=at, digits=".1f")
+        what = f"n = {n}, p = {float(sparse.p):g}: features represented in {m} dimensions"
+        source = stated(f"{PAPER}: more than dimensions")
+        yield Finding("number-when-sparse", what, mean(sparse.number.sel(n=n)), Above(m), source, settings=at)
+        what = f"n = {n}, p = {float(dense.p):g}: loss over that of the best linear model"
+        source = ours("tolerance; closed form of the linear optimum")
+        yield Finding("loss-when-dense", what, mean(dense.over_linear.sel(n=n)), Near(1, 0.01), source, settings=at)
+        what = f"n = {n}: loss over that of the best linear model, for p of at most .1"
+        below = mean(ratio.sel(p=relu.p[relu.p <= 0.1]))
+        source = ours(f"closed form of the linear optimum; {PAPER}: superposition pays for sparse features")
+        yield Finding("loss-when-sparse", what, below, Below(1), source, settings=at)
+        yield report("loss-by-density", f"n = {n}: loss over that of the best linear model", mean(ratio), settings=at)
 
 
 experiment = Experiment(
     question="Which of many features does a bottleneck represent, linear and with ReLU, from dense to sparse?",
     source="Elhage et al. 2022, Toy Models of Superposition, section 2",
     sweeps=sweeps,
+    scales={"tiny": tiny, "full": {"steps": 10_000}},
+    readings=[relu, linear],
     figures=[small_model, big_model, features_represented],
-    findings=[linear_is_principal_components, sparsity_brings_superposition, big_model_too],
+    findings=[linear_is_principal_components, sparsity_brings_superposition],
     cost="10,000 steps: about two minutes on two CPU cores",
 )

@@ -2,17 +2,28 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toymodels.analysis.scaling import exponents, random_rows_loss, squared_cosine
+from toymodels.analysis.scaling import exponents, local_exponents, random_rows_loss, squared_cosine
 
 
 @given(st.floats(-2, 3), st.floats(0.1, 10))
 def test_the_exponent_of_a_power_of_m(exponent, first):
     m = np.array([4, 9, 20, 50])
-    values = first * np.stack([m**-exponent, m**-1.0], axis=1)
-    np.testing.assert_allclose(exponents(m, values), [exponent, 1], atol=1e-9)
+    values = xr.DataArray(first * np.stack([m**-exponent, m**-1.0]), dims=("law", "m"), coords={"m": m})
+    np.testing.assert_allclose(exponents(values), [exponent, 1], atol=1e-9)
+    np.testing.assert_allclose(local_exponents(values).transpose("law", "widths"), [[exponent] * 3, [1] * 3], atol=1e-9)
+
+
+def test_exponents_take_values_that_are_there():
+    values = xr.DataArray([1.0, np.nan, 0.25, -1.0, 0.1], dims="m", coords={"m": [1, 2, 4, 8, 16]})
+    assert np.isnan(exponents(values))
+    assert np.isnan(local_exponents(values)).all()
+    local = local_exponents(values.sel(m=[1, 4]))
+    assert local.widths.values.tolist() == ["1 to 4"]
+    np.testing.assert_allclose(local, [1])
 
 
 def test_orthogonal_rows_and_equal_rows_have_known_squared_cosines():
@@ -29,9 +40,9 @@ def test_random_rows_have_the_squared_cosine_of_random_directions():
 
 def test_one_feature_at_a_time_costs_random_rows_nothing_and_more_cost_less_in_more_dimensions():
     """A bias below 0 silences all rows but the one that is on; in many dimensions random rows are orthogonal."""
-    assert random_rows_loss(np.eye(12), [2], draws=2) < 1e-9
+    assert random_rows_loss(np.eye(12), [2]) < 1e-9
     rng = np.random.default_rng(0)
     x = (rng.random((256, 12)) < 0.3) * rng.random((256, 12))
-    losses = random_rows_loss(x, [2, 8, 4000], draws=2)
+    losses = random_rows_loss(x, [2, 8, 4000])
     assert (np.diff(losses) < 0).all()
     assert losses[-1] < 0.02 < losses[0] < (x**2).sum(1).mean()

@@ -1,22 +1,30 @@
 """How a loss falls with width: exponents of power laws, overlaps of rows, and the geometry that is not learned."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
 from toymodels.analysis.geometry import frame_potential
-from toymodels.arrays import Array, Float, Int
+from toymodels.arrays import Array, Float
 
 
-def exponents(
-    m: Int[np.ndarray, " widths"] | Float[np.ndarray, " widths"], values: Float[np.ndarray, "widths *curves"]
-) -> Float[np.ndarray, "*curves"]:
-    """-d ln(values) / d ln(m) by least squares, m on the first axis; NaN where a value is missing or not positive."""
-    logs = np.log(np.where(values > 0, values, np.nan))
-    x = np.log(m) - np.log(m).mean()
-    return np.asarray(-np.tensordot(x, logs, 1) / (x @ x))
+def exponents(values: xr.DataArray, along: str = "m") -> xr.DataArray:
+    """-d ln(values) / d ln(m) by least squares over all m; NaN where a value is missing or not positive."""
+    logs, x = np.log(values.where(values > 0)), np.log(values[along].astype(float))
+    x = x - x.mean()
+    return -(logs * x).sum(along, skipna=False) / (x**2).sum()
+
+
+def local_exponents(values: xr.DataArray, along: str = "m") -> xr.DataArray:
+    """-d ln(values) / d ln(m) between neighbours, with the dimension "widths" in place of m: "5 to 8", ..."""
+    logs, m = np.log(values.where(values > 0)), values[along].values
+    slopes = -logs.diff(along).drop_vars(along) / xr.DataArray(np.diff(np.log(m)), dims=along)
+    names = [f"{first} to {last}" for first, last in itertools.pairwise(m)]
+    return slopes.rename({along: "widths"}).assign_coords(widths=names)
 
 
 def squared_cosine(W: Float[Array, "features hidden"] | ArrayLike, length: float = 0.0) -> float:
@@ -32,16 +40,16 @@ def squared_cosine(W: Float[Array, "features hidden"] | ArrayLike, length: float
 
 
 def random_rows_loss(
-    x: Float[Array, "examples features"] | ArrayLike, widths: Sequence[int], draws: int = 4
+    x: Float[Array, "examples features"] | ArrayLike, widths: Sequence[int], seed: int = 0
 ) -> Float[np.ndarray, " widths"]:
     """Least mean of |x - ReLU(a U Uᵀ x + c)|² over the numbers a and c, U of random unit rows, for each width.
 
     Geometry that is not learned, the published argument for a loss that falls as 1/m: Liu, Liu & Gore 2025, arXiv
-    2505.10465. Mean of `draws` U, fixed seeds; Nelder & Mead's simplex to about 1e-3 in the loss.
+    2505.10465. Nelder & Mead's simplex to about 1e-3 in the loss.
     """
     x = np.asarray(x, np.float64)
 
-    def least(hidden: int, seed: int) -> float:
+    def least(hidden: int) -> float:
         U = np.random.default_rng([hidden, seed]).normal(size=(x.shape[1], hidden))
         U /= np.linalg.norm(U, axis=1, keepdims=True)
         overlaps = x @ U @ U.T
@@ -51,4 +59,4 @@ def random_rows_loss(
 
         return float(minimize(loss, (1.0, -0.5), method="Nelder-Mead", options={"xatol": 1e-2, "fatol": 1e-3}).fun)
 
-    return np.array([np.mean([least(hidden, seed) for seed in range(draws)]) for hidden in widths])
+    return np.array([least(hidden) for hidden in widths])
