@@ -84,7 +84,8 @@ class _Face(NamedTuple):
     degrees: tuple[slice, ...]
     divisor: np.ndarray  # kinds
     single: np.ndarray  # kinds: delta(y) of one variable, where the recurrence divides by 0
-    powers: tuple[np.ndarray, ...]  # kinds of q = 0, of q = 1, of q = 2
+    constant: np.ndarray  # kinds of q = 0
+    powers: tuple[Any, ...]  # by sign: the sign, kinds of q = 1 and of q = 2
     mean: np.ndarray  # kinds: E[u^alpha]
     mean_times: np.ndarray  # kinds x k: E[u^alpha u_j]
 
@@ -110,7 +111,8 @@ def _face(n: int, number: int) -> _Face:
     mine = on(is_free)
     place = {kind[1:]: index for index, kind in enumerate(mine)}
     alpha = np.array([kind[3:] for kind in mine])
-    q, degree = np.array([kind[2] for kind in mine]), alpha.sum(1)
+    sign, q = (np.array([kind[part] for kind in mine]) for part in (1, 2))
+    degree = alpha.sum(1)
     bounds = np.searchsorted(degree, np.arange(degree.max() + 2)).tolist()
     degrees = tuple(slice(low, high) for low, high in itertools.pairwise(bounds))
     smaller = []
@@ -145,7 +147,8 @@ def _face(n: int, number: int) -> _Face:
         degrees=degrees,
         divisor=np.where(divisor == 0, 1, divisor),
         single=np.flatnonzero((divisor == 0) & (len(free) == 1)),
-        powers=tuple(np.flatnonzero(q == power) for power in (0, 1, 2)),
+        constant=np.flatnonzero(q == 0),
+        powers=tuple((s, *(np.flatnonzero((q == power) & (sign == s)) for power in (1, 2))) for s in (1, -1)),
         mean=mean,
         mean_times=mean[:, None] * (mine_free + 1) / (mine_free + 2),
     )
@@ -155,7 +158,6 @@ def _moments(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
     """Of each face: kinds x corners x batch; a is n x batch. In the first corner all that is not free is 0."""
     n, batch = a.shape
     rising = a > 0
-    sign = _kinds(n).sign
     found: list[np.ndarray] = []
     for face in _faces(n):
         slopes = a[face.free]
@@ -168,14 +170,12 @@ def _moments(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
         middle = start + slopes.sum(0) / 2
         by_sign = {1: ~crossing & (middle > 0), -1: ~crossing & (middle < 0)}
         moment = np.zeros(shape)
-        constant, linear, squared = face.powers
-        moment[constant] = face.mean[constant, None, None] * by_sign[1]
+        moment[face.constant] = face.mean[face.constant, None, None] * by_sign[1]
         squares = middle**2 + (slopes**2).sum(0) / 12
-        for i in linear:
-            side = sign[face.kinds[i]]
-            moment[i] = side * (face.mean[i] * start + face.mean_times[i] @ slopes) * by_sign[side]
-        for i in squared:
-            moment[i] = squares * by_sign[sign[face.kinds[i]]]
+        for side, linear, squared in face.powers:
+            means = face.mean[linear, None, None] * start + (face.mean_times[linear] @ slopes)[:, None]
+            moment[linear] = side * means * by_sign[side]
+            moment[squared] = squares * by_sign[side]
         found.append(moment)
         if not k or not crossing.any():
             continue
