@@ -1,5 +1,6 @@
 """The command line as it is used: exit codes, one sentence for an error, and every experiment drawn at tiny scale."""
 
+import json
 import re
 import shutil
 import sys
@@ -9,30 +10,45 @@ import matplotlib.image
 import pytest
 
 import toymodels
+from tests.cases import PACKING
 from toymodels import cli
-from toymodels.store import Store
+from toymodels.engine.plan import group_digest
+from toymodels.lab import experiment_files
+from toymodels.store import Pool
 
-EXPERIMENTS = [path.stem for path in cli.experiment_files()]
+EXPERIMENTS = [path.stem for path in experiment_files()]
 
 TOY = '''
+from collections.abc import Iterator
+
+import xarray as xr
 from matplotlib.figure import Figure
+
 from tests.cases import packings
-from toymodels.experiment import Experiment, Finding, Scale, Swept
+from toymodels import draw
+from toymodels.estimates import best
+from toymodels.experiment import Experiment, Swept
+from toymodels.findings import AtLeast, Finding, ours
 
 
-def losses(packed: Swept) -> Figure:
+def final(packed: Swept) -> xr.Dataset:
+    return xr.Dataset({"loss": packed.data.objective.isel(step=-1)})
+
+
+def losses(packed: Swept, final: xr.Dataset) -> Figure:
     """Final losses."""
-    from matplotlib import pyplot
-    figure, ax = pyplot.subplots()
-    ax.plot(packed.data.objective.isel(step=-1).min("seed"))
+    figure, ax = draw.panels()
+    ax.plot(final.loss.min("seed"))
     return figure
 
 
-def lowest(packed: Swept) -> Finding:
-    return Finding("lowest", f"{float(packed.data.objective.min()):.3g}", "0", None)
+def lowest(final: xr.Dataset) -> Iterator[Finding]:
+    yield Finding("lowest", "least loss", best(final.loss), AtLeast(0), ours("a sum of powers"), "best of k")
 
 
-experiment = Experiment("What?", "Nobody", lambda scale: {"packed": packings()}, [losses], [lowest])
+experiment = Experiment(
+    "What?", "Nobody", {"packed": packings()}, [final], [losses], [lowest], {"tiny": {"seed": [0, 1]}}
+)
 '''
 
 
@@ -87,7 +103,7 @@ def test_question_to_picture(toy: Path, call) -> None:
     assert "power {2, 3}" in caption
     assert "lowest" in (toy / "figures/toy/findings.md").read_text()
 
-    (batch,) = (toy / "runs/toy/packed").glob("*.zarr.zip")
+    (batch,) = (toy / "runs").rglob("*.zarr.zip")
     before = batch.stat().st_mtime_ns
     again = call("run", "toy.py")
     assert "nothing to train" in again.out
@@ -113,7 +129,8 @@ def test_more_seeds_train_only_what_is_new(toy: Path, call) -> None:
     dry = call("run", "toy.py", "seed=0:6", "--dry-run")
     assert re.search(r"packed\s+12\s+8\s+1", dry.out)
     assert call("run", "toy.py", "--seed=0:6", "--no-figures").code == 0
-    assert len(Store(toy / "runs/toy/packed").index) == 12
+    assert len(toymodels.open(toy / "runs/toy/packed").seed) == 6
+    assert len(Pool(toy / "runs").cells([group_digest(PACKING)])) == 12
 
 
 @pytest.mark.parametrize(
@@ -127,7 +144,7 @@ def test_more_seeds_train_only_what_is_new(toy: Path, call) -> None:
         (["run", "toy.py", "optimizer=Sgdd(0.1)"], "no config is called Sgdd"),
         (["run", "toy.py", "steps=many"], "expected an integer"),
         (["run", "toy.py", "steps=0"], "at least 1"),
-        (["run", "toy.py", "problem=3"], "init and objective"),
+        (["run", "toy.py", "problem=3"], "expected a Problem"),
         (["run", "toy.py", "--bogus"], "no such option"),
         (["run", "toy.py", "--shard", "3/3"], "0 <= I < N"),
         (["run", "toy.py", "--only", "x"], "no such sweep"),
@@ -154,7 +171,7 @@ def test_bad_input_is_one_sentence(toy: Path, call, words: list[str], said: str)
 
 def test_a_corrupt_store_is_one_sentence_and_kept(toy: Path, call) -> None:
     call("run", "toy.py", "--no-figures")
-    (batch,) = (toy / "runs/toy/packed").glob("*.zarr.zip")
+    (batch,) = (toy / "runs").rglob("*.zarr.zip")
     batch.write_bytes(b"garbage")
     for words in (["run", "toy.py"], ["figure", "toy.py"], ["show", "toy.py"]):
         outcome = call(*words)
@@ -165,7 +182,7 @@ def test_a_corrupt_store_is_one_sentence_and_kept(toy: Path, call) -> None:
 
 def test_damaged_labels_are_one_sentence(toy: Path, call) -> None:
     call("run", "toy.py", "--no-figures")
-    (toy / "runs/toy/packed/sweep.json").write_text('{"axes": [1], "digests": [], "about": {}}')
+    (toy / "runs/views/toy/packed.json").write_text('{"axes": [1], "digests": [], "about": {}}')
     outcome = call("show", "toy.py")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
 
@@ -179,15 +196,64 @@ def test_a_file_that_cannot_be_loaded_is_one_sentence(toy: Path, call, text: str
 
 
 def test_verdicts_come_from_the_stores(toy: Path, call) -> None:
-    """Before anything is run there are none; then they are what the findings say, on the screen and in the file."""
-    (toy / "other.py").write_text(TOY)
+    """Before anything is run there are none; then they are what the findings say: screen, file, JSON."""
+    (toy / "other.py").write_text(TOY.replace("packings()", "packings(seeds=[9])"))
     assert "not run, or not wholly: toy" in call("verdicts", "toy.py").out
     call("run", "toy.py", "--no-figures")
     outcome = call("verdicts", "toy.py", "other.py", "--out", "docs/verdicts.md")
     assert outcome.code == 0
-    assert "0 of 0 numbers hold, 1 more are reported; not run, or not wholly: other" in outcome.out
-    lowest = float(toymodels.open("runs/toy/packed").objective.min())
-    assert f"| lowest | {lowest:.3g} | 0 |  |  |" in (toy / "docs/verdicts.md").read_text()
+    assert "best-of-k findings: 1 hold; 0 reports; not run, or not wholly: other" in " ".join(outcome.out.split())
+    table = (toy / "docs/verdicts.md").read_text()
+    assert "| lowest | least loss |" in table
+    (found,) = json.loads(call("verdicts", "toy.py", "--json").out)
+    assert (found["experiment"], found["id"], found["outcome"], found["kind"]) == ("toy", "lowest", "holds", "best of k")
+
+
+def test_verdicts_are_judged_anew_only_where_they_are_not_current(toy: Path, call) -> None:
+    call("run", "toy.py")
+    written = toy / "figures/toy/findings.json"
+    before = written.stat().st_mtime_ns
+    shutil.rmtree(toy / "runs/readings")
+    call("verdicts", "toy.py")
+    assert written.stat().st_mtime_ns == before
+    assert not (toy / "runs/readings").exists()
+    (toy / "toy.py").write_text(TOY.replace("AtLeast(0)", "AtLeast(1e9)"))
+    assert "1 fail" in call("verdicts", "toy.py").out
+    assert written.stat().st_mtime_ns != before
+
+
+def test_verdicts_repeat_on_fresh_seeds(toy: Path, call) -> None:
+    outcome = call("replicate", "toy.py", "--offset", 50, "--out", "docs/replication.md")
+    assert outcome.code == 0, outcome.err
+    assert "best of k: 0 of 1 change (0.0%), 0 shift" in outcome.out
+    assert "| lowest | best of k |" in (toy / "docs/replication.md").read_text()
+    assert toymodels.open(toy / "runs/offset-50/toy/packed").seed.values.tolist() == [50, 51, 52, 53]
+    assert "offset" in call("replicate", "toy.py", "--offset", 0).err
+
+
+def test_several_experiments_share_a_command_and_their_cells(toy: Path, call) -> None:
+    (toy / "other.py").write_text(TOY)
+    done = call("run", "toy.py", "other.py", "--no-figures")
+    assert done.code == 0, done.err
+    assert len(list((toy / "runs").rglob("*.zarr.zip"))) == 1
+    assert sorted(Pool(toy / "runs").views()) == ["other/packed", "toy/packed"]
+    assert call("run", "toy.py", "other.py", "--figures", "x").code == 2
+    assert call("run", "seed=3").code == 2
+
+
+def test_an_old_store_is_moved_by_one_command(toy: Path, call) -> None:
+    call("run", "toy.py", "--no-figures")
+    old = toy / "runs/toy/packed"
+    old.mkdir(parents=True)
+    (batch,) = (toy / "runs").rglob("*.zarr.zip")
+    batch.rename(old / "aaaaaaaa-b.zarr.zip")
+    (toy / "runs/views/toy/packed.json").rename(old / "sweep.json")
+    (toy / "runs/pool.json").unlink()
+    refused = call("run", "toy.py")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "toymodels migrate" in refused.err
+    assert "1 sweeps moved" in call("migrate").out
+    assert "nothing to train" in call("run", "toy.py").out
 
 
 def test_help_reads(call) -> None:
@@ -198,6 +264,8 @@ def test_help_reads(call) -> None:
         ["cell", "--help"],
         ["show", "--help"],
         ["verdicts", "--help"],
+        ["replicate", "--help"],
+        ["migrate", "--help"],
     ):
         outcome = call(*words)
         assert outcome.code == 0

@@ -3,16 +3,18 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import xarray as xr
 
+from tests.cases import packings
 from toymodels import Axis, Choice, Run, Sweep
 from toymodels.config import replace as rebind
 from toymodels.data import Sparse
-from toymodels.experiment import Swept, left_out, settings
+from toymodels.experiment import Experiment, Swept, left_out, load, settings
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, Sgd
 from toymodels.problems.supervised import Supervised
-from toymodels.store import DIVERGED, OK, UNCONVERGED
+from toymodels.results import DIVERGED, OK, UNCONVERGED
 
 AXES = [Axis("p", "problem.data.p", [0.1, 0.4]), Axis("seed", "seed", range(3))]
 BASE = Run(Supervised(Sparse(4), Tied(2)), Adam(), 100)
@@ -28,15 +30,13 @@ def swept(derive=None):
     return Swept(Sweep(BASE, AXES, derive), xr.Dataset(data, {"p": [0.1, 0.4], "seed": [0, 1, 2]}))
 
 
-def test_weights_come_in_the_order_of_the_axes_converged_or_not():
+def test_final_parameters_keep_their_labels_and_lose_their_failures():
     made = swept()
-    W, b = made.weights("p", "seed")
-    assert W.shape == (2, 3, 4, 2)
-    assert b.shape == (2, 3, 4)
-    np.testing.assert_array_equal(W[1, 0], made.data.W.isel(p=1, seed=0, snapshot=-1).values.T)  # unconverged
-    assert np.isnan(W[0, 1]).all()  # diverged
-    assert np.isnan(b[0, 1]).all()
-    np.testing.assert_array_equal(made.weights("seed", p=0.4)[0], W[1])
+    final = made.final(unconverged=True)
+    assert set(final.dims) == {"p", "seed", "feature", "hidden"}
+    np.testing.assert_array_equal(final.sel(p=0.4), made.data.W.isel(snapshot=-1).sel(p=0.4))  # one is unconverged
+    assert np.isnan(final.sel(p=0.1, seed=1)).all()  # diverged
+    assert np.isnan(made.final().sel(p=0.4, seed=0)).all()
 
 
 def test_notes_tell_what_is_left_out_or_shown():
@@ -70,3 +70,38 @@ def test_the_config_of_a_cell_is_that_of_the_first_seed_unless_one_is_given():
     made = swept()
     assert made.run(p=0.4) == made.run(p=0.4, seed=0)
     assert made.run(p=0.4, seed=2).seed == 2
+
+
+def reading(packed: Swept) -> xr.Dataset:
+    return xr.Dataset({"x": 1})
+
+
+def figure(packed: Swept, reading: xr.Dataset):
+    raise NotImplementedError
+
+
+def test_pages_are_checked_when_they_are_loaded(tmp_path):
+    made = Experiment("What?", "Nobody", {"packed": packings()}, [reading], [figure])
+    assert made.figure("figure") is figure
+    with pytest.raises(ValueError, match="no such figure; there are figure"):
+        made.figure("figur")
+    with pytest.raises(ValueError, match="packed is neither a sweep nor a reading"):
+        Experiment("What?", "Nobody", {"other": packings()}, [reading])
+    with pytest.raises(ValueError, match="the scales are"):
+        Experiment("What?", "Nobody", {"packed": packings()}, scales={"huge": {}})
+    for text, said in (("experiment = 3", "defines `experiment"), ("1 / 0", "ZeroDivisionError"), ("def (", "Syntax")):
+        (tmp_path / "bad.py").write_text(text)
+        with pytest.raises(ValueError, match=said):
+            load(tmp_path / "bad.py")
+
+
+def test_scales_are_overrides_of_one_sweep():
+    scales = {"tiny": {"seed": [0], "packed.steps": 10}, "full": {"power": [2.0, 5.0], "problem.d": 4}}
+    made = Experiment("What?", "Nobody", {"packed": packings()}, scales=scales)
+    assert made.at("default")["packed"] == packings()
+    assert made.at("tiny")["packed"].axes[1].labels == [0]
+    assert made.at("tiny")["packed"].base.steps == 10
+    assert made.at("full")["packed"].axes[0].labels == [2.0, 5.0]
+    assert made.at("full")["packed"].base.problem.d == 4
+    with pytest.raises(ValueError, match="sed: Run has no such field"):
+        Experiment("What?", "Nobody", {"packed": packings()}, scales={"tiny": {"sed": [0]}}).at("tiny")

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 import toymodels
 from tests.cases import packings
 from toymodels import StoreError, sweep
-from toymodels.store import MISSING, Batch, Grid, Store, census, dataset
+from toymodels.results import DIVERGED, MISSING, OK, UNCONVERGED, census, dataset
+from toymodels.store import MARK, Batch, Grid, Pool, locate, migrate
 
 
 def batch(digests: list[str], steps: int = 3, group: str = "a" * 32, width: int = 2) -> Batch:
@@ -29,18 +31,23 @@ def batch(digests: list[str], steps: int = 3, group: str = "a" * 32, width: int 
         group,
         2,
         {
-            "status": np.zeros(cells, np.int8),
+            "finite": np.ones(cells, np.int8),
             "loss": values[:, None] + np.arange(steps, dtype=np.float32),
             "W": np.broadcast_to(values[:, None, None, None], (cells, 2, 3, width)).astype(np.float32),
         },
-        {"status": ("cell",), "loss": ("cell", "step"), "W": ("cell", "snapshot", "feature", "hidden")},
+        {"finite": ("cell",), "loss": ("cell", "step"), "W": ("cell", "snapshot", "feature", "hidden")},
         np.arange(steps, dtype=np.int32),
         np.asarray([0, steps - 1], np.int32),
     )
 
 
 def grid(digests: list[str], rows: int) -> Grid:
-    return Grid({"x": list(range(rows)), "y": [f"label{i}" for i in range(len(digests) // rows)]}, digests)
+    labels = {"x": list(range(rows)), "y": [f"label{i}" for i in range(len(digests) // rows)]}
+    return Grid(labels, digests, ["a" * 32, "b" * 32])
+
+
+def files(pool: Path) -> list[Path]:
+    return sorted(pool.glob("cells/*/*.zarr.zip"))
 
 
 DIGESTS = [f"c{i}" for i in range(12)]
@@ -48,11 +55,11 @@ DIGESTS = [f"c{i}" for i in range(12)]
 
 @pytest.fixture
 def filled(tmp_path: Path) -> Path:
-    store = Store(tmp_path / "store")
-    store.add(batch(DIGESTS[:5]))
-    store.add(batch(DIGESTS[5:9], group="b" * 32, width=4))
-    store.write_grid(grid(DIGESTS, 3))
-    return store.path
+    pool = Pool(tmp_path / "store")
+    pool.add(batch(DIGESTS[:5]))
+    pool.add(batch(DIGESTS[5:9], group="b" * 32, width=4))
+    locate(pool.path).write(grid(DIGESTS, 3))
+    return pool.path
 
 
 def test_cells_are_found_at_their_labels(filled: Path) -> None:
@@ -95,21 +102,21 @@ def test_order_of_batches_does_not_matter(order: list[str], cut: int) -> None:
 
 
 def test_writing_twice_is_writing_once(filled: Path) -> None:
-    before = sorted(path.name for path in filled.iterdir())
-    Store(filled).add(batch(DIGESTS[:5]))
-    assert sorted(path.name for path in filled.iterdir()) == before
+    before = sorted(filled.rglob("*"))
+    Pool(filled).add(batch(DIGESTS[:5]))
+    assert sorted(filled.rglob("*")) == before
 
 
 def test_an_unfinished_write_is_invisible(filled: Path) -> None:
-    written = next(filled.glob("*.zarr.zip"))
-    (filled / f".{written.name}.123").write_bytes(written.read_bytes()[:100])
+    written = files(filled)[0]
+    written.with_name(f".{written.name}.123").write_bytes(written.read_bytes()[:100])
     assert census(toymodels.open(filled))["ok"] == 9
 
 
 @pytest.mark.parametrize("damage", ["truncated", "overwritten", "bits", "empty"])
 def test_damage_is_said_and_the_rest_kept(filled: Path, damage: str) -> None:
     """A damaged batch is named in one sentence; without it, all others are there."""
-    victim = max(filled.glob("*.zarr.zip"))
+    victim = files(filled)[-1]
     content = bytearray(victim.read_bytes())
     if damage == "truncated":
         content = content[: len(content) // 2]
@@ -128,7 +135,7 @@ def test_damage_is_said_and_the_rest_kept(filled: Path, damage: str) -> None:
 
 
 def test_damaged_labels_are_said(filled: Path) -> None:
-    (filled / "sweep.json").write_text("{")
+    (filled / "views" / "sweep.json").write_text("{")
     with pytest.raises(StoreError, match=r"sweep.json: damaged"):
         toymodels.open(filled)
 
@@ -140,13 +147,95 @@ def test_nothing_is_said_to_be_nothing(tmp_path: Path) -> None:
 
 
 def test_several_sweeps_open_as_a_tree(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        store = Store(tmp_path / name)
-        store.add(batch(DIGESTS))
-        store.write_grid(grid(DIGESTS, 3))
-    tree = toymodels.open(tmp_path)
+    pool = Pool(tmp_path)
+    pool.add(batch(DIGESTS))
+    for name in ("toy/one", "toy/two", "other"):
+        pool.view(name).write(grid(DIGESTS, 3))
+    assert set(toymodels.open(tmp_path).children) == {"toy", "other"}
+    tree = toymodels.open(tmp_path / "toy")
     assert set(tree.children) == {"one", "two"}
     assert tree["one"].to_dataset().loss.shape == (3, 4, 3)
+    assert toymodels.open(tmp_path / "toy" / "two").loss.shape == (3, 4, 3)
+
+
+def test_a_view_reads_only_its_own_groups(filled: Path) -> None:
+    """A damaged batch of another group is no concern of a view."""
+    files(filled)[-1].write_bytes(b"")
+    pool = Pool(filled)
+    alone = grid(DIGESTS[:5], 1)
+    pool.view("alone").write(Grid(alone.axes, alone.digests, ["a" * 32]))
+    assert census(toymodels.open(filled / "alone")) == {"ok": 5}
+
+
+def test_a_path_means_a_view_of_the_nearest_pool(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    assert (locate(runs / "mine").pool.path, locate(runs / "mine").name) == (runs / "mine", "sweep")
+    Pool(runs).mark()
+    assert (locate(runs / "mine").pool.path, locate(runs / "mine").name) == (runs, "mine")
+    assert locate(runs / "intro" / "arrows").name == "intro/arrows"
+    assert locate(runs).name == "sweep"
+
+
+def test_what_became_of_a_cell_is_read_off_its_curve(tmp_path: Path) -> None:
+    steps, cells = 200, 4
+    curves = np.stack([np.full(steps, 1.0), np.linspace(2, 1, steps), np.full(steps, np.nan), np.full(steps, 1.0)])
+    made = Batch(
+        [f"c{i}" for i in range(cells)],
+        [{}] * cells,
+        "a" * 32,
+        2,
+        {"finite": np.asarray([1, 1, 1, 0], np.int8), "objective": curves.astype(np.float32)},
+        {"finite": ("cell",), "objective": ("cell", "step")},
+        np.arange(steps, dtype=np.int32),
+        np.asarray([0], np.int32),
+    )
+    pool = Pool(tmp_path)
+    pool.add(made)
+    locate(tmp_path).write(Grid({"x": [0, 1, 2, 3, 4]}, [*made.digests, "missing"], ["a" * 32]))
+    data = toymodels.open(tmp_path)
+    assert data.status.values.tolist() == [OK, UNCONVERGED, DIVERGED, DIVERGED, MISSING]
+    assert "finite" not in data
+
+
+def old_store(folder: Path) -> None:
+    """A store of the layout before the pool."""
+    pool = Pool(folder / "made")
+    pool.add(batch(DIGESTS))
+    (written,) = files(pool.path)
+    written.rename(folder / f"aaaaaaaa-{written.name}")
+    labels = grid(DIGESTS, 3).to_dict()
+    labels.pop("groups")
+    (folder / "sweep.json").write_text(json.dumps(labels))
+    shutil.rmtree(folder / "made")
+
+
+def test_an_old_store_is_refused_until_it_is_moved(tmp_path: Path) -> None:
+    for name in ("toy/one", "tiny/toy/two"):
+        (tmp_path / name).mkdir(parents=True)
+        old_store(tmp_path / name)
+    with pytest.raises(StoreError, match="toymodels migrate"):
+        Pool(tmp_path)
+    assert migrate(tmp_path) == 2
+    assert migrate(tmp_path) == 0
+    assert census(toymodels.open(tmp_path / "toy" / "one")) == {"ok": 12}
+    assert Pool(tmp_path).views() == ["tiny/toy/two", "toy/one"]
+    assert not (tmp_path / "toy").exists()
+
+
+def test_an_interrupted_move_is_finished_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        old_store(tmp_path / name)
+    moved = shutil.move
+    monkeypatch.setattr(shutil, "move", lambda *paths: moved(*paths) if "one" in str(paths[0]) else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        migrate(tmp_path)
+    assert not (tmp_path / MARK).exists()
+    monkeypatch.undo()
+    migrate(tmp_path)
+    assert {name: census(toymodels.open(tmp_path / name)) for name in ("one", "two")} == dict.fromkeys(
+        ("one", "two"), {"ok": 12}
+    )
 
 
 def test_what_is_stored_is_what_was_trained(tmp_path: Path) -> None:
@@ -154,21 +243,22 @@ def test_what_is_stored_is_what_was_trained(tmp_path: Path) -> None:
     assert toymodels.open(tmp_path).load().drop_attrs().identical(stored.load().drop_attrs())
     for name in fresh.data_vars:
         np.testing.assert_array_equal(stored[name], fresh[name])
-    made = Store(tmp_path).batches[0].provenance
+    (group,) = locate(tmp_path).read().groups
+    made = Pool(tmp_path).batches(group)[0].provenance
     assert {"python", "packages", "git", "devices", "backend", "flags", "time", "seconds"} <= set(made)
     assert json.loads(stored.attrs["about"])["base"]["problem"]["n"] == 6
 
 
 def test_opening_is_lazy_and_fast(tmp_path: Path) -> None:
     """12,000 cells in 94 batches: labels and losses without reading a weight. The bound is ten times what it took."""
-    store = Store(tmp_path)
+    pool = Pool(tmp_path)
     digests = [f"{i:x}" for i in range(12_000)]
     example = batch(["0"] * 128, steps=100)
     for start in range(0, len(digests), 128):
         part = digests[start : start + 128]
         arrays = {name: values[: len(part)] for name, values in example.arrays.items()}
-        store.add(dataclasses.replace(example, digests=part, configs=example.configs[: len(part)], arrays=arrays))
-    store.write_grid(grid(digests, 100))
+        pool.add(dataclasses.replace(example, digests=part, configs=example.configs[: len(part)], arrays=arrays))
+    locate(tmp_path).write(grid(digests, 100))
     start = time.perf_counter()
     data = toymodels.open(tmp_path)
     assert data.loss.isel(step=-1).shape == (100, 120)
@@ -180,9 +270,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, ".")
 from tests.test_store import batch
-from toymodels.store import Store
+from toymodels.store import Pool
 for i in range(30):
-    Store(Path(sys.argv[1])).add(batch([f"{sys.argv[2]}{i}"]))
+    Pool(Path(sys.argv[1])).add(batch([f"{sys.argv[2]}{i}"]))
 """
 
 
@@ -194,4 +284,4 @@ def test_many_writers_lose_nothing(tmp_path: Path) -> None:
         for name in "xyz"
     ]
     assert [writer.wait(120) for writer in writers] == [0, 0, 0]
-    assert len(Store(tmp_path).index) == 90
+    assert len(Pool(tmp_path).cells(["a" * 32])) == 90

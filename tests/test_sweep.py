@@ -19,7 +19,8 @@ from toymodels import Axis, Choice, Run, Sweep, config, retrain, sweep, train
 from toymodels.engine.batch import train_batch
 from toymodels.engine.loop import programs_compiled
 from toymodels.engine.plan import batch_width, plan
-from toymodels.store import DIVERGED, OK, Store, StoreError, usable
+from toymodels.results import DIVERGED, OK, usable
+from toymodels.store import Pool, StoreError
 from toymodels.train import NUMERICS
 
 
@@ -83,18 +84,42 @@ def test_shards_make_the_whole(tmp_path: Path, trained: xr.Dataset) -> None:
     for part in (1, 0):
         sweep(what, tmp_path, shard=(part, 2))
     assert same(trained, sweep(what, tmp_path))
-    assert plan(what.runs(), Store(tmp_path)).programs == 0
+    assert plan(what.runs(), Pool(tmp_path)).programs == 0
 
 
 def test_finished_cells_are_not_trained_again(tmp_path: Path) -> None:
     sweep(packings(), tmp_path)
-    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.zarr.zip")}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.zarr.zip")}
     more = packings(powers=(2.0, 2.5, 3.0), seeds=range(6))
-    todo = plan(more.runs(), Store(tmp_path))
+    todo = plan(more.runs(), Pool(tmp_path))
     assert (todo.cells, todo.done) == (18, 8)
     data = sweep(more, tmp_path)
-    assert {name: (tmp_path / name).stat().st_mtime_ns for name in before} == before
+    assert {path: path.stat().st_mtime_ns for path in before} == before
     assert same(sweep(packings()), data.sel(power=[2.0, 3.0], seed=range(4)))
+
+
+def test_sweeps_share_their_cells(tmp_path: Path) -> None:
+    """What one sweep of a pool has trained another finds: under other labels, and within one plan."""
+    Pool(tmp_path).mark()
+    sweep(packings(), tmp_path / "one")
+    todo = plan(packings(powers=(3.0, 4.0)).runs(), Pool(tmp_path))
+    assert (todo.cells, todo.done) == (8, 4)
+    claimed = plan(packings(powers=(4.0, 5.0)).runs(), Pool(tmp_path), claimed=packings(powers=(4.0,)).digests)
+    assert sum(group.cells for group in claimed.groups) == 4
+    shared = sweep(packings(powers=(3.0,)), tmp_path / "two")
+    assert same(shared.sel(power=3.0), sweep(packings()).sel(power=3.0))
+    assert len(list(tmp_path.rglob("*.zarr.zip"))) == 1
+
+
+def test_seeds_move_and_nothing_else() -> None:
+    moved = autoencoders(seeds=(0, 3)).with_seeds_moved(100)
+    assert [axis.labels for axis in moved.axes] == [[0.1, 0.3], ["l2", "l4"], [100, 103]]
+    assert moved.base == AUTOENCODER
+    alone = Sweep(AUTOENCODER, [Axis("p", "problem.data.p", [0.1])]).with_seeds_moved(7)
+    assert [run.seed for run in alone.runs()] == [7]
+    pairs = Choice("pair", {"a": {"seed": 1, "stream": 5}, "b": {"seed": 2, "stream": 6}})
+    both = Sweep(AUTOENCODER, [pairs]).with_seeds_moved(10)
+    assert [(run.seed, run.stream) for run in both.runs()] == [(11, 5), (12, 6)]
 
 
 SLOW = """
@@ -121,13 +146,13 @@ def test_killed_and_resumed(tmp_path: Path, how: signal.Signals) -> None:
         env={**os.environ, "PYTHONPATH": "."},
     )
     deadline = time.monotonic() + 120
-    while not list(killed.glob("*.zarr.zip")) and process.poll() is None and time.monotonic() < deadline:
+    while not list(killed.rglob("[!.]*.zarr.zip")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(how)
     process.wait(60)
     process.stderr.close()  # type: ignore[union-attr]
-    kept = list(killed.glob("*.zarr.zip"))
-    todo = plan(what.runs(), Store(killed))
+    kept = list(killed.rglob("[!.]*.zarr.zip"))
+    todo = plan(what.runs(), Pool(killed))
     assert kept
     assert 0 < todo.done < todo.cells
     few = Sweep(what.base, packings(powers=(3.0,), seeds=[0, 199]).axes)

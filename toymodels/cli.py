@@ -192,16 +192,16 @@ def _run(args: argparse.Namespace, extra: list[str]) -> None:
         raise Refused("--figures: one folder for several experiments; run them one by one")
     shard = _shard(args.shard)
     studies = [_study(args, name, [word for word in words if "=" in word]) for name in names]
-    times: Counter[str] = Counter()
+    times: Counter = Counter()
     for study in studies:
         if len(studies) > 1:
             console.print(f"== {study.name}")
-        times += _run_one(args, study, shard)
+        times.update(_run_one(args, study, shard))
     if not args.dry_run:
         console.print("time: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in times.items()))
 
 
-def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int]) -> Counter[str]:
+def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int]) -> Mapping[str, float]:
     from toymodels.store import check_writable
 
     for name in args.only or ():
@@ -218,8 +218,8 @@ def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int]) -> Co
     if args.dry_run:
         if args.scale == "full" and study.experiment.cost:
             console.print(study.experiment.cost)
-        return Counter()
-    times = Counter({"plan": time.perf_counter() - start}) + _train(study, plans, shard, args.profile)
+        return {}
+    times = {"plan": time.perf_counter() - start, **_train(study, plans, shard, args.profile)}
     if draw:
         start = time.perf_counter()
         _draw(study)
@@ -438,7 +438,7 @@ def _train_missing(study: Any) -> None:
     _train(study, study.plans(), (0, 1), False)
 
 
-def _train(study: Any, plans: Mapping[str, Any], shard: tuple[int, int], profile: bool) -> Counter[str]:
+def _train(study: Any, plans: Mapping[str, Any], shard: tuple[int, int], profile: bool) -> Mapping[str, float]:
     from toymodels.sweep import Events
 
     columns = (
@@ -449,7 +449,7 @@ def _train(study: Any, plans: Mapping[str, Any], shard: tuple[int, int], profile
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    times: dict[tuple[str, str], Counter[str]] = {}
+    times: dict[tuple[str, str], Counter] = {}
     with Progress(*columns, console=console, disable=not any(plan.programs for plan in plans.values())) as progress:
 
         def listen(name: str) -> Events:

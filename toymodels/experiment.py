@@ -14,6 +14,7 @@ import dataclasses
 import importlib.util
 import inspect
 import json
+import linecache
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -133,22 +134,34 @@ def load(path: Path) -> Experiment:
         raise ValueError(f"{path}: no such experiment file")
     # A checkout's own experiments are `experiments.NAME`, as for anyone who imports them.
     name = f"experiments.{path.stem}" if path.parent.name == "experiments" else f"experiment_{path.stem}"
-    module = sys.modules.get(name)
-    if module is None or Path(module.__file__ or "").resolve() != path:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            del sys.modules[name]
-            raise ValueError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
+    try:
+        module = _loaded(name, path)
+    except Exception as error:
+        raise ValueError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
     experiment = getattr(module, "experiment", None)
     if not isinstance(experiment, Experiment):
         raise ValueError(f"{path}: an experiment file defines `experiment = Experiment(...)`")
     return dataclasses.replace(experiment, name=experiment.name or path.stem, file=path)
+
+
+def _loaded(name: str, path: Path) -> Any:
+    """The module of a file: as it is imported already, unless its text has changed."""
+    text, module = path.read_text(), sys.modules.get(name)
+    if module is not None and Path(module.__file__ or "") == path and getattr(module, "__text__", text) == text:
+        return module
+    linecache.checkcache(str(path))
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        exec(compile(text, str(path), "exec"), module.__dict__)  # not a stale byte code of the same second
+    except BaseException:
+        del sys.modules[name]
+        raise
+    module.__text__ = text  # type: ignore[attr-defined]
+    return module
 
 
 def uses(function: Callable[..., Any]) -> list[str]:

@@ -316,8 +316,9 @@ def migrate(old: str | Path, new: str | Path | None = None) -> int:
         with appearing(file) as partial:
             partial.write_text(json.dumps(grid.to_dict()))
         (folder / "sweep.json").unlink()
-        if folder != old and not any(folder.iterdir()):
+        while folder != old and not any(folder.iterdir()):
             folder.rmdir()
+            folder = folder.parent
         done += 1
     Pool(new).mark()
     return done
