@@ -55,6 +55,26 @@ def monosemantic(
     return np.asarray(np.nan_to_num(concentration(W)) > threshold)
 
 
+def pairs_of_signs(encoder: Float[Array, "features hidden"] | ArrayLike, threshold: float) -> bool:
+    """Whether each feature has exactly two neurons to itself, one for x > 0 and one for x < 0."""
+    columns = _columns("encoder", encoder)
+    feature, alone = np.abs(columns).argmax(axis=0), monosemantic(columns, threshold)
+    signs = np.sign(columns[feature, np.arange(columns.shape[1])])
+    found = sorted(zip(feature.tolist(), signs.tolist(), strict=True))
+    return bool(alone.all()) and found == [(each, sign) for each in range(len(columns)) for sign in (-1.0, 1.0)]
+
+
+def exchanged(encoder: Float[Array, "features hidden"], W: Float[Array, "features hidden"], threshold: float) -> float:
+    """Of neurons of several features by input, the share with a larger output for the second than for the first.
+
+    The asymmetric motif of Elhage et al. 2022: inputs such as (2, -1/2), outputs (1/2, 2). NaN without such neurons.
+    """
+    several = ~monosemantic(encoder, threshold)
+    order = np.argsort(-np.abs(encoder), axis=0)[:2]
+    first, second = np.take_along_axis(np.abs(W), order, axis=0)
+    return float((second > first)[several].mean()) if several.any() else float("nan")
+
+
 def basis_alignment(W: Float[Array, "*models features hidden"] | ArrayLike) -> Float[np.ndarray, "*models"]:
     """Mean over neurons of max_f |W_fj| / |W_.j|, neurons without weights left out; NaN if there are no others."""
     share = np.sqrt(concentration(W))

@@ -30,7 +30,7 @@ Points
     scatter_lines(ax, x, D, lines)          every D_i, with guide lines
 Bars, maps, matrices, geometry
     stacked(ax, x, shares, palette)         stacked bars of shares
-    stack(ax, weights)                      neuron stack plot
+    stack(ax, weights, signed=False)        neuron stack plot; feature_bar(figure, axes, count) beside it
     heatmap(ax, x, y, values)               values over linear or log axes
     categories(ax, x, y, names, palette)    a phase diagram
     edges(centres, log)                     the edges of the cells
@@ -49,7 +49,7 @@ Style and files
 """
 
 from toymodels.draw.axes import log_axis, outer_labels, panel_labels, panels, ticks
-from toymodels.draw.bars import stack, stacked
+from toymodels.draw.bars import feature_bar, feature_colours, stack, stacked
 from toymodels.draw.curves import band, ecdf, levels, loss_curves, moments, runs, theory, trajectories
 from toymodels.draw.files import save
 from toymodels.draw.geometry import arrows, polytope
@@ -106,6 +106,8 @@ __all__ = [
     "ecdf",
     "edges",
     "excluded",
+    "feature_bar",
+    "feature_colours",
     "flagged_points",
     "gram",
     "heatmap",

@@ -6,9 +6,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from numpy.typing import ArrayLike
 
 from toymodels.arrays import Array, Float
+from toymodels.draw.legends import colour_bar
 from toymodels.draw.maps import edges
 
 
@@ -37,17 +39,43 @@ def stacked(
         ax.set_xscale("log")
 
 
-def stack(ax: Axes, weights: Float[Array, "neurons features"] | ArrayLike) -> None:
-    """Neuron stack plot: each neuron's |weights| stacked by feature, largest at the bottom; one colour a feature."""
-    rows = np.abs(np.nan_to_num(np.asarray(weights, np.float64), posinf=0, neginf=0))
+def stack(ax: Axes, weights: Float[Array, "neurons features"] | ArrayLike, signed: bool = False) -> None:
+    """Neuron stack plot: each neuron's |weights| stacked by feature, largest at the bottom; one colour a feature.
+
+    signed: positive weights upwards from 0, negative ones downwards.
+    """
+    rows = np.nan_to_num(np.asarray(weights, np.float64), posinf=0, neginf=0)
     if rows.ndim != 2:
         raise ValueError(f"weights of shape {rows.shape}: they are neurons x features")
-    colours = mpl.colormaps["viridis"](np.linspace(0.05, 0.95, max(rows.shape[1], 1)))
-    order = np.argsort(-rows, axis=1)
-    sorted_rows = np.take_along_axis(rows, order, axis=1)
-    bottom = np.zeros(len(rows))
-    for place in range(rows.shape[1]):
-        ax.bar(np.arange(len(rows)), sorted_rows[:, place], 0.8, bottom, color=colours[order[:, place]], ec="w", lw=0.3)
-        bottom += sorted_rows[:, place]
+    if signed:
+        ax.axhline(0, color="black", lw=0.5)
+        ax.use_sticky_edges = False
+    for part in (rows.clip(0), rows.clip(None, 0)) if signed else (np.abs(rows),):
+        _stack(ax, part)
     ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(8, integer=True))
-    ax.set(xlabel="neuron", ylabel="sum of |weights| by feature")
+    ax.set_xlim(-0.8, max(len(rows), 1) - 0.2)
+    ax.set(xlabel="neuron", ylabel="weights by feature" if signed else "sum of |weights| by feature")
+
+
+def feature_bar(figure: Any, axes: Any, count: int, label: str = "feature, most important first") -> Colorbar:
+    """The colours of `stack` for so many features, the first on top, beside all these axes."""
+    mesh = mpl.cm.ScalarMappable(
+        mpl.colors.Normalize(-0.5, count - 0.5), mpl.colors.ListedColormap(feature_colours(count))
+    )
+    bar = colour_bar(figure, mesh, axes, label)
+    bar.ax.invert_yaxis()
+    bar.ax.yaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
+    return bar
+
+
+def _stack(ax: Axes, rows: Float[np.ndarray, "neurons features"]) -> None:
+    colours, order, bottom = feature_colours(rows.shape[1]), np.argsort(-np.abs(rows), axis=1), np.zeros(len(rows))
+    for place, heights in zip(order.T, np.take_along_axis(rows, order, axis=1).T, strict=True):
+        some = np.flatnonzero(heights)
+        ax.bar(some, heights[some], 0.8, bottom[some], color=colours[place[some]], ec="w", lw=0.3)
+        bottom = bottom + heights
+
+
+def feature_colours(count: int) -> Float[np.ndarray, "count 4"]:
+    """The colours of so many features in `stack`, the most important dark."""
+    return np.asarray(mpl.colormaps["viridis"](np.linspace(0.05, 0.95, max(count, 1))))

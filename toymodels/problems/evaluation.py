@@ -5,9 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from scipy.stats import binom
 
 from toymodels.arrays import Array, Float
+from toymodels.config import replace
 from toymodels.data import Sparse
 from toymodels.laws import per_feature
 from toymodels.problems.supervised import Supervised
@@ -39,6 +41,16 @@ def sparse_loss(
         return jax.lax.map(loss, params)
 
     return np.asarray(losses(jax.tree.map(jnp.asarray, params)), np.float64)
+
+
+def sparse_losses(problem: Supervised, **params: xr.DataArray) -> xr.DataArray:
+    """`sparse_loss` of every model of a sweep, (p, seed), each at its own p; NaN for models that are not finite."""
+    found = []
+    for p in params["W"].p.values.tolist():
+        cells = {name: each.sel(p=p).transpose("seed", ...).values for name, each in params.items()}
+        found.append(sparse_loss(replace(problem, {"data.p": p}), cells))
+    coords = {dim: params["W"][dim] for dim in ("p", "seed")}
+    return xr.DataArray(np.array(found), coords, dims=("p", "seed"))
 
 
 def importances(problem: Supervised) -> Float[np.ndarray, " features"]:
