@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from toymodels.analysis.collapse import set_cosines, set_spread
+from toymodels.analysis.collapse import opposite_across_sets, set_cosines, set_spread
 
 
 @given(st.floats(0, np.pi), st.floats(0.1, 3))
@@ -44,3 +44,10 @@ def test_cosines_are_those_of_members_of_one_set(angle, radius):
     np.testing.assert_allclose(set_cosines(np.eye(4)[None], 4), np.zeros((1, 6)))
     with pytest.raises(ValueError, match="size=3"):
         set_cosines(W, 3)
+
+
+def test_pairs_across_sets_are_mutual_and_of_two_sets():
+    octahedron = np.concatenate([np.eye(3), -np.eye(3)[[1, 2, 0]]])
+    assert opposite_across_sets(octahedron, 2)
+    assert not opposite_across_sets(octahedron[[0, 5, 1, 3, 2, 4]], 2)  # the antipode of each is its neighbour
+    assert not opposite_across_sets(np.concatenate([np.eye(3), np.eye(3)]), 2)

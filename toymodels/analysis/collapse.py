@@ -1,6 +1,7 @@
 """Sets of features that share one direction: how far apart the members of a set are in the hidden space."""
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
 from toymodels.arrays import Array, Float
@@ -44,3 +45,31 @@ def set_cosines(
     sets = units.reshape(*W.shape[:-2], -1, size, W.shape[-1])
     first, second = np.triu_indices(size, 1)
     return np.asarray((sets[..., first, :] * sets[..., second, :]).sum(-1).reshape(*W.shape[:-2], -1))
+
+
+def opposite_across_sets(W: Float[Array, "features hidden"] | ArrayLike, sets: int) -> bool:
+    """Whether features come in pairs, each the other's most opposite one, and every pair is of two different sets.
+
+    So is an octahedron of two sets of three, the members of each orthogonal. Sets are neighbours among the features.
+    """
+    W = np.asarray(W, np.float64)
+    units = W / np.linalg.norm(W, axis=1, keepdims=True)
+    other, own, size = (units @ units.T).argmin(1), np.arange(len(W)), len(W) // sets
+    return bool(np.all(other[other] == own) and np.all(other // size != own // size))
+
+
+def members_lie(cosine: xr.DataArray, over: str = "pair") -> xr.DataArray:
+    """How the two members of all pairs of a model lie, by their cosines: "orthogonal" (|cos| up to .2), "antipodal"
+    (below -.8), "side by side" (above .2), or "otherwise", as where one is not represented (NaN)."""
+    found = {"orthogonal": abs(cosine) <= 0.2, "antipodal": cosine < -0.8, "side by side": cosine > 0.2}
+    name = xr.full_like(cosine.isel({over: 0}, drop=True), "otherwise", dtype=object)
+    for each, so in found.items():
+        name = name.where(~so.all(over), each)
+    return name.astype(str)
+
+
+def neighbour_angles(W: Float[Array, "*models features 2"] | ArrayLike) -> Float[np.ndarray, "*models features"]:
+    """Angles between neighbours around the circle, in degrees; they add up to 360."""
+    W = np.asarray(W, np.float64)
+    angle = np.sort(np.degrees(np.arctan2(W[..., 1], W[..., 0])), axis=-1)
+    return np.diff(angle, axis=-1, append=angle[..., :1] + 360)

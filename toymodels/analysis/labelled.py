@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from toymodels.analysis.dynamics import Plateau, plateaus
 from toymodels.analysis.restarts import finite_losses
+from toymodels.analysis.statistics import Spread, spread
 
 FEATURE, HIDDEN = "feature", "hidden"
 
@@ -44,7 +46,9 @@ def each_model(
 
     def of_arrays(*arrays: np.ndarray) -> np.ndarray:
         cells = np.broadcast_shapes(*(a.shape[: a.ndim - len(own)] for a, own in zip(arrays, dims, strict=True)))
-        whole = [np.broadcast_to(a, (*cells, *a.shape[a.ndim - len(own) :])) for a, own in zip(arrays, dims, strict=True)]
+        whole = [
+            np.broadcast_to(a, (*cells, *a.shape[a.ndim - len(own) :])) for a, own in zip(arrays, dims, strict=True)
+        ]
         models = ([array[place] for array in whole] for place in np.ndindex(cells))
         found = [read(*model) if all(np.isfinite(each).all() for each in model) else None for model in models]
         known = next((each for each in found if each is not None), np.nan)
@@ -52,3 +56,59 @@ def each_model(
         return np.array([lost if each is None else each for each in found]).reshape(*cells, *np.shape(known))
 
     return xr.apply_ufunc(of_arrays, *weights, input_core_dims=dims, output_core_dims=[list(outputs)])
+
+
+def plateau_table(loss: xr.DataArray, along: str = "step") -> xr.Dataset:
+    """start, stop, level, kind and middle of the plateaus of every curve, along a dimension "plateau" in order of time.
+
+    `dynamics.plateaus` at its defaults; curves with fewer plateaus than others are filled with NaN, kind "". The middle
+    is halfway on a logarithmic axis, from step 1 on; that of a final plateau is its end.
+    """
+    cells = [dim for dim in loss.dims if dim != along]
+    curves = loss.transpose(*cells, along).values
+    found = [plateaus(loss[along].values, curve) for curve in curves.reshape(-1, curves.shape[-1])]
+    most = max(map(len, found), default=0)
+    table = [
+        [(*flat, _middle(flat)) for flat in own] + [(np.nan,) * 3 + ("", np.nan)] * (most - len(own)) for own in found
+    ]
+    columns = {}
+    for place, name in enumerate(("start", "stop", "level", "kind", "middle")):
+        values = np.array([[row[place] for row in own] for own in table]).reshape(*curves.shape[:-1], most)
+        columns[name] = ([*cells, "plateau"], values)
+    return xr.Dataset(columns, {dim: loss[dim] for dim in cells if dim in loss.coords})
+
+
+def _middle(flat: Plateau) -> float:
+    return flat.stop if flat.kind == "final" else float(np.sqrt(max(flat.start, 1) * max(flat.stop, 1)))
+
+
+def indicators(names: xr.DataArray, dim: str = "name") -> xr.DataArray:
+    """Whether each entry has each of the names that occur, along a new dimension: for the shares of all names."""
+    known = np.unique(names.values)
+    return xr.concat([names == name for name in known], xr.Variable(dim, known))
+
+
+def over_seeds(values: xr.DataArray, over: str = "seed") -> Spread:
+    """Mean and range over seeds, as arrays with the other dimensions in their order: what `draw.band` takes."""
+    return spread(values.transpose(..., over).values)
+
+
+def line(x: xr.DataArray, y: xr.DataArray, along: str) -> xr.Dataset:
+    """slope and intercept of y against x by least squares along a dimension, and the start and stop of x; what is not
+    finite in either is left out."""
+    both = np.isfinite(x) & np.isfinite(y)
+    x, y = x.where(both), y.where(both)
+    slope = xr.cov(x, y, along, ddof=0) / x.var(along)
+    ends = {"start": x.min(along), "stop": x.max(along)}
+    return xr.Dataset({"slope": slope, "intercept": y.mean(along) - slope * x.mean(along), **ends})
+
+
+def rank_correlation(x: xr.DataArray, y: xr.DataArray, along: str) -> xr.DataArray:
+    """Spearman's rank correlation along a dimension; what is not finite in either is left out. In [-1, 1]."""
+    from scipy.stats import spearmanr  # slow to import
+
+    def of_arrays(one: np.ndarray, other: np.ndarray) -> float:
+        both = np.isfinite(one) & np.isfinite(other)
+        return float(spearmanr(one[both], other[both]).statistic)
+
+    return xr.apply_ufunc(of_arrays, x, y, input_core_dims=[[along], [along]], vectorize=True)
