@@ -13,7 +13,7 @@ from scipy.ndimage import median_filter
 from scipy.optimize import isotonic_regression
 from scipy.signal import find_peaks
 
-from toymodels.analysis.statistics import line, mean_of_finite
+from toymodels.analysis.statistics import mean_of_finite
 from toymodels.arrays import Array, Float
 
 DISTANCES = (1, 2, 4, 8)  # flank speeds are measured over so many tolerances, the fastest counts
@@ -374,7 +374,7 @@ def shelf(
     as many as the stretch has, at least `points`, on each flank (an edge point belongs to both). The flanks must go
     the same way: an extremum is no shelf; and both must exist: a level at an end of the range is none. Of all
     stretches the one chosen maximises (smaller flank slope - slope) x width, the change that the shelf holds back.
-    With `resamples` > 0, `support` is the fraction of bootstrap resamples over seeds in which that stretch still
+    With `resamples` > 0, `support` is the fraction of bootstrap resamples over seeds in which the stretch chosen anew
     passes; otherwise it is NaN. x need not be sorted.
     """
     _check_positive(within=within, ratio=ratio, resamples=resamples + 1)
@@ -391,24 +391,14 @@ def shelf(
     best = _best_stretch(xs, mean, level, within, ratio, points)
     if best is None:
         return Shelf(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, found=False, support=np.nan)
-    slopes = _slopes(xs, mean, *best, points)
+    i, j, slopes = best
     support = np.nan
     if resamples:
         draws = np.random.default_rng(seed).integers(len(runs), size=(resamples, len(runs)))
-        passes = [_passes(_slopes(xs, mean_of_finite(runs[draw]), *best, points), ratio) for draw in draws]
-        support = float(np.mean(passes))
-    i, j = best
+        chosen = [_best_stretch(xs, mean_of_finite(runs[draw]), level, within, ratio, points) for draw in draws]
+        support = float(np.mean([each is not None and _passes(each[2], ratio) for each in chosen]))
     found = _passes(slopes, ratio)
     return Shelf(float(xs[i]), float(xs[j]), float(mean[i : j + 1].mean()), *slopes, found, support)
-
-
-def _slopes(x: np.ndarray, y: np.ndarray, i: int, j: int, points: int) -> tuple[float, float, float]:
-    """Slope of the stretch i..j, of its left and of its right flank."""
-    flank = max(points, (j - i + 2) // 2)
-    left = slice(max(i - flank + 1, 0), i + 1)
-    right = slice(j, j + flank)
-    slope, before, after = (line(x[part], y[part])[0] for part in (slice(i, j + 1), left, right))
-    return slope, before, after
 
 
 def _passes(slopes: tuple[float, float, float], ratio: float) -> bool:
@@ -418,17 +408,31 @@ def _passes(slopes: tuple[float, float, float], ratio: float) -> bool:
 
 def _best_stretch(
     x: np.ndarray, y: np.ndarray, level: float | int | None, within: float | int, ratio: float | int, points: int
-) -> tuple[int, int] | None:
-    best, most = None, -np.inf
-    for i in range(points - 1, len(x) - 2 * points + 2):
-        for j in range(i + points - 1, len(x) - points + 1):
-            if level is not None and abs(y[i : j + 1].mean() - level) > within * abs(level):
-                continue
-            slope, left, right = _slopes(x, y, i, j, points)
-            held = (ratio * min(abs(left), abs(right)) * (left * right > 0) - abs(slope)) * (x[j] - x[i])
-            if held > most:
-                best, most = (i, j), held
-    return best
+) -> tuple[int, int, tuple[float, float, float]] | None:
+    """First and last point of the best stretch, with its slope and those of its flanks; all stretches at once."""
+    kept = np.flatnonzero(np.isfinite(y))  # a resample may have lost every run of a point
+    x, y = x[kept], y[kept]
+    i, j = np.triu_indices(len(x), points - 1)
+    whole = (i >= points - 1) & (j <= len(x) - points)
+    mean = (np.append(0, np.cumsum(y))[j + 1] - np.append(0, np.cumsum(y))[i]) / (j + 1 - i)
+    near = whole if level is None else whole & (np.abs(mean - (level or 0)) <= within * abs(level))
+    i, j = i[near], j[near]
+    if not len(i):
+        return None
+    flank = np.maximum(points, (j - i + 2) // 2)
+    ends = ((i, j), (np.maximum(i - flank + 1, 0), i), (j, np.minimum(j + flank, len(x)) - 1))
+    slope, left, right = (_slopes(x, y, *each) for each in ends)
+    least = ratio * np.minimum(np.abs(left), np.abs(right)) * (left * right > 0)
+    best = int(((least - np.abs(slope)) * (x[j] - x[i])).argmax())
+    return int(kept[i[best]]), int(kept[j[best]]), (float(slope[best]), float(left[best]), float(right[best]))
+
+
+def _slopes(x: np.ndarray, y: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Least-squares slopes over the points first..last of each stretch."""
+    x, y = x - x.mean(), y - y.mean()
+    totals = np.cumsum(np.concatenate([np.zeros((5, 1)), [np.ones_like(x), x, y, x * x, x * y]], axis=1), axis=1)
+    count, sx, sy, xx, xy = totals[:, last + 1] - totals[:, first]
+    return np.asarray((xy - sx * sy / count) / (xx - sx * sx / count))
 
 
 def _check_positive(**numbers: float | int) -> None:
