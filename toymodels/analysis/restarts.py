@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
 from toymodels.analysis.statistics import Interval, proportion
 from toymodels.arrays import Array, Float, Int
+from toymodels.estimates import Estimate, bootstrap
 
 
 def best(loss: Float[Array, "*cells restarts"] | ArrayLike) -> Int[np.ndarray, "*cells"]:
@@ -111,3 +113,18 @@ def loss_gap(losses: Sequence[float] | Float[np.ndarray, "branches *cells"]) -> 
     ordered = np.sort(np.asarray(losses, np.float64), axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(ordered[1] / ordered[0] - 1)
+
+
+def least_over_least(first: xr.DataArray, second: xr.DataArray, over: str = "seed") -> Estimate:
+    """The least of one over the least of the other, with a bootstrap over restarts that selects anew.
+
+    NaN are left out; a restart that only one of the two has is redrawn with the others. Unbounded where 2.5 % of the
+    resamples have nothing left of one of them.
+    """
+
+    def ratio(both: xr.DataArray) -> float:
+        a, b = np.nan_to_num(both.values, nan=np.inf).min(1)
+        return float(a / b) if np.isfinite(a) and np.isfinite(b) else np.nan
+
+    both = [each.reset_coords(drop=True) for each in (first, second)]
+    return bootstrap(ratio, xr.concat(both, "which", join="outer").transpose("which", over), over)

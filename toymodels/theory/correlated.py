@@ -1,7 +1,7 @@
 """Exact losses for sets of features that are on together: the tied ReLU autoencoder, and its linear optimum, PCA."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,17 +30,47 @@ def correlated_loss(
     or one for each of them. To rounding, in float64; cost 2^sets 3^n, n <= 8. Raises ValueError unless the sets divide
     the features and p lies in [0, 1].
     """
+    n, p = _checked(W, p, sets, 1.0)
+    states, p = itertools.product((False, True), repeat=sets), p[..., None]
+    return _over_states(W, b, ((np.repeat(on, n // sets), np.where(on, p, 1 - p)) for on in states))
+
+
+def anticorrelated_loss(
+    W: Real[Array, "... features hidden"] | Nested,
+    b: Real[Array, "... features"] | Nested,
+    p: Real[Array, "..."] | float,
+    sets: int,
+) -> Float[np.ndarray, "..."] | np.float64:
+    """The same for sets of which at most one member is on, each with probability p <= sets / features.
+
+    The members that are on, one a set or none, are a state; cost (features / sets + 1)^sets 3^n.
+    """
+    n = np.asarray(W).shape[-2]
+    n, p = _checked(W, p, sets, sets / n)
+    size = n // sets
+    member = np.eye(size + 1, size, dtype=bool)  # its last row: none
+    states = itertools.product(range(size + 1), repeat=sets)
+    one, none = p[..., None], 1 - size * p[..., None]
+    return _over_states(W, b, ((member[list(on)].ravel(), np.where(np.array(on) < size, one, none)) for on in states))
+
+
+def _checked(W: Any, p: Any, sets: int, most: float) -> tuple[int, np.ndarray]:
+    """The number of features, and p of each model."""
+    shape = np.shape(W)
+    if sets < 1 or shape[-2] % sets:
+        raise ValueError(f"sets={sets}: {shape[-2]} features do not fall into so many equal sets")
+    p = np.broadcast_to(np.asarray(p, np.float64), shape[:-2])
+    if not np.all((p >= 0) & (p <= most + 1e-6)):
+        raise ValueError("p: an activation probability lies in [0, 1]" if most == 1 else f"p: at most {most:g} here")
+    return shape[-2], p
+
+
+def _over_states(W: Any, b: Any, states: Iterable[tuple[np.ndarray, np.ndarray]]) -> Any:
+    """sum over states of the probability of each, a product over sets (last axis), times the loss given what is on."""
     W, b = np.asarray(W, np.float64), np.asarray(b, np.float64)
-    n = W.shape[-2]
-    if sets < 1 or n % sets:
-        raise ValueError(f"sets={sets}: {n} features do not fall into so many equal sets")
-    p = np.broadcast_to(np.asarray(p, np.float64), W.shape[:-2])
-    if not np.all((p >= 0) & (p <= 1)):
-        raise ValueError("p: an activation probability lies in [0, 1]")
     total = np.zeros(W.shape[:-2])
-    for on in itertools.product((False, True), repeat=sets):
-        chance = np.where(on, p[..., None], 1 - p[..., None]).prod(-1)
-        total += chance * expected_loss(W, b, np.repeat(np.where(on, 1.0, OFF), n // sets))
+    for on, chances in states:
+        total += chances.prod(-1) * expected_loss(W, b, np.where(on, 1.0, OFF))
     return total[()]
 
 
