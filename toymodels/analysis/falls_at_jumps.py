@@ -1,99 +1,69 @@
-"""Whether a loss falls when features jump: the part of its fall that is near jumps, against random moments."""
+"""Whether a loss falls when features jump: its fall near the jumps of a run, against those of other runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Real
 
-from toymodels.analysis.dynamics import Jump
 from toymodels.arrays import Float
 
 
-class Course(NamedTuple):
-    """One run: its loss and a measure of every feature, recorded at the same, evenly spaced steps, two or more, and the
-    jumps after `since`.
-    """
-
-    steps: Real[np.ndarray, " records"]
-    loss: Float[np.ndarray, " records"]
-    measure: Float[np.ndarray, "records features"]
-    late: list[Jump]
-    since: float
-    records: int = 4
-    """Records on each side of a jump in which the fall of the loss counts as its own."""
-
-    @property
-    def reach(self) -> float:
-        """The same in steps."""
-        return float(self.records * (self.steps[1] - self.steps[0]))
-
-    @property
-    def moments(self) -> list[float]:
-        """When features jump; jumps within reach of the one before, of a feature and its antipode, are one."""
-        found: list[float] = []
-        for step in sorted(jump.step for jump in self.late):
-            if not found or step - found[-1] > self.reach:
-                found.append(step)
-        return found
-
-    def around(self, time: float, records: int) -> Float[np.ndarray, " window"] | None:
-        """The loss `records` before and after a moment, less its first value; None where the run does not reach."""
-        place = int(np.searchsorted(self.steps, time))
-        piece = self.loss[place - records : place + records + 1] if place >= records else self.loss[:0]
-        return piece - piece[0] if len(piece) == 2 * records + 1 else None
+def moments(times: Iterable[float], reach: float) -> list[float]:
+    """Times of jumps in order; jumps within reach of the one before, of a feature and its antipode, are one moment."""
+    found: list[float] = []
+    for time in sorted(times):
+        if not found or time - found[-1] > reach:
+            found.append(float(time))
+    return found
 
 
-class Falls(NamedTuple):
-    """Shares within reach of the jumps of all runs together, and of as many times drawn at random in each."""
-
-    time: float
-    loss: float
-    null: Float[np.ndarray, " draws"]
-
-    @property
-    def p_value(self) -> float:
-        """Of at least as large a share at random; NaN where nothing falls."""
-        if not np.isfinite(self.loss):
-            return float("nan")
-        return float((1 + (self.null >= self.loss).sum()) / (1 + len(self.null)))
+def around(
+    steps: Real[np.ndarray, " records"], loss: Float[np.ndarray, " records"], time: float, records: int
+) -> Float[np.ndarray, " window"] | None:
+    """The loss `records` before and after a moment, less its first value; None where the run does not reach."""
+    place = int(np.searchsorted(steps, time))
+    piece = loss[place - records : place + records + 1] if place >= records else loss[:0]
+    return piece - piece[0] if len(piece) == 2 * records + 1 else None
 
 
 def fall_during(
-    steps: Real[np.ndarray, " records"],
-    loss: Float[np.ndarray, " records"],
-    times: Sequence[float],
-    reach: float,
+    steps: Real[np.ndarray, " records"], loss: Float[np.ndarray, " records"], times: Sequence[float], reach: float
 ) -> tuple[float, float]:
-    """(share of the time, share of the fall of the loss) within `reach` of any of these times."""
-    middle, fall, length = (steps[1:] + steps[:-1]) / 2, -np.diff(loss), np.diff(steps)
-    inside = np.array([any(abs(time - moment) <= reach for moment in times) for time in middle], bool)
-    return float(length[inside].sum() / length.sum()), float(fall[inside].sum() / (fall.sum() or 1.0))
+    """(share of the time, fall of the loss) within `reach` of any of these times."""
+    middle, length = (steps[1:] + steps[:-1]) / 2, np.diff(steps)
+    inside = (np.abs(middle[:, None] - np.asarray(times, np.float64)) <= reach).any(axis=1)
+    return float(length[inside].sum() / length.sum()), float(-np.diff(loss)[inside].sum())
 
 
-def falls(found: Sequence[Course], draws: int = 500, seed: int = 0) -> Falls:
-    """Null: in each run as many moments as it jumps at, uniform over the time considered.
-
-    Runs whose loss is not finite are left out; all NaN where no run is left, or the losses together do not fall.
+class Falls(NamedTuple):
+    """Of each run: the share of the time within reach of its own moments, the fall of its loss there, and its mean fall
+    near the moments of the other runs; falls in units of the mean whole fall of a run. NaN for a lost run.
     """
-    rng = np.random.default_rng(seed)
-    found = [each for each in found if np.isfinite(each.loss).all()]
-    parts = [(each, each.steps >= each.since) for each in found]
-    weight = np.array([each.loss[kept][0] - each.loss[kept][-1] for each, kept in parts])
-    if not weight.sum() > 0:
-        return Falls(float("nan"), float("nan"), np.full(draws, np.nan))
 
-    def shares(times: Sequence[Sequence[float]]) -> np.ndarray:
-        made = [
-            fall_during(each.steps[kept], each.loss[kept], moments, each.reach)
-            for (each, kept), moments in zip(parts, times, strict=True)
-        ]
-        time, fall = np.array(made).T
-        return np.array([time.mean(), (fall * weight).sum() / weight.sum()])
+    time: Float[np.ndarray, " runs"]
+    own: Float[np.ndarray, " runs"]
+    others: Float[np.ndarray, " runs"]
 
-    time, loss = shares([each.moments for each in found])
-    random = [
-        shares([rng.uniform(each.since, each.steps[-1], len(each.moments)).tolist() for each in found])[1]
-        for _ in range(draws)
-    ]
-    return Falls(float(time), float(loss), np.array(random))
+
+def falls(
+    steps: Real[np.ndarray, " records"],
+    losses: Float[np.ndarray, "runs records"],
+    times: Sequence[Sequence[float]],
+    reach: float,
+) -> Falls:
+    """What falls near a run's own moments, against the same run near those of every other: jumps and falls are both
+    early, so that moments uniform in time would be too easy a null.
+
+    Were the moments of all runs drawn alike, whatever their law, own and others would be equal in the mean.
+    """
+    usable = np.flatnonzero(np.isfinite(losses).all(axis=1))
+    answer = np.full((3, len(losses)), np.nan)
+    whole = (losses[usable, 0] - losses[usable, -1]).mean() if len(usable) else 0.0
+    if len(usable) < 2 or not whole > 0:
+        return Falls(*answer)
+    for run in usable:
+        near = {other: fall_during(steps, losses[run], times[other], reach) for other in usable}
+        time, own = near.pop(run)
+        answer[:, run] = time, own / whole, np.mean([fall for _, fall in near.values()]) / whole
+    return Falls(*answer)
