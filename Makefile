@@ -2,7 +2,8 @@
 #
 #   make sweep EXPERIMENT=tegum   one experiment        make figures   redraw from the store
 #   make sweep TINY=1             a few minutes         make bench     timings against peers
-#   make paper                    every figure of the superposition papers, and docs/verdicts.md
+#   make paper                    every experiment, and docs/verdicts.md
+#   make replicate                every experiment on fresh seeds, and docs/replication.md (OFFSET=5000)
 #   make check                    ruff and mypy         make clean     drop .venv and caches, keep results
 
 PYTHON ?= python3
@@ -15,32 +16,44 @@ SCALE := $(if $(TINY),tiny,$(if $(FULL),full,default))
 unexport PYTHONDONTWRITEBYTECODE
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 
-.PHONY: setup sweep paper figures test check bench clean
+ALL := $(basename $(notdir $(wildcard experiments/*.py)))
+OFFSET ?= 5000
+
+.PHONY: setup sweep paper replicate figures test check bench clean
 
 setup: .venv/ready
+
+# Modules are compiled when they are first imported, not all at once.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .venv/ready: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "toymodels needs Python 3.11 or newer; set PYTHON=python3.x")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.lock
+	$(PIP) -r requirements-dev.lock
 	@touch $@
 
 sweep: setup
-	@for name in $(EXPERIMENTS); do echo "== $$name"; $(BIN)/toymodels run $$name --scale $(SCALE) || exit $$?; done
+	$(BIN)/toymodels run $(EXPERIMENTS) --scale $(SCALE)
 
 paper: setup
-	@for name in $(basename $(notdir $(wildcard experiments/*.py))); do \
-	  echo "== $$name"; $(BIN)/toymodels run $$name --scale $(SCALE) || exit $$?; done
+	$(BIN)/toymodels run $(ALL) --scale $(SCALE)
 	$(BIN)/toymodels verdicts --scale $(SCALE) $(if $(TINY)$(FULL),,--out docs/verdicts.md)
+
+replicate: setup
+	$(BIN)/toymodels replicate $(EXPERIMENT) --offset $(OFFSET) --scale $(SCALE) $(if $(TINY)$(FULL)$(EXPERIMENT),,--out docs/replication.md)
 
 figures: setup
 	@for name in $(EXPERIMENTS); do $(BIN)/toymodels figure $$name --scale $(SCALE) || exit $$?; done
 
-test: setup
+test: .venv/ready-dev
 	$(BIN)/python -m pytest -n 2
 
-check: setup
+check: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
