@@ -108,11 +108,9 @@ def collapse_by_density(pairs: Swept, collapse: xr.Dataset) -> Figure:
     p, least, top = collapse.p.values, collapse.loss.min("seed"), collapse.loss.fillna(np.inf).argmin("seed")
     figure, axes = draw.panels(2, 2, height=4.4, sharex=True)
     spread, counts, above, linear = axes.ravel()
-    draw.cloud(
-        spread, p[:, None, None], collapse.spread.transpose("p", "seed", "pair").values, colour="0.55", alpha=0.35
-    )
-    own = np.sort(collapse.spread.isel(seed=top).transpose("p", "pair").values, axis=1)
-    spread.plot(p, own, "o-", ms=2.5, lw=0.8, color=draw.BLUE)
+    every = collapse.spread.transpose("p", "seed", "pair")
+    draw.cloud(spread, p[:, None, None], every, colour="0.55", alpha=0.35)
+    spread.plot(p, np.sort(every.isel(seed=top), axis=1), "o-", ms=2.5, lw=0.8, color=draw.BLUE)
     spread.set(ylabel="spread of a pair", ylim=(-0.04, 1.0))
     draw.stacked(counts, p, _shares(collapse), PALETTE, log=True)
     counts.set(ylabel="share of seeds", ylim=(0, 1))
@@ -204,7 +202,7 @@ def edges_of_single_runs(reference_collapse: xr.Dataset) -> Iterator[Finding]:
     p, runs = reference_collapse.p.values, "one run of the reference training drawn at each p"
     beyond = np.append(p, p[-1] + GRID)
     was = (
-        "was that the central 95 % of draws touch the range; now the median draw, by its interval, as scatter passed it"
+        "was that the central 95 % of draws touch the range, which scatter passes; now the interval of the median draw"
     )
     for count, (low, high) in FROM.items():
         what, at = f"{runs}: p from which on {NAMES[count]} of 3 are collapsed", {"collapsed": count}
@@ -255,9 +253,7 @@ def published_geometry(collapse: xr.Dataset) -> Iterator[Finding]:
 def ends_of_the_range(collapse: xr.Dataset) -> Iterator[Finding]:
     """A hexagon where sparse, and PCA where dense."""
     sparse, dense, k = _inside(collapse, 0, 0.05), _inside(collapse, 0.5, 1), f"best of {collapse.sizes['seed']}"
-    what = (
-        f"{k}, p up to .05: largest distance from 60 degrees of angles between neighbors and between members of a pair"
-    )
+    what = f"{k}, p up to .05: largest distance from 60 degrees of angles between neighbors or members of a pair"
     off = of_best(sparse.off_hexagon, sparse.loss)
     yield Finding("hexagon", what, off, AtMost(10), ours(f"limit; {SOURCE}: a hexagon"), "best of k")
     ratio, what = dense.loss / dense.linear, "least exact loss over that of PCA"
@@ -278,12 +274,6 @@ experiment = Experiment(
     },
     readings=[collapse, reference_collapse],
     figures=[pairs_by_band, collapse_by_density, single_runs],
-    findings=[
-        edges_of_collapse,
-        edges_of_single_runs,
-        published_numbers,
-        published_geometry,
-        ends_of_the_range,
-    ],
+    findings=[edges_of_collapse, edges_of_single_runs, published_numbers, published_geometry, ends_of_the_range],
     cost="13,312 cells of 10,000 steps",
 )

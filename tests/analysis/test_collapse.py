@@ -1,12 +1,24 @@
 """Spread of sets: its values where they are known, and what leaves it alone."""
 
+import itertools
+
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from toymodels.analysis.collapse import opposite_across_sets, set_cosines, set_spread
+from toymodels.analysis.collapse import (
+    collapse_edge,
+    excess,
+    members_lie,
+    neighbour_angles,
+    opposite_across_sets,
+    reached,
+    set_cosines,
+    set_spread,
+)
 
 
 @given(st.floats(0, np.pi), st.floats(0.1, 3))
@@ -51,3 +63,51 @@ def test_pairs_across_sets_are_mutual_and_of_two_sets():
     assert opposite_across_sets(octahedron, 2)
     assert not opposite_across_sets(octahedron[[0, 5, 1, 3, 2, 4]], 2)  # the antipode of each is its neighbour
     assert not opposite_across_sets(np.concatenate([np.eye(3), np.eye(3)]), 2)
+
+
+@given(st.floats(0, 2 * np.pi), st.floats(0.3, 2))
+def test_how_the_members_of_pairs_lie_does_not_depend_on_rotation_and_size(turn, size):
+    rotation = size * np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    square = np.array([[1, 0], [0, 1], [-1, 0], [0, -1.0]])
+    hexagon = np.array([[np.cos(a), np.sin(a)] for a in np.arange(6) * np.pi / 3])
+    dropped = square * [[1], [1], [1], [0]]
+    found = {"orthogonal": square, "antipodal": square[[0, 2, 1, 3]], "side by side": hexagon, "otherwise": dropped}
+    for name, W in found.items():
+        cosine = xr.DataArray(set_cosines(W @ rotation, 2, 0.25), dims="pair")
+        assert members_lie(cosine) == name
+    mixed = xr.DataArray([[0.0, 0.1], [0.0, -1.0], [-0.9, -1.0]], dims=("seed", "pair"))
+    assert members_lie(mixed).values.tolist() == ["orthogonal", "otherwise", "antipodal"]
+
+
+@given(st.lists(st.floats(-180, 180), min_size=2, max_size=7))
+def test_angles_between_neighbours_add_up_to_a_turn(degrees):
+    angle = np.radians(degrees)
+    found = neighbour_angles(np.stack([np.cos(angle), np.sin(angle)], 1))
+    assert found.sum() == pytest.approx(360)
+    assert found.min() >= -1e-9
+
+
+@given(st.integers(1, 6), st.floats(0.01, 0.5))
+def test_an_edge_lies_between_the_neighbours_that_bracket_it(place, low):
+    p = np.geomspace(low, 1, 8)
+    counts = np.where(np.arange(8) < place, 1, 2)
+    assert p[place - 1] < collapse_edge(p, counts, 2) < p[place]
+    assert np.isnan(collapse_edge(p, counts, 1))  # everywhere
+    assert np.isnan(collapse_edge(p, counts, 3))  # nowhere
+
+
+def test_what_single_runs_reach_is_that_of_every_combination_of_runs():
+    """All draws of one of three runs at each of four p, one by one."""
+    counts = np.sort(np.random.default_rng(0).integers(0, 4, size=(3, 4)), axis=1).T
+    drawn = np.array([counts[np.arange(4), list(picked)] for picked in itertools.product(range(3), repeat=4)])
+    for count in (1, 2, 3):
+        from_there_on = np.flip(np.logical_and.accumulate(np.flip(drawn >= count, 1), 1), 1)
+        np.testing.assert_allclose(reached(counts, count), from_there_on.mean(0))
+
+
+def test_the_excess_is_that_of_the_worst_p_and_unknown_where_there_is_no_such_model():
+    loss = np.array([[2.0, 1.0, 3.0], [1.0, np.nan, 1.5]])
+    counts = np.array([[2, 0, 0], [2, 2, 0]])
+    assert excess(loss, counts, 0) == pytest.approx(0.5)
+    assert excess(loss, counts, 2) == pytest.approx(1.0)
+    assert np.isnan(excess(loss, counts, 1))

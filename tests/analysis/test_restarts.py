@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from toymodels.analysis.restarts import basins, best, drop_worst, finite_losses, loss_gap
+from toymodels.analysis.restarts import basins, best, drop_worst, finite_losses, least_over_least, loss_gap
 
 KINDS = {k: np.stack([np.cos(a), np.sin(a)], -1) for k in (5, 6) for a in [2 * np.pi * np.arange(k) / k]}
 PENTAGON, SQUARE = KINDS[5], np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [0.0, 0]])
@@ -71,3 +71,9 @@ def test_models_that_are_not_finite_have_no_loss_and_are_not_given_to_it():
         return factor * W.sum((-1, -2))
 
     np.testing.assert_array_equal(finite_losses(loss, W, b, 2.0), [[6, np.nan], [np.nan, 6]])
+
+
+def test_least_over_least_says_nothing_without_one_of_the_two():
+    assert least_over_least([2.0, 3.0, np.nan], [8.0, 9.0]) == 0.25
+    assert np.isnan(least_over_least([2.0, 3.0], [np.nan, np.inf]))
+    assert np.isnan(least_over_least([], [1.0]))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toymodels.data import Correlated
-from toymodels.theory.correlated import correlated_loss, principal_loss
+from toymodels.data import Anticorrelated, Correlated
+from toymodels.theory.correlated import anticorrelated_loss, correlated_loss, principal_loss
 from toymodels.theory.superposition import expected_loss, feature_variance
 
 
@@ -18,13 +18,21 @@ def models(seed, n=4, m=2):
     return random.normal(size=(3, n, m)) * 0.8, random.normal(size=(3, n)) * 0.2
 
 
-@pytest.mark.parametrize("p", [0.1, 0.6])
-def test_the_exact_loss_is_the_mean_over_draws(p):
+@pytest.mark.parametrize(
+    ("law", "loss", "p"),
+    [
+        (Correlated, correlated_loss, 0.1),
+        (Correlated, correlated_loss, 0.6),
+        (Anticorrelated, anticorrelated_loss, 0.1),
+        (Anticorrelated, anticorrelated_loss, 0.45),
+    ],
+)
+def test_the_exact_loss_is_the_mean_over_draws(law, loss, p):
     W, b = models(1)
-    x = np.asarray(Correlated(2, 2, p).sample(jax.random.key(3), 100_000), np.float64)
+    x = np.asarray(law(2, 2, p).sample(jax.random.key(3), 100_000), np.float64)
     out = np.maximum(np.einsum("sni,smi,bm->sbn", W, W, x) + b[:, None], 0)
     each = ((x - out) ** 2).sum(-1)
-    np.testing.assert_array_less(np.abs(each.mean(1) - correlated_loss(W, b, p, 2)), 4.5 * each.std(1) / len(x) ** 0.5)
+    np.testing.assert_array_less(np.abs(each.mean(1) - loss(W, b, p, 2)), 4.5 * each.std(1) / len(x) ** 0.5)
 
 
 @given(st.integers(0, 99), st.floats(0.01, 0.99))
@@ -78,3 +86,15 @@ def test_wrong_arguments_say_so():
         principal_loss(np.triu(np.ones((2, 2))), 1)
     with pytest.raises(ValueError, match="m=-1"):
         principal_loss(np.eye(2), -1)
+
+
+def test_an_antipodal_pair_of_anticorrelated_features_costs_nothing():
+    W, b = np.array([[1, 0], [-1, 0], [0, 1], [0, -1.0]]), np.zeros(4)
+    assert anticorrelated_loss(W, b, 0.2, 2) < 1e-25
+    # Orthogonal members: opposite features of two sets are on together with p^2, and cost E min(x, y)^2 = 1 / 6 each.
+    assert anticorrelated_loss(W[[0, 2, 1, 3]], b, 0.2, 2) == pytest.approx(4 * 0.2**2 / 6)
+    p = np.array([0.1, 0.5])
+    one = [anticorrelated_loss(W[[0, 2, 1, 3]], b, each, 2) for each in p]
+    np.testing.assert_allclose(anticorrelated_loss([W[[0, 2, 1, 3]]] * 2, [b] * 2, p, 2), one)
+    with pytest.raises(ValueError, match="p: at most"):
+        anticorrelated_loss(W, b, 0.6, 2)

@@ -75,19 +75,19 @@ def neighbour_angles(W: Float[Array, "*models features 2"] | ArrayLike) -> Float
     return np.diff(angle, axis=-1, append=angle[..., :1] + 360)
 
 
-def collapse_edge(p: Float[Array, " p"], counts: Float[Array, " p"], count: int) -> float:
+def collapse_edge(p: Float[Array, " p"] | ArrayLike, counts: Float[Array, " p"] | ArrayLike, count: int) -> float:
     """The p above which at least `count` sets are collapsed, midway between two p on a log scale; NaN where unseen."""
     p, below = np.asarray(p, np.float64), np.flatnonzero(np.asarray(counts) < count)
     unseen = not len(below) or below[-1] == len(p) - 1
     return float("nan") if unseen else float(np.sqrt(p[below[-1]] * p[below[-1] + 1]))
 
 
-def reached(counts: Float[Array, "p runs"], count: int) -> Float[np.ndarray, " p"]:
+def reached(counts: Float[Array, "p runs"] | ArrayLike, count: int) -> Float[np.ndarray, " p"]:
     """By p: the chance that of one run drawn at each p, all from there on have at least `count` sets collapsed."""
     return np.cumprod((np.asarray(counts) >= count).mean(1)[::-1])[::-1]
 
 
-def excess(loss: Float[Array, "p runs"], counts: Float[Array, "p runs"], count: int) -> float:
+def excess(loss: Float[Array, "p runs"] | ArrayLike, counts: Float[Array, "p runs"] | ArrayLike, count: int) -> float:
     """The least loss with `count` sets collapsed over the least of all, minus 1, at the worst p; NaN where unseen."""
     loss = np.nan_to_num(np.asarray(loss, np.float64), nan=np.inf)
     least = np.where(np.asarray(counts) == count, loss, np.inf).min(1)

@@ -4,12 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike
 
 from toymodels.analysis.statistics import Interval, proportion
 from toymodels.arrays import Array, Float, Int
-from toymodels.estimates import Estimate, bootstrap
 
 
 def best(loss: Float[Array, "*cells restarts"] | ArrayLike) -> Int[np.ndarray, "*cells"]:
@@ -115,16 +113,9 @@ def loss_gap(losses: Sequence[float] | Float[np.ndarray, "branches *cells"]) -> 
         return np.asarray(ordered[1] / ordered[0] - 1)
 
 
-def least_over_least(first: xr.DataArray, second: xr.DataArray, over: str = "seed") -> Estimate:
-    """The least of one over the least of the other, with a bootstrap over restarts that selects anew.
-
-    NaN are left out; a restart that only one of the two has is redrawn with the others. Unbounded where 2.5 % of the
-    resamples have nothing left of one of them.
-    """
-
-    def ratio(both: xr.DataArray) -> float:
-        a, b = np.nan_to_num(both.values, nan=np.inf).min(1)
-        return float(a / b) if np.isfinite(a) and np.isfinite(b) else np.nan
-
-    both = [each.reset_coords(drop=True) for each in (first, second)]
-    return bootstrap(ratio, xr.concat(both, "which", join="outer").transpose("which", over), over)
+def least_over_least(
+    first: Float[Array, " restarts"] | ArrayLike, second: Float[Array, " others"] | ArrayLike
+) -> float:
+    """The least of one over the least of the other, NaN left out; NaN where nothing is left of one of them."""
+    a, b = (np.nan_to_num(np.asarray(each, np.float64), nan=np.inf).min(initial=np.inf) for each in (first, second))
+    return float(a / b) if np.isfinite(a) and np.isfinite(b) else float("nan")
