@@ -1,6 +1,8 @@
 """Basic results: which of many features does a bottleneck represent, linear and with ReLU, from dense to sparse?"""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -52,31 +54,27 @@ tiny = {"steps": 300, "seed": range(2), "record.examples": 2048, "small.p": DENS
 
 def relu(small: Swept, big: Swept) -> xr.Dataset:
     """Of every ReLU model: features represented, and its loss over that of the best linear model; by n."""
-    return xr.concat([_relu(each) for each in (small, big)], "n")
-
-
-def _relu(swept: Swept) -> xr.Dataset:
-    W, weights = swept.final(unconverged=True), importances(swept.sweep.base.problem)
-    n, m = W.sizes["feature"], W.sizes["hidden"]
-    best = [float(linear_optimum(m, p, weights).loss) for p in W.p.values.tolist()]
-    ratio = swept.data.objective.isel(step=-1, drop=True).astype(float) / xr.DataArray(best, dims="p")
-    number = represented(W).sum("feature").where(W.notnull().all(["feature", "hidden"]))
-    return xr.Dataset({"number": number, "over_linear": ratio, "m": m}, {"n": n})
+    found = []
+    for swept in (small, big):
+        W, weights = swept.final(unconverged=True), importances(swept.sweep.base.problem)
+        best = [float(linear_optimum(W.sizes["hidden"], p, weights).loss) for p in W.p.values.tolist()]
+        ratio = swept.data.objective.isel(step=-1, drop=True).astype(float) / xr.DataArray(best, dims="p")
+        number = represented(W).sum("feature").where(W.notnull().all(["feature", "hidden"]))
+        found.append(xr.Dataset({"number": number, "over_linear": ratio, "m": W.sizes["hidden"]}, {"n": weights.size}))
+    return xr.concat(found, "n")
 
 
 def linear(small_linear: Swept, big_linear: Swept) -> xr.Dataset:
     """Of every linear model: its exact loss over the least one, minus 1, and whether it keeps the first m features."""
-    return xr.concat([_linear(each) for each in (small_linear, big_linear)], "n")
-
-
-def _linear(swept: Swept) -> xr.Dataset:
-    W, b = (swept.final(name, unconverged=True).isel(p=0, drop=True) for name in ("W", "b"))
-    n, m, weights = W.sizes["feature"], W.sizes["hidden"], importances(swept.sweep.base.problem)
-    p = float(swept.data.p[0])
-    loss = exact_losses(linear_loss, W, b, p, xr.DataArray(weights, dims="feature"))
-    excess = loss / float(linear_optimum(m, p, weights).loss) - 1
-    first = (represented(W) == xr.DataArray(np.arange(n) < m, dims="feature")).all("feature")
-    return xr.Dataset({"excess": excess, "first": first, "m": m}, {"n": n})
+    found = []
+    for swept in (small_linear, big_linear):
+        W, b = (swept.final(name, unconverged=True).isel(p=0) for name in ("W", "b"))
+        weights, m, p = importances(swept.sweep.base.problem), W.sizes["hidden"], float(W.p)
+        loss = exact_losses(partial(linear_loss, p=p, importance=weights), W, b)
+        excess = loss / float(linear_optimum(m, p, weights).loss) - 1
+        first = (represented(W) == xr.DataArray(np.arange(weights.size) < m, dims="feature")).all("feature")
+        found.append(xr.Dataset({"excess": excess, "first": first, "m": m}, {"n": weights.size}))
+    return xr.concat(found, "n")
 
 
 def represented(W: xr.DataArray) -> xr.DataArray:
@@ -118,8 +116,8 @@ def _models(relu: Swept, linear: Swept, columns: int, height: float) -> Figure:
     for row in axes[1::2]:
         row[0].set(ylabel="feature", yticks=[0, len(grams[0]) - 1], yticklabels=[1, len(grams[0])])
     figure.supxlabel("$|W_i|$", fontsize=8)
-    draw.colour_bar(figure, mesh, axes[::2], "$W W^\\mathsf{T}$, $b$", aspect=10 * rows, extend="both")
-    draw.colour_bar(figure, colours, axes[1::2], "superposition", aspect=14 * rows)
+    draw.colour_bar(figure, mesh, axes[0], "$W W^\\mathsf{T}$, $b$", aspect=10, extend="both")
+    draw.colour_bar(figure, colours, axes[1], "superposition", aspect=14)
     return figure
 
 
@@ -146,38 +144,43 @@ def features_represented(relu: xr.Dataset) -> Figure:
 # ------------------------------------------------------------------------------------------------------------- findings
 
 
+def _finding(cells: xr.Dataset, id: str, what: str, *more: Any, **named: Any) -> Finding:
+    n = int(cells.n)
+    return Finding(id, f"n = {n}: {what}", *more, settings={"n": n}, **named)
+
+
 def linear_is_principal_components(linear: xr.Dataset) -> Iterator[Finding]:
     """The linear model keeps the m most important features whole and nothing else."""
-    for n in linear.n.values.tolist():
-        cells, of = linear.sel(n=n), f"linear model, n = {n}"
-        what, source = f"{of}: exact loss over the least one, minus 1", ours("tolerance; Eckart-Young: 0")
-        yield Finding("linear-loss", what, mean(cells.excess), AtMost(0.01), source, settings={"n": n}, digits=".1e")
-        what = f"{of}: seeds that represent the {int(cells.m)} most important features and no other"
+    for n in linear.n.values:
+        cells = linear.sel(n=n)
+        what, source = "exact loss of the linear model over the least one, minus 1", ours("tolerance; Eckart-Young: 0")
+        yield _finding(cells, "linear-loss", what, mean(cells.excess), AtMost(0.01), source, digits=".1e")
+        what = f"seeds of the linear model that represent the {int(cells.m)} most important features and no other"
         source = ours(f"least share; {PAPER}: the linear model does")
-        yield Finding("linear-keeps-first", what, share(cells["first"]), AtLeast(ALL), source, settings={"n": n})
+        yield _finding(cells, "linear-keeps-first", what, share(cells["first"]), AtLeast(ALL), source)
 
 
 def sparsity_brings_superposition(relu: xr.Dataset) -> Iterator[Finding]:
     """More features are represented the sparser they are; dense ones as by the linear model."""
-    dense, sparse = relu.sel(p=relu.p.max()), relu.sel(p=relu.p.min())
-    for n in relu.n.values.tolist():
-        at, m, number, ratio = {"n": n}, int(relu.m.sel(n=n)), relu.number.sel(n=n), relu.over_linear.sel(n=n)
-        what = f"n = {n}, p = {float(dense.p):g}: seeds that represent {m} features, as many as dimensions"
-        source = ours(f"least share; {PAPER}: m features")
-        yield Finding("number-when-dense", what, share(dense.number.sel(n=n) == m), AtLeast(ALL), source, settings=at)
-        what, source = f"n = {n}: features represented, sparser and sparser", stated(f"{PAPER}: more, the sparser")
-        yield Finding("number-by-density", what, steps(number, "p"), Increasing(), source, settings=at, digits=".1f")
-        what = f"n = {n}, p = {float(sparse.p):g}: features represented in {m} dimensions"
-        source = stated(f"{PAPER}: more than dimensions")
-        yield Finding("number-when-sparse", what, mean(sparse.number.sel(n=n)), Above(m), source, settings=at)
-        what = f"n = {n}, p = {float(dense.p):g}: loss over that of the best linear model"
-        source = ours("tolerance; closed form of the linear optimum")
-        yield Finding("loss-when-dense", what, mean(dense.over_linear.sel(n=n)), Near(1, 0.01), source, settings=at)
-        what = f"n = {n}: loss over that of the best linear model, for p of at most .1"
-        below = mean(ratio.sel(p=relu.p[relu.p <= 0.1]))
-        source = ours(f"closed form of the linear optimum; {PAPER}: superposition pays for sparse features")
-        yield Finding("loss-when-sparse", what, below, Below(1), source, settings=at)
-        yield report("loss-by-density", f"n = {n}: loss over that of the best linear model", mean(ratio), settings=at)
+    dense, sparse, ratio = float(relu.p.max()), float(relu.p.min()), "loss over that of the best linear model"
+    for n in relu.n.values:
+        cells, best = relu.sel(n=n), ours("tolerance; closed form of the linear optimum")
+        number, m, over = cells.number, int(cells.m), cells.over_linear
+        what, source = f"seeds that represent {m} features at p = {dense:g}", ours(f"least share; {PAPER}: m features")
+        yield _finding(cells, "number-when-dense", what, share(number.sel(p=dense) == m), AtLeast(ALL), source)
+        what, source = "features represented, sparser and sparser", stated(f"{PAPER}: more, the sparser")
+        yield _finding(cells, "number-by-density", what, steps(number, "p"), Increasing(), source, digits=".1f")
+        what, source = f"features represented in {m} dimensions at p = {sparse:g}", stated(f"{PAPER}: more than m")
+        yield _finding(cells, "number-when-sparse", what, mean(number.sel(p=sparse)), Above(m), source)
+        yield _finding(
+            cells, "loss-when-dense", f"{ratio}, p = {dense:g}", mean(over.sel(p=dense)), Near(1, 0.01), best
+        )
+        what, source = (
+            f"{ratio}, for p of at most .1",
+            ours(f"closed form; {PAPER}: superposition pays for sparse features"),
+        )
+        yield _finding(cells, "loss-when-sparse", what, mean(over.sel(p=relu.p[relu.p <= 0.1])), Below(1), source)
+        yield report("loss-by-density", f"n = {n}: {ratio}", mean(over), settings={"n": int(n)})
 
 
 experiment = Experiment(

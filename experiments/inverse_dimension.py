@@ -6,6 +6,7 @@ ones (weak superposition): the loss is what the dropped ones carry. Rows pulled 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from toymodels import Axis, Record, Run, Sweep, draw
 from toymodels.analysis.geometry import per_model
 from toymodels.analysis.scaling import exponents, local_exponents, random_rows_loss, squared_cosine
-from toymodels.analysis.statistics import interval
+from toymodels.analysis.statistics import interval, spread
 from toymodels.config import replace
 from toymodels.data import Sparse, Uniform
 from toymodels.estimates import mean
@@ -67,9 +68,10 @@ def models(decays: Swept) -> xr.Dataset:
     the variance of the others. Of every law of frequencies: the variance of all features."""
     W, last = decays.final(), decays.data.objective.isel(step=-1, drop=True).astype(float)
     kept = per_model(lambda W: np.linalg.norm(W, axis=1) > REPRESENTED, W, features=True)
-    p = np.array([_data(decays, power).marginals() for power in W.power.values], float)
-    # Of values U[0, 2]: the loss of a dropped feature at its best bias.
-    variance = xr.DataArray(4 * p / 3 - p**2, dims=("power", "feature"), coords={"power": W.power})
+    laws = [_data(decays, power) for power in W.power.values]
+    # The loss of a dropped feature at its best bias is its variance.
+    own = np.array([np.diag(data.second_moment()) - data.mean() ** 2 for data in laws], float)
+    variance = xr.DataArray(own, dims=("power", "feature"), coords={"power": W.power})
     found = {"loss": last.where(decays.data.status == OK), "fraction": kept.mean("feature", skipna=False)}
     found["overlap"] = per_model(lambda W: squared_cosine(W, REPRESENTED), W)
     found["dropped"] = ((1 - kept) * variance).sum("feature", skipna=False)
@@ -96,17 +98,13 @@ COLOURS = (draw.BLUE, draw.SKY, draw.GREEN, draw.ORANGE, draw.RED)
 
 def _by_decay(models: xr.Dataset) -> Iterator[tuple[xr.Dataset, dict[str, str]]]:
     """The models at each weight decay, with their look."""
-    for place, decay in enumerate(models.decay.values):
-        colour = COLOURS[round(place * (len(COLOURS) - 1) / max(models.decay.size - 1, 1))]
+    places = np.linspace(0, len(COLOURS) - 1, models.decay.size).round().astype(int)
+    for decay, colour in zip(models.decay.values, np.array(COLOURS)[places].tolist(), strict=True):
         yield models.sel(decay=decay), {"label": f"decay {decay:g}".replace("-", "−"), "colour": colour}
 
 
 def _law(power: float) -> str:
     return f"$p_i \\propto i^{{-{power:g}}}$"
-
-
-def _range(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
-    return values.min("seed"), values.mean("seed"), values.max("seed")
 
 
 def losses_by_width(decays: Swept, models: xr.Dataset, random_rows: xr.Dataset) -> Figure:
@@ -119,7 +117,7 @@ def losses_by_width(decays: Swept, models: xr.Dataset, random_rows: xr.Dataset) 
     figure, axes = draw.panels(1, len(shown), sharex=True, squeeze=False)
     for ax, power in zip(axes[0], shown, strict=True):
         for cells, look in _by_decay(models.sel(power=power)):
-            draw.band(ax, m, *_range(cells.loss), marker="o", ms=2.5, **look)
+            draw.band(ax, m, spread(cells.loss), marker="o", ms=2.5, **look)
         random = random_rows.loss.sel(power=power).mean("draw").values
         draw.theory(ax, m, random, "random rows")
         draw.theory(ax, m, random[-1] * m[-1] / m, "$1/m$", dash=draw.DOTTED)
@@ -142,23 +140,23 @@ def overlaps_and_exponents(decays: Swept, models: xr.Dataset) -> Figure:
     m, n, strong = models.m.values, models.attrs["n"], models.sel(decay=models.decay.min())
     figure, axes = draw.panels(1, 3, height=2.6)
     for cells, look in _by_decay(models):
-        draw.band(axes[0], m, *_range(cells.fraction.isel(power=0)), **look)
-        draw.band(axes[0], m, *_range(cells.fraction.isel(power=-1)), colour=look["colour"], ls="--")
+        draw.band(axes[0], m, spread(cells.fraction.isel(power=0)), **look)
+        draw.band(axes[0], m, spread(cells.fraction.isel(power=-1)), colour=look["colour"], ls="--")
     for power, shift in zip(models.power.values, draw.shifts(models.power.size), strict=True):
-        line = draw.band(axes[1], m, *_range((strong.overlap * strong.m).sel(power=power)), _law(power), marker="o")
-        slopes = interval(exponents(models.loss.sel(power=power)).transpose("decay", "seed").values, axis=1)
-        draw.points(axes[2], models.decay.values, slopes, _law(power), line.get_color(), shift=shift)
+        over, slopes = spread((strong.overlap * strong.m).sel(power=power)), exponents(models.loss.sel(power=power))
+        colour = draw.band(axes[1], m, over, label=_law(power), marker="o").get_color()
+        draw.points(axes[2], models.decay, interval(slopes, axis=1), _law(power), colour, shift=shift)
     draw.theory(axes[1], m, (n - m) / (n - 1), "Welch bound")
     axes[0].set(xlabel="hidden dimension $m$", ylabel="fraction represented", ylim=(-0.03, 1.45), yticks=[0, 0.5, 1])
     axes[1].set(xlabel="hidden dimension $m$", ylabel="squared cosine, over $1/m$", ylim=(0, 1.6))
     axes[2].set(xlabel="weight decay", ylabel="exponent of the loss in $m$", ylim=(0, None))
     draw.levels(axes[2], [1.0])
-    draw.log_axis(axes[0], "x", at=m)
-    draw.log_axis(axes[1], "x", at=m)
+    for ax in axes[:2]:
+        draw.log_axis(ax, "x", at=m)
     laws = {_law(power): dash for power, dash in zip(models.power.values[[0, -1]], ("-", "--"), strict=True)}
     draw.legend(axes[0], laws, fontsize=6, loc="upper center", ncols=2, columnspacing=1)
-    draw.legend(axes[1], loc="lower left")
-    draw.legend(axes[2], loc="lower left")
+    for ax in axes[1:]:
+        draw.legend(ax, loc="lower left")
     draw.excluded(axes[2], decays.left_out())
     return figure
 
@@ -185,41 +183,42 @@ def dropped_features_and_loss(decays: Swept, models: xr.Dataset) -> Figure:
 # ------------------------------------------------------------------------------------------------------------- findings
 
 
-def exponents_of_the_loss(models: xr.Dataset, random_rows: xr.Dataset) -> Iterator[Finding]:
-    """At the strongest pull to unit length, over the same widths: trained and random rows, overlaps."""
-    strong = models.sel(decay=models.decay.min())
-    wide = (models.attrs["n"] / models.m >= NARROW) & (random_rows.loss.mean("draw") < SILENT)
-    for power in models.power.values.tolist():
-        at, law = {"power": power}, f"frequencies i^-{power:g}"
-        trained, overlap, random = (
-            local_exponents(each.sel(at)) for each in (strong.loss, strong.overlap, random_rows.loss)
-        )
-        yield report("exponents-by-width", f"{law}: exponent of the loss, trained", mean(trained), settings=at)
-        yield report("random-by-width", f"{law}: exponent of the loss, random rows", mean(random, "draw"), settings=at)
-        other = f"{law}: exponent of the loss over all widths, by weight decay"
-        yield report("exponents-by-decay", other, mean(exponents(models.loss.sel(at))), settings=at)
-        judged = {"widths": wide.sel(at).values[1:] & wide.sel(at).values[:-1]}
-        if not judged["widths"].any():
-            continue
-        what, measured = f"{law}: exponent of the loss of random unit rows", mean(random[judged], "draw")
-        source = ours(f"limit; {PAPER}: 1, by geometry")
-        yield Finding("random-rows", what, measured, Near(1, 0.2), source, settings=at, revised=SAME_WIDTHS)
-        what, measured = f"{law}: exponent of the loss less that of the mean squared cosine", trained - overlap
-        source = ours(f"limit; {PAPER}: the loss falls as squared overlaps do")
-        yield Finding("as-overlaps", what, mean(measured[judged]), Near(0, 0.15), source, settings=at, revised=OVERLAPS)
-        if power in PUBLISHED:
-            (target, source), what = PUBLISHED[power], f"{law}: exponent of the loss of rows pulled to unit length"
-            measured = mean(trained[judged])
-            yield Finding("trained", what, measured, Near(target, 0.15), source, settings=at, revised=SAME_WIDTHS)
-
-
 SAME_WIDTHS = (
     "was a line through all widths for trained rows and through the wider ones for random rows; now both between the "
     f"same neighbouring widths, where n/m is at least {NARROW} and random rows store something"
 )
-OVERLAPS = (
-    "was that the exponent of the overlaps is near 1, which follows from the Welch bound; now that the loss has it"
-)
+OVERLAPS = "was that the overlaps have exponent 1, which follows from the Welch bound; now that the loss has theirs"
+POOLED = "was the median of all cells; now the mean over seeds of the median over widths"
+
+
+def _finding(power: float, id: str, what: str, *more: Any, **named: Any) -> Finding:
+    make = Finding if len(more) > 1 else report
+    return make(id, f"frequencies i^-{power:g}: {what}", *more, settings={"power": power}, **named)
+
+
+def exponents_of_the_loss(models: xr.Dataset, random_rows: xr.Dataset) -> Iterator[Finding]:
+    """At the strongest pull to unit length, over the same widths: trained and random rows, overlaps."""
+    strong, exponent = models.sel(decay=models.decay.min()), "exponent of the loss in m"
+    wide = (models.attrs["n"] / models.m >= NARROW) & (random_rows.loss.mean("draw") < SILENT)
+    for power in models.power.values.tolist():
+        values = (each.sel(power=power) for each in (strong.loss, strong.overlap, random_rows.loss))
+        trained, overlap, random = map(local_exponents, values)
+        yield _finding(power, "trained-by-width", f"{exponent}, rows pulled to unit length", mean(trained))
+        yield _finding(power, "random-by-width", f"{exponent}, random unit rows", mean(random, "draw"))
+        by_decay = mean(exponents(models.loss.sel(power=power)))
+        yield _finding(power, "exponent-by-decay", f"{exponent} over all widths, by weight decay", by_decay)
+        judged = {"widths": wide.sel(power=power).values[1:] & wide.sel(power=power).values[:-1]}
+        if not judged["widths"].any():
+            continue
+        what, null, source = f"{exponent}, random unit rows", mean(random[judged], "draw"), ours(f"limit; {PAPER}: 1")
+        yield _finding(power, "random", what, null, Near(1, 0.2), source, revised=SAME_WIDTHS)
+        what, over = f"{exponent} less that of the mean squared cosine", mean((trained - overlap)[judged])
+        source = ours(f"limit; {PAPER}: the loss falls as squared overlaps do")
+        yield _finding(power, "as-overlaps", what, over, Near(0, 0.15), source, revised=OVERLAPS)
+        if power in PUBLISHED:
+            (target, source), what = PUBLISHED[power], f"{exponent}, rows pulled to unit length"
+            own = mean(trained[judged])
+            yield _finding(power, "trained", what, own, Near(target, 0.15), source, revised=SAME_WIDTHS)
 
 
 def strong_superposition(models: xr.Dataset) -> Iterator[Finding]:
@@ -230,37 +229,26 @@ def strong_superposition(models: xr.Dataset) -> Iterator[Finding]:
     yield Finding("all-represented", what, least, AtLeast(0.99), ours("limit; the pull leaves no short rows"), "check")
     over_bound = strong.overlap * m * (n - 1) / (n - m)
     for power in models.power.values.tolist():
-        at, law = {"power": power}, f"frequencies i^-{power:g}"
-        overlap = mean(exponents(strong.overlap.sel(at)))
-        yield report("exponent-of-overlaps", f"{law}: exponent of the mean squared cosine", overlap, settings=at)
-        what = f"{law}: mean squared cosine over its Welch bound (n - m) / (n - 1) / m"
-        yield report("overlaps-over-bound", what, mean(over_bound.sel(at)), settings=at)
+        slope, over = mean(exponents(strong.overlap.sel(power=power))), mean(over_bound.sel(power=power))
+        yield _finding(power, "exponent-of-overlaps", "exponent of the mean squared cosine in m", slope)
+        yield _finding(power, "overlaps-over-bound", "mean squared cosine over its Welch bound", over)
 
 
 def weak_superposition(models: xr.Dataset) -> Iterator[Finding]:
     """At the largest decay, where under half of the features are represented, the loss is what the others carry; so it
-    would fall as m^-alpha, were as many features represented as there are dimensions."""
+    would fall as m^(1 - power), were as many features represented as there are dimensions."""
     weak, steepest = models.sel(decay=models.decay.max()), float(models.power.max())
     decay, narrow = f"decay {float(weak.decay):g}", weak.isel(m=0)
-    what = f"fraction of features represented, {decay}, m = {int(narrow.m)}"
-    yield Finding("few-represented", what, mean(narrow.fraction), Below(0.25), ours(f"limit; {PAPER}: few"))
+    what, source = f"fraction of features represented, {decay}, m = {int(narrow.m)}", ours(f"limit; {PAPER}: few")
+    yield Finding("few-represented", what, mean(narrow.fraction), Below(0.25), source)
     ratio = (weak.loss / weak.dropped).where(weak.fraction < 0.5).median("m")
     for power in models.power.values.tolist():
-        what = f"frequencies i^-{power:g}, {decay}: loss over the variance of dropped features, median over widths"
-        source, revised = (
-            ours(f"tolerance; {PAPER}: equal"),
-            "was the median of all cells; now of each seed, then meaned",
-        )
-        measured, at = mean(ratio.sel(power=power)), {"power": power}
-        yield Finding("loss-of-dropped", what, measured, Near(1, 0.25), source, settings=at, revised=revised)
-    what, slope = (
-        f"frequencies i^-{steepest:g}, {decay}: exponent of the loss in m",
-        mean(exponents(weak.loss.sel(power=steepest))),
-    )
-    source = ours(
-        f"tolerance; {PAPER}: the frequencies of the dropped features, which sum to about m^-{steepest - 1:g}"
-    )
-    yield Finding("exponent-when-weak", what, slope, Near(steepest - 1, 0.25), source)
+        what, source = f"{decay}, loss over the variance of dropped features", ours(f"tolerance; {PAPER}: equal")
+        own = mean(ratio.sel(power=power))
+        yield _finding(power, "loss-of-dropped", what, own, Near(1, 0.25), source, revised=POOLED)
+    what, slope = f"{decay}, exponent of the loss in m", mean(exponents(weak.loss.sel(power=steepest)))
+    source = ours(f"tolerance; {PAPER}: the sum of the frequencies of dropped features")
+    yield _finding(steepest, "exponent-when-weak", what, slope, Near(steepest - 1, 0.25), source)
 
 
 experiment = Experiment(

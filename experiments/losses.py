@@ -5,6 +5,7 @@ whatever the sparsity; with a ReLU at the output sparse features are superposed,
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,8 +74,8 @@ def linear_models(losses: Swept) -> xr.Dataset:
     W, b = (losses.final(name, unconverged=True).sel(kind="linear", drop=True) for name in ("W", "b"))
     p, m = W.p.values.tolist(), W.sizes["hidden"]
     weights = importances(losses.run(kind="linear", p=p[0]).problem)
-    weight = xr.DataArray(weights, dims="feature")
-    loss = xr.concat([exact_losses(linear_loss, W.sel(p=q), b.sel(p=q), q, weight) for q in p], W.p)
+    exact = (partial(linear_loss, p=q, importance=weights) for q in p)
+    loss = xr.concat([exact_losses(each, W.sel(p=q), b.sel(p=q)) for each, q in zip(exact, p, strict=True)], W.p)
     least = xr.DataArray([float(linear_optimum(m, q, weights).loss) for q in p], dims="p")
     objective = losses.data.objective.isel(step=-1, drop=True).sel(kind="linear", drop=True)
     return xr.Dataset({"excess": loss / least - 1, "objective": objective})

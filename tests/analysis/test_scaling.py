@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toymodels.analysis.scaling import exponents, local_exponents, random_rows_loss, squared_cosine
 
 
+@settings(max_examples=10)
 @given(st.floats(-2, 3), st.floats(0.1, 10))
 def test_the_exponent_of_a_power_of_m(exponent, first):
     m = np.array([4, 9, 20, 50])
