@@ -50,6 +50,7 @@ PRIMITIVES = {
     "scatter_lines": lambda ax, data: draw.scatter_lines(ax, STEPS, data, {"1/2": 0.5, "2/5": 0.4}, data > 0.5),
     "ecdf": lambda ax, data: draw.ecdf(ax, data[0], lambda x: np.clip(x, 0, 1), "samples"),
     "stack": lambda ax, data: draw.stack(ax, data),
+    "stack signed": lambda ax, data: draw.stack(ax, data, signed=True),
     "trajectories": lambda ax, data: draw.trajectories(ax, STEPS, data, [JUMP]),
     "excluded": lambda ax, data: draw.excluded(ax, "1 of 5 cells excluded"),
     "flagged_points": lambda ax, data: draw.flagged_points(ax, STEPS, data[0], [0, 1, 0, 1, 0]),
@@ -442,6 +443,17 @@ def test_parting_lines_lie_between_features(ax):
     draw.matrix(ax, np.eye(4))
     draw.part(ax, 2)
     assert list(ax.lines[0].get_ydata()) == list(ax.lines[1].get_xdata()) == [1.5, 1.5]
+
+
+def test_signed_stacks_grow_both_ways_from_zero_in_the_colours_of_their_bar(ax):
+    draw.stack(ax, [[1.0, -2.0, 3.0], [0.0, 0.0, -1.0]], signed=True)
+    found = [(round(bar.get_x() + 0.4), bar.get_y(), bar.get_height(), bar.get_facecolor()) for bar in ax.patches]
+    colours = [tuple(colour) for colour in draw.feature_colours(3)]
+    assert [bar[:3] for bar in found] == [(0, 0, 3), (0, 3, 1), (0, 0, -2), (1, 0, -1)]
+    assert [bar[3] for bar in found] == [colours[2], colours[0], colours[1], colours[2]]
+    bar = draw.feature_bar(ax.figure, [ax], 3)
+    assert [bar.cmap(bar.norm(place)) for place in range(3)] == colours
+    assert bar.ax.yaxis_inverted()
 
 
 def test_stacked_bars_stand_on_each_other_in_their_colours(ax):

@@ -57,3 +57,34 @@ def test_bad_arguments():
             function(np.ones((2, 2, 2)))
     with pytest.raises(ValueError, match="features x hidden"):
         neurons.concentration(np.ones(3))
+
+
+def test_signs_of_known_neurons():
+    encoder = np.repeat(np.eye(3), 2, 1) * np.tile([1.0, -1.0], 3)
+    assert neurons.pairs_of_signs(encoder, 0.9)
+    assert not neurons.pairs_of_signs(np.abs(encoder), 0.9)
+    assert not neurons.pairs_of_signs(np.hstack([encoder, encoder[:, :1]]), 0.9)
+    encoder[1, 0] = 0.8
+    assert not neurons.pairs_of_signs(encoder, 0.9)
+
+
+def test_neurons_that_are_large_in_turn():
+    """Inputs (2, -1/2) with outputs (1/2, 2); a neuron of one feature is not counted."""
+    encoder, W = np.array([[2.0, 1.0, 1.0], [-0.8, 0.0, 0.5]]), np.array([[0.5, 1.0, 1.0], [2.0, 3.0, 0.5]])
+    assert neurons.exchanged(encoder, W, 0.9) == 0.5
+    assert neurons.exchanged(encoder[:, :2], W[:, :2], 0.9) == 1
+    assert np.isnan(neurons.exchanged(encoder[:, 1:2], W[:, 1:2], 0.9))
+
+
+def test_a_basis_stands_out_from_its_rotations():
+    """Five features on five neurons; turned once, the same weights have no basis left."""
+    W = np.eye(10, 5)
+    own, less, mean = neurons.against_rotations(W, 200)
+    assert own == less == 1 > mean
+    turned = neurons.against_rotations(W @ neurons.rotations(5, 1, seed=3)[0], 200)
+    assert 0.025 < turned[1] < 0.975
+    assert turned[2] == pytest.approx(mean, abs=0.02)
+
+
+def test_features_kept():
+    assert neurons.features_kept([[3.0, 0.0], [0.0, 1.6], [1.0, 1.0], [0.0, 0.0]], 0.5) == 2

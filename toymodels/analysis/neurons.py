@@ -102,6 +102,18 @@ def rotated_alignments(
     return basis_alignment(columns @ rotations(columns.shape[1], count, seed))
 
 
+def against_rotations(W: Float[Array, "features hidden"] | ArrayLike, count: int, seed: int = 0) -> tuple[float, ...]:
+    """`basis_alignment` of W; the share of random rotations of W that are less aligned; their mean alignment."""
+    own, others = float(basis_alignment(W)), rotated_alignments(W, count, seed)
+    return own, float((others < own).mean()), float(others.mean())
+
+
+def features_kept(W: Float[Array, "features hidden"] | ArrayLike, threshold: float) -> int:
+    """How many rows of W have at least `threshold` of the largest norm."""
+    norms = np.linalg.norm(_columns("W", W), axis=1)
+    return int((norms >= threshold * norms.max()).sum())
+
+
 def display_order(W: Float[Array, "features hidden"] | ArrayLike) -> Int[np.ndarray, " hidden"]:
     """Neurons by the place of their largest feature, those of one feature from concentrated to shared."""
     columns = _columns("W", W)
