@@ -5,11 +5,14 @@ that it refers to -, the addresses of what it is made from, and the versions of 
 reading, a figure or a table of findings is current exactly if its address is.
 """
 
+import ast
 import functools
 import hashlib
 import importlib.metadata
 import inspect
 import json
+import linecache
+import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -81,10 +84,38 @@ def _collect(thing: Any, roots: set[str], found: dict[str, str]) -> None:
 
 
 def _source(thing: Any) -> str:
+    """The text of a function or class, decorators and all."""
+    file = inspect.getsourcefile(thing) if isinstance(thing, types.FunctionType) else _file(thing)
+    known = _definitions("".join(linecache.getlines(file))) if file else {}
+    if thing.__qualname__ in known:
+        return known[thing.__qualname__]
     try:
         return inspect.getsource(thing)
     except (OSError, TypeError):
         return repr(thing)
+
+
+def _file(cls: type) -> str:
+    return getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
+
+
+@functools.cache
+def _definitions(text: str) -> dict[str, str]:
+    """Every function and class of a file by its qualified name: one parse a file, where `inspect` takes one each."""
+    lines, found = text.splitlines(keepends=True), {}
+
+    def visit(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                first = min([child.lineno, *(each.lineno for each in child.decorator_list)])
+                found[prefix + child.name] = "".join(lines[first - 1 : child.end_lineno])
+                inner = "" if isinstance(child, ast.ClassDef) else "<locals>."
+                visit(child, f"{prefix}{child.name}.{inner}")
+            else:
+                visit(child, prefix)
+
+    visit(ast.parse(text), "")
+    return found
 
 
 def _referred(thing: Any) -> Iterator[Any]:
