@@ -59,7 +59,8 @@ def relu(small: Swept, big: Swept) -> xr.Dataset:
         W, weights = swept.final(unconverged=True), importances(swept.sweep.base.problem)
         best = [float(linear_optimum(W.sizes["hidden"], p, weights).loss) for p in W.p.values.tolist()]
         ratio = swept.data.objective.isel(step=-1, drop=True).astype(float) / xr.DataArray(best, dims="p")
-        number = represented(W).sum("feature").where(W.notnull().all(["feature", "hidden"]))
+        kept = np.sqrt((W**2).sum("hidden")) > REPRESENTED
+        number = kept.sum("feature").where(W.notnull().all(["feature", "hidden"]))
         found.append(xr.Dataset({"number": number, "over_linear": ratio, "m": W.sizes["hidden"]}, {"n": weights.size}))
     return xr.concat(found, "n")
 
@@ -72,13 +73,10 @@ def linear(small_linear: Swept, big_linear: Swept) -> xr.Dataset:
         weights, m, p = importances(swept.sweep.base.problem), W.sizes["hidden"], float(W.p)
         loss = exact_losses(partial(linear_loss, p=p, importance=weights), W, b)
         excess = loss / float(linear_optimum(m, p, weights).loss) - 1
-        first = (represented(W) == xr.DataArray(np.arange(weights.size) < m, dims="feature")).all("feature")
+        kept = np.sqrt((W**2).sum("hidden")) > REPRESENTED
+        first = (kept == xr.DataArray(np.arange(weights.size) < m, dims="feature")).all("feature")
         found.append(xr.Dataset({"excess": excess, "first": first, "m": m}, {"n": weights.size}))
     return xr.concat(found, "n")
-
-
-def represented(W: xr.DataArray) -> xr.DataArray:
-    return np.sqrt((W**2).sum("hidden")) > REPRESENTED
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -131,10 +129,8 @@ def features_represented(relu: xr.Dataset) -> Figure:
         look = {"label": f"$n={n}$, $m={int(cells.m)}$", "colour": colour, "marker": marker}
         for ax, values in ((left, cells.number / cells.m), (right, cells.over_linear)):
             draw.band(ax, 1 / cells.p, interval(values.values, axis=-1), **look)
-    left.set(ylabel="features represented / $m$", ylim=(0, None))
-    right.set(ylabel="loss / best linear", ylim=(0, 1.1))
-    for ax, name in ((left, "$m$"), (right, "linear")):
-        ax.set_xlabel("$1/p$")
+    for ax, name, what in ((left, "$m$", "features represented / $m$"), (right, "linear", "loss / best linear")):
+        ax.set(xlabel="$1/p$", ylabel=what, ylim=(0, None))
         draw.log_axis(ax, "x")
         draw.levels(ax, [1], [name])
     draw.legend(right)

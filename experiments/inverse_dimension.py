@@ -79,10 +79,10 @@ def models(decays: Swept) -> xr.Dataset:
 
 
 def random_rows(decays: Swept) -> xr.Dataset:
-    """Least loss of random unit rows with one length and one bias for all: eight draws of rows and of examples."""
+    """Least loss of random unit rows with one length and one bias for all; draws of rows and of examples."""
     m, powers = decays.data.m.values, decays.data.power.values
     laws = [_data(decays, power) for power in powers]
-    samples = ([data.sample(jax.random.key(seed), 1024) for data in laws] for seed in range(8))
+    samples = ([data.sample(jax.random.key(seed), 1024) for data in laws] for seed in range(24))
     found = [[random_rows_loss(x, m.tolist(), seed) for x in each] for seed, each in enumerate(samples)]
     return xr.Dataset({"loss": (("draw", "power", "m"), np.array(found))}, coords={"power": powers, "m": m})
 

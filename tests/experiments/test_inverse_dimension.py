@@ -148,6 +148,6 @@ def test_random_rows_of_few_widths(monkeypatch: pytest.MonkeyPatch) -> None:
     law = page.Sparse(4, page.PowerLaw(1.0, 0.48), page.Uniform(0.0, 2.0))
     monkeypatch.setattr(page, "_data", lambda decays, power: law)
     loss = page.random_rows(Known()).loss
-    assert dict(loss.sizes) == {"draw": 8, "power": 1, "m": 2}
+    assert dict(loss.sizes) == {"draw": 24, "power": 1, "m": 2}
     assert loss.std("draw").min() > 0
     assert 0 < loss.min() < loss.max() < 4 / 3
