@@ -108,7 +108,7 @@ def energy_levels(late_course: xr.Dataset) -> Figure:
     first fall cut off). Equal importances: the seed with the most late jumps. Bold, dots and dotted lines: features
     that jump late, detected in each D_i(t) by itself; colours tell lines apart only."""
     figure, (top, bottom) = draw.panels(2, 1, height=4.0, sharex=True, height_ratios=(1.6, 1))
-    shown = late_course.isel(seed=int(late_course.jumps.argmax()))
+    shown = late_course.isel(seed=int(late_course.jumps.values.argmax()))
     late = _trajectories(top, shown, log_steps=False)
     for feature in {int(jump.feature) for jump in late}:
         colour = draw.PALETTE[feature % len(draw.PALETTE)]
@@ -133,20 +133,18 @@ def _trajectories(ax: Axes, shown: xr.Dataset, first: int = 0, **look: bool) -> 
 
 
 def around_jumps(digons: Swept, late_course: xr.Dataset) -> Figure:
-    """a: loss around the late jumps of all seeds (of several features at once: one jump), less the loss when the window
-    begins, mean with 95 % bootstrap interval (blue), and the loss of every seed around the late jumps of all others
-    (grey). b: D_i of all features of all seeds at the end, and when a twentieth of training is over."""
+    """a: loss around the late jumps of a seed (of several features at once: one jump), less the loss when the window
+    begins (blue), and its loss around the late jumps of other seeds (grey): means over seeds with 95 % bootstrap
+    intervals. b: D_i of all features of all seeds at the end, and when a twentieth of training is over."""
     figure, (left, right) = draw.panels(1, 2, height=2.3)
-    steps, loss, reach = late_course.snapshot.values, late_course.loss.values, 3 * REACH
-    seeds = range(len(loss))
+    steps, reach = late_course.snapshot.values, 3 * REACH
+    away = np.arange(-reach, reach + 1) * (steps[1] - steps[0])
     for own, colour, label in ((False, "0.5", "other seeds' late jumps"), (True, draw.BLUE, "late jumps")):
-        pairs = [(seed, other) for seed in seeds for other in seeds if (seed == other) == own]
-        times = ((seed, time) for seed, other in pairs for time in late_course.moment.values[other] if time > 0)
-        cut = [piece for seed, time in times if (piece := around(steps, loss[seed], time, reach)) is not None]
-        if cut:
-            away = np.arange(-reach, reach + 1) * (steps[1] - steps[0])
-            draw.band(left, away, interval(np.array(cut)), label=f"{len(cut)} {label}", colour=colour)
-    draw.legend(left, loc="lower left")
+        means = [_around(late_course, seed, own, reach) for seed in range(late_course.sizes["seed"])]
+        found = np.array([each for each in means if each is not None])
+        if len(found):
+            draw.band(left, away, interval(found), label=f"{label}, {len(found)} seeds", colour=colour)
+            draw.legend(left, loc="lower left")
     left.set(xlabel="steps after the jump", ylabel="change of the loss")
     for place, colour, label in ((len(steps) // 20, "0.6", "early"), (-1, draw.BLUE, "end")):
         values = late_course.D.isel(snapshot=place).values.ravel()
@@ -156,6 +154,14 @@ def around_jumps(digons: Swept, late_course: xr.Dataset) -> Figure:
     draw.legend(right, loc="upper right")
     draw.excluded(right, digons.left_out("shown"))
     return figure
+
+
+def _around(course: xr.Dataset, seed: int, own: bool, reach: int) -> np.ndarray | None:
+    """The loss of a seed around its own moments, or around those of all others: their mean, if there are any."""
+    times = (course.moment.isel(seed=[seed]) if own else course.moment.drop_isel(seed=seed)).values.ravel()
+    loss, steps = course.loss.isel(seed=seed).values, course.snapshot.values
+    cut = [piece for time in times if time > 0 and (piece := around(steps, loss, time, reach)) is not None]
+    return np.mean(cut, axis=0) if cut else None
 
 
 def learned_in_turn(levels: Swept, course: xr.Dataset) -> Figure:
@@ -206,9 +212,7 @@ def jumps_are_late_too(late_course: xr.Dataset) -> Iterator[Finding]:
 
 def loss_falls_at_jumps(late_course: xr.Dataset, course: xr.Dataset) -> Iterator[Finding]:
     """Whether a loss falls more at the jumps of its own features than at the times at which other seeds' jump."""
-    revised = (
-        "was p < .01 against uniform moments; now against other seeds' jumps, as jumps and falls are both early"
-    )
+    revised = "was p < .01 against uniform moments; now against other seeds' jumps, as jumps and falls are both early"
     for name, found in (("equal, late", late_course), ("decaying", course)):
         where, near = {"importances": name}, f"share of the fall of the loss within {found.attrs['reach']:g} steps of"
         what, source = (

@@ -46,6 +46,8 @@ SAME = 0.1
 """Eigenvalues up to this far apart, relatively, count as one eigenspace."""
 TOLERANCE = 1.25
 """The factor by which a predicted 1/p or slope may be missed."""
+RESAMPLES = 499
+"""Of seeds, in a bootstrap."""
 
 SHAPES = {
     "point": np.ones((1, 1)),
@@ -139,13 +141,8 @@ def excess(models: xr.Dataset) -> xr.Dataset:
     """Factors of all models of a seed within 0.01 of each line of Elhage et al. 2022, and the number that the
     neighbourhood predicts; a factor counts once, since its members share their dimensionality."""
     found = [local_excess(models.factor.sel(seed=seed).values) for seed in models.seed.values]
-    numbers = np.array([[each.observed, each.expected] for each in found], float)
-    coords = {"seed": models.seed, "line": list(polytope_lines())}
-    return (
-        xr.DataArray(numbers, coords, ("seed", "count", "line"))
-        .to_dataset("count")
-        .rename({0: "observed", 1: "expected"})
-    )
+    numbers = {name: (("seed", "line"), [getattr(each, name) for each in found]) for name in ("observed", "expected")}
+    return xr.Dataset(numbers, {"seed": models.seed, "line": list(polytope_lines())}).astype(float)
 
 
 def attacked(shelf: Swept) -> xr.Dataset:
@@ -193,7 +190,8 @@ def dimensions_per_feature_by_sparsity(shelf: Swept, widths: Swept, models: xr.D
     draw.flagged_points(left, *(each.values.ravel() for each in dots), ms=2.2, mew=0.5)
     left.plot(x, over_seeds(models.sticky).mean, color=draw.BLUE, lw=0.8)
     found = _shelf(models.sticky)
-    left.axvspan(*np.exp([found.start, found.stop]), color=draw.ORANGE, alpha=0.25, lw=0, label="shelf")
+    if found.found:
+        left.axvspan(*np.exp([found.start, found.stop]), color=draw.ORANGE, alpha=0.25, lw=0, label="shelf")
     left.set(ylabel="dimensions per feature $D^*$", ylim=(0, 1.45))
     draw.levels(left, [1, 0.5], ["one each", "pairs"])
     draw.excluded(left, shelf.left_out("open"))
@@ -202,10 +200,9 @@ def dimensions_per_feature_by_sparsity(shelf: Swept, widths: Swept, models: xr.D
             of_one, label = over_seeds(across.sel(m=m, power=power)), f"$m={m}$, power {power:g}"
             draw.band(right, 1 / across.p.values, of_one, label=label, colour=colour, marker=marker, ls=dash, ms=2.5)
     draw.levels(right, [1, 0.5])
+    look = {"frameon": True, "framealpha": 1, "edgecolor": "none", "handlelength": 3}
     for ax in (left, right):
-        draw.legend(
-            ax, fontsize=draw.SMALL, loc="upper right", frameon=True, framealpha=1, edgecolor="none", handlelength=3
-        )
+        draw.legend(ax, fontsize=draw.SMALL, loc="upper right", **look)
     draw.excluded(right, widths.left_out())
     _sparsity(left, right)
     return figure
@@ -334,8 +331,8 @@ def _shelf(D: xr.DataArray) -> dynamics.Shelf:
 def _contrast(D: xr.DataArray) -> float:
     """Slope of the shelf over that of its less steep flank; infinite where the flanks go opposite ways."""
     found = _shelf(D)
-    flanks = found.left_slope, found.right_slope
-    return abs(found.slope) / min(map(abs, flanks)) if np.prod(flanks) > 0 else np.inf
+    flanks = np.array([found.left_slope, found.right_slope])
+    return float(abs(found.slope) / abs(flanks).min()) if not flanks.prod() <= 0 else np.inf
 
 
 def _end_of_level(D: xr.DataArray, level: float, place: int) -> float:
@@ -346,7 +343,7 @@ def _end_of_level(D: xr.DataArray, level: float, place: int) -> float:
 def _end_of_majority(counts: xr.DataArray, half: float, side: Literal[-1, 1]) -> float:
     """1/p at which a mean count, from its largest towards one side, first falls to `half`."""
     lead = mean_of_finite(counts.values) - half
-    return float(np.exp(crossing(-np.log(counts.p.values), lead, int(np.nanargmax(lead)), side)))
+    return float(np.exp(crossing(-np.log(counts.p.values), lead, int(np.nan_to_num(lead, nan=-np.inf).argmax()), side)))
 
 
 def sticky_values(models: xr.Dataset, shapes: xr.Dataset) -> Iterator[Finding]:
@@ -356,13 +353,20 @@ def sticky_values(models: xr.Dataset, shapes: xr.Dataset) -> Iterator[Finding]:
     for level, ends in ((1.0, (1.0, digon.start)), (0.5, (digon.start, digon.stop))):
         for place, (name, known) in enumerate(zip(("start", "stop"), ends, strict=True)):
             what = f"1/p from which D* is {'no longer ' * place}within a tenth of {level:g}"
-            measured = bootstrap(partial(_end_of_level, level=level, place=place), D)
+            measured = bootstrap(partial(_end_of_level, level=level, place=place), D, resamples=RESAMPLES)
             source = ours(f"{EXACT}: digons save most from {digon.start:.2f} to {digon.stop:.2f}; tolerance; {paper}")
             near, where = Near(float(known), factor=TOLERANCE), {"level": level}
             yield Finding(f"sticky-{name}", what, measured, near, source, settings=where)
     what = "slope of D* over ln(1/p) on its shelf near 1/2, over that of the less steep flank"
     revised = "was decided on one shelf; now the shelf is chosen anew in every resample"
-    yield Finding("shelf-slope", what, bootstrap(_contrast, D), Below(0.5), ours(f"limit; {paper}"), revised=revised)
+    yield Finding(
+        "shelf-slope",
+        what,
+        bootstrap(_contrast, D, resamples=RESAMPLES),
+        Below(0.5),
+        ours(f"limit; {paper}"),
+        revised=revised,
+    )
 
 
 def digons(models: xr.Dataset, shapes: xr.Dataset) -> Iterator[Finding]:
@@ -371,7 +375,7 @@ def digons(models: xr.Dataset, shapes: xr.Dataset) -> Iterator[Finding]:
     pairs = models["count"].sel(kind="digon", drop=True).transpose("seed", "p")
     for side, name, known, more in ((-1, "start", digon.start, "more"), (1, "stop", digon.stop, "fewer")):
         what, near = f"1/p from which a model has {more} than {m / 2:g} digons", Near(float(known), factor=TOLERANCE)
-        measured = bootstrap(partial(_end_of_majority, half=m / 2, side=side), pairs)
+        measured = bootstrap(partial(_end_of_majority, half=m / 2, side=side), pairs, resamples=RESAMPLES)
         yield Finding(
             f"digons-{name}", what, measured, near, ours(f"{EXACT}: the range where digons save most; tolerance")
         )
@@ -427,7 +431,7 @@ def vulnerability_follows_crowding(attacked: xr.Dataset, tracking: xr.Dataset) -
     yield Finding("vulnerability-ranks", what, ranks, AtLeast(0.9), ours(f"limit; {paper}"), revised=revised)
     ends, ratio = (
         f"at 1/p = {1 / attacked.p[-1]:.3g} over 1/p = {1 / attacked.p[0]:.3g}",
-        partial(bootstrap, _last_over_first),
+        partial(bootstrap, _last_over_first, resamples=RESAMPLES),
     )
     source = stated(f"{ATTACKS}: it increases more than threefold")
     yield Finding("vulnerability-rise", f"vulnerability {ends}", ratio(attacked.vulnerability), Above(3), source)

@@ -28,7 +28,7 @@ def test_gaps_are_skipped_and_a_level_never_met_has_no_ends():
     y = np.clip(2.5 - x, 0.5, 1.0)
     y[10] = np.nan
     assert level_ends(x, y, 1.0) == pytest.approx((0, 1.6))
-    assert level_ends([0, 1, 2], [2.0, 1.1, 0], 1.0, 0.1) == (1, 1)
+    assert level_ends([0, 1, 2], [2.0, 1.25, 0], 1.0, 0.25) == (1, 1)
     assert np.isnan(level_ends(x, y, 7.0)).all()
     assert np.isnan(level_ends(x, np.full(41, np.nan), 1.0)).all()
     with pytest.raises(ValueError, match="level=0"):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toymodels.theory.factors import savings
+from toymodels.theory.factors import Savings, savings
 from toymodels.theory.superposition import feature_variance, two_features
 
 
@@ -23,3 +23,13 @@ def test_eigenvalue_of_a_square_is_that_of_its_two_digons():
     found = savings({"digon": np.array([[1.0], [-1.0]]), "square": square}, np.array([0.2]))
     assert found.saving["square"] == pytest.approx(found.saving["digon"], rel=1e-4)
     assert found.eigenvalue["square"] == pytest.approx(found.eigenvalue["digon"], rel=1e-2)
+
+
+def test_a_shape_is_best_between_the_p_at_which_others_save_as_much():
+    p = np.array([1.0, 0.5, 0.25, 0.125])
+    saving = {"a": np.array([4.0, 1, 1, 1]), "b": np.array([2.0, 2, 3, 1]), "c": np.array([0.0, 0, 0, 2]), "d": p - 9}
+    found = Savings(p, saving, ["a", "b", "b", "c"], {})
+    assert found.where_best("a") == (1.0, pytest.approx(0.5 ** (2 / 3)))
+    assert found.where_best("b") == pytest.approx((0.5 ** (2 / 3), 0.25 * 0.5 ** (3 / 4)))
+    assert found.where_best("c")[1] == 0.125
+    assert np.isnan(found.where_best("d")).all()

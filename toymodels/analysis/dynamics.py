@@ -432,7 +432,8 @@ def _slopes(x: np.ndarray, y: np.ndarray, first: np.ndarray, last: np.ndarray) -
     x, y = x - x.mean(), y - y.mean()
     totals = np.cumsum(np.concatenate([np.zeros((5, 1)), [np.ones_like(x), x, y, x * x, x * y]], axis=1), axis=1)
     count, sx, sy, xx, xy = totals[:, last + 1] - totals[:, first]
-    return np.asarray((xy - sx * sy / count) / (xx - sx * sx / count))
+    found = (xy - sx * sy / count) / (xx - sx * sx / count)
+    return np.where(np.abs(found) * np.ptp(x) < 1e-9 * np.ptp(y), 0.0, found)  # rounding is no slope
 
 
 def _check_positive(**numbers: float | int) -> None:

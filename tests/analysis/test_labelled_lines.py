@@ -1,0 +1,22 @@
+"""Lines and rank correlations along a dimension."""
+
+import numpy as np
+import xarray as xr
+
+from toymodels.analysis.labelled import line, over_seeds, rank_correlation
+
+
+def test_a_line_and_ranks_leave_out_what_is_not_finite() -> None:
+    x = xr.DataArray([[0.0, 1, 2, np.nan, 9], [0, 1, 2, 3, 4]], dims=("seed", "p"))
+    y = (1 + 2 * x).where(x != 9)
+    found = line(x, y, "p")
+    np.testing.assert_allclose(found.slope, 2)
+    np.testing.assert_allclose(found.intercept, 1)
+    assert found.stop.values.tolist() == [2, 4]
+    np.testing.assert_allclose(rank_correlation(x, -(y**3), "p"), -1)
+
+
+def test_over_seeds_is_the_mean_and_range_whatever_the_order_of_dimensions() -> None:
+    values = xr.DataArray([[1.0, np.nan], [3, 4]], dims=("seed", "p"))
+    low, mean, high = over_seeds(values)
+    assert (low.tolist(), mean.tolist(), high.tolist()) == ([1, 4], [2, 4], [3, 4])
