@@ -7,10 +7,12 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 
 from toymodels.analysis.geometry import Factor, tegum_factors
 from toymodels.arrays import Array, Bool, Float, Int
-from toymodels.shapes.packing import cosines, orthogonal_factors
+from toymodels.estimates import Estimate, Series
+from toymodels.shapes.packing import cosines, interference_losses, orthogonal_factors
 
 
 def orthogonal_pair_counts(V: Float[Array, "*cells vectors dim"], tol: float) -> Int[np.ndarray, "*cells"]:
@@ -48,6 +50,63 @@ def _fraction(tol: float) -> float:
     return tol
 
 
+# ------------------------------------------------------------------------------------------------- restarts by power
+
+
+def restarts(V: xr.DataArray, signed: bool, tol: float, within: float) -> xr.Dataset:
+    """Of every restart: loss, orthogonal factors (also at 10 tol and tol / 10), pairs, and pairs between factors.
+
+    V: axes, with "power" and "seed" among them, x feature x dimension; NaN for restarts that are left out, and as
+    padding of smaller packings. `order` is the loss to find the best restart by (`tied`, within).
+    """
+    V = V.transpose(..., "feature", "dimension")
+    good, rows = V.notnull().any(["feature", "dimension"]), V.fillna(0).values  # zero rows are in no pair
+    power = V.power.astype(np.float64)
+    found = {
+        "loss": interference_losses(rows, power.broadcast_like(good).transpose(*good.dims).values, signed),
+        "factors": orthogonal_factor_counts(rows, tol),
+        "factors_loosely": orthogonal_factor_counts(rows, tol * 10),
+        "factors_strictly": orthogonal_factor_counts(rows, tol / 10),
+        "pairs": orthogonal_pair_counts(rows, tol),
+        "between": between_factor_pair_counts(rows, tol),
+    }
+    data = xr.Dataset({name: (good.dims, np.asarray(each, np.float64)) for name, each in found.items()}, good.coords)
+    data = data.assign_coords(power=power).where(good)
+    return data.assign(order=tied(data.loss, data.factors, within))
+
+
+def tied(loss: xr.DataArray, factors: xr.DataArray, within: float, over: str = "seed") -> xr.DataArray:
+    """A loss to find the best restart by: of those that equal the least to `within`, relative, most factors win."""
+    least = loss.min(over)
+    return loss.where(loss > least * (1 + within) + 1e-12, least - (1e-6 * least + 1e-9) * factors)
+
+
+def takeover(best: Series, powers: Float[Array, " powers"] | list[float], d: int) -> Estimate:
+    """Midway from the last power at which the best restart has d factors to the first one from which it has one.
+
+    The interval reaches to powers at which all restarts that may be best have d factors, or one: it covers the grid's
+    gap too. `best`: numbers of factors at ascending powers. Infinite where there is no such power.
+    """
+    q = np.asarray(powers, np.float64)
+    value, low, high = (np.array([getattr(each, end) for each in best.estimates]) for end in ("value", "low", "high"))
+    last, surely = (max(q[split], default=-np.inf) for split in (value == d, low == d))
+    first, whole = (min(q[_after(split)], default=np.inf) for split in (value > 1, high > 1))
+    middle = last if last == first else (last + first) / 2 if np.isfinite([last, first]).any() else np.nan
+    return Estimate(middle, surely, whole, best.estimates[0].unit, best.estimates[0].count)
+
+
+def _after(split: Bool[np.ndarray, " powers"]) -> slice:
+    return slice(max(np.flatnonzero(split), default=-1) + 1, None)
+
+
+def labels_within(series: Series, low: float, high: float) -> Estimate:
+    """At how many labels of a series a number lies within low to high: by its value; surely, and possibly."""
+    inside = sum(low <= each.value <= high for each in series.estimates)
+    surely = sum(low <= each.low and each.high <= high for each in series.estimates)
+    possibly = sum(each.low <= high and low <= each.high for each in series.estimates)
+    return Estimate(inside, surely, possibly, series.estimates[0].unit, series.estimates[0].count)
+
+
 # -------------------------------------------------------------------------------------------------------------- endings
 
 
@@ -64,20 +123,25 @@ class Ending(NamedTuple):
 
 
 def endings(
-    V: Float[Array, "restarts vectors dim"], loss: Float[Array, " restarts"], tol: float, even: bool = False
+    V: Float[Array, "restarts vectors dim"],
+    loss: Float[Array, " restarts"],
+    tol: float,
+    even: bool = False,
+    named: int | None = None,
 ) -> list[Ending]:
     """The minima that restarts end in, told apart by loss (to four digits) and number of factors, least loss first.
 
-    Of equal losses the one with the most factors comes first; restarts whose loss is not finite are left out.
+    Of equal losses the one with the most factors comes first; restarts whose loss is not finite are left out. Names are
+    slow: with `named` only the first so many have one.
     """
     ends: defaultdict[tuple[float, int], list[int]] = defaultdict(list)
     factors = orthogonal_factor_counts(V, tol)
     for place in np.flatnonzero(np.isfinite(loss)).tolist():
         ends[float(f"{loss[place]:.4g}"), int(factors[place])].append(place)
-    return [
-        Ending(configuration_name(V[places[0]], tol, even), level, places)
-        for (level, _), places in sorted(ends.items(), key=lambda item: (item[0][0], -item[0][1]))
-    ]
+    ordered = sorted(ends.items(), key=lambda item: (item[0][0], -item[0][1]))
+    upto = len(ordered) if named is None else named
+    names = [configuration_name(V[places[0]], tol, even) for _, places in ordered[:upto]] + [""] * len(ordered)
+    return [Ending(name, level, places) for name, ((level, _), places) in zip(names, ordered, strict=False)]
 
 
 def configuration_name(V: Float[Array, "vectors dim"], tol: float, even: bool = False) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from toymodels.arrays import Array, Float, Int
 from toymodels.shapes.arguments import Count, Number, count, exponent, sizes_and_power
+from toymodels.theory.packing_losses import orthonormal_copies_loss
 
 
 def jl_estimate(
@@ -55,3 +56,37 @@ def jl_switch(n: Count, d: Count) -> float:
         return math.inf
     slack = math.log(d) - math.log(math.log(n) / math.log1p((n - d) / d))
     return 2 * math.log(d) / slack if slack > 0 else math.inf
+
+
+# ------------------------------------------------------------------------------------------------------ fitted constant
+
+
+def jl_constant(n: Count, d: Count) -> float:
+    """C = (n - d) / ((n - 1) ln n), n > d: the constant of the estimate, cos^2 ~ C ln n / d, fitted at n and d.
+
+    The least mean cos^2 of n vectors is known exactly at every size: (n - d) / (d (n - 1)). Benedetto & Fickus 2003.
+    It has no logarithm, so C falls as 1 / ln n.
+    """
+    n, d = count(n=n, d=d)
+    if n <= d:
+        raise ValueError(f"n={n}, d={d}: the constant is fitted to interference, of more vectors than dimensions")
+    return (n - d) / ((n - 1) * math.log(n))
+
+
+def jl_fitted_loss(n: Count, d: Count, power: Number, constant: Number) -> float:
+    """n (n - 1) (C ln n / d)^(power/2), the estimate of the even loss of one factor with a fitted constant C > 0."""
+    n, d, q = sizes_and_power(n, d, power)
+    return float(n * (n - 1) * (constant * math.log(n) / d) ** (q / 2))
+
+
+def jl_fitted_switch(n: Count, d: Count, constant: Number) -> float:
+    """2 ln(L / n (n - 1)) / ln(C ln n / d): above it one factor is estimated below d axes, whose loss L is exact.
+
+    A factor of one dimension has cosines of 1, which no estimate is needed for: L = `orthonormal_copies_loss`. 2 for
+    the n and d of the fit, if d divides n. inf where d axes always win: n <= d, or C ln n >= d.
+    """
+    n, d = count(n=n, d=d)
+    mean = float(constant) * math.log(n) / d
+    if n <= d or mean >= 1:
+        return math.inf
+    return 2 * math.log(orthonormal_copies_loss(n, d) / (n * (n - 1))) / math.log(mean)
