@@ -43,7 +43,7 @@ by_p, seeds = Axis("p", "problem.data.p", np.geomspace(0.02, 0.95, 24).tolist())
 pairs = Sweep(base, [by_p, seeds])
 on_grid = Axis("p", "problem.data.p", (GRID * np.arange(1, 13)).round(2).tolist())
 published = replace(base, {"optimizer": AdamW(1e-3), "steps": 10_000, "batch": 1024})
-reference = Sweep(published, [on_grid, Axis("seed", "seed", range(96))])
+reference = Sweep(published, [on_grid, Axis("seed", "seed", range(64))])
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
