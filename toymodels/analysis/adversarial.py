@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike
 
 from toymodels.arrays import Array, Float
 
+ROOM = 10_000
+"""Numbers of an array that a block of outputs takes: few enough to stay in the cache, and in memory that is reused."""
+
 
 class Attacks(NamedTuple):
     """The mean loss sum_i (x_i - x'_i)² without an attack and under the attack on each feature."""
@@ -62,13 +65,18 @@ def attacks(
         raise ValueError("W, b and x: finite numbers expected")
     if not (size > 0 and inputs.any()):
         raise ValueError(f"size={size:g}: an attack has a size above 0, relative to inputs that are not all zero")
-    reach = float(size * np.linalg.norm(inputs, axis=1).mean())
+    reach = float(size * np.sqrt(np.einsum("ij,ij->i", inputs, inputs)).mean())
     gram = rows @ rows.T
     lengths = np.linalg.norm(gram, axis=1, keepdims=True)
     directions = np.divide(gram, lengths, out=np.zeros_like(gram), where=lengths > 0)
-    before, shifts = inputs @ gram + bias, reach * (directions @ gram)
-    losses = _losses_by_shift(before.T, inputs.T, shifts.T) / len(inputs)
-    return Attacks(float(((np.maximum(before, 0) - inputs) ** 2).sum()) / len(inputs), losses, reach)
+    # Through the hidden space products are small, and stay on one core: threads cost more than they gain.
+    shifts = np.append(reach * (rows @ (rows.T @ directions.T)), np.zeros((len(rows), 1)), axis=1)  # at last: no attack
+    hidden = np.einsum("ij,jk->ki", inputs, rows)
+    losses, step = np.zeros(len(rows) + 1), max(1, ROOM // len(inputs))
+    for block in (slice(begin, begin + step) for begin in range(0, len(rows), step)):
+        before = rows[block] @ hidden + bias[block, None]
+        losses += _losses_by_shift(before, inputs[:, block].T, shifts[block]) / len(inputs)
+    return Attacks(float(losses[-1]), losses[:-1], reach)
 
 
 def _losses_by_shift(before: np.ndarray, target: np.ndarray, shifts: np.ndarray) -> np.ndarray:
