@@ -76,7 +76,8 @@ def small_models(small: Swept) -> xr.Dataset:
     loss = sparse_losses(small.sweep.base.problem, **weights)
     trivial = weights["W"].sizes[FEATURE] * xr.apply_ufunc(constant_loss, loss.p)
     paired = each_model(partial(neurons.pairs_of_signs, threshold=ONE_FEATURE), weights["encoder"])
-    return xr.Dataset({"loss": loss / trivial, "neurons": xr.where(paired == 1, PAIRS, "other")})
+    found = {"loss": loss / trivial, "neurons": xr.where(paired == 1, PAIRS, "other")}
+    return xr.Dataset(found, attrs={"size": _size(small)})
 
 
 def big_models(big: Swept) -> xr.Dataset:
@@ -90,13 +91,18 @@ def big_models(big: Swept) -> xr.Dataset:
     single = xr.concat(single, xr.Variable("weights", ["input", "output"]))
     exchanged = partial(neurons.exchanged, threshold=ONE_FEATURE)
     motif = each_model(exchanged, weights["encoder"], weights["W"], core=[(FEATURE, HIDDEN)] * 2)
-    return xr.Dataset({"ratio": ratio, "crossing": crossing(ratio), "single": single, "exchanged": motif})
+    found = {"ratio": ratio, "crossing": crossing(ratio), "single": single, "exchanged": motif}
+    return xr.Dataset(found, attrs={"size": _size(big)})
 
 
 def crossing(ratio: xr.DataArray) -> xr.DataArray:
     """The largest p at which the ratio falls through 1 towards sparser features, straight in log p; NaN if never."""
     falling = np.log(ratio.sortby("p", ascending=False))
     return np.exp(xr.apply_ufunc(ranges.crossing, np.log(falling.p), falling, input_core_dims=[["p"], ["p"]]))
+
+
+def _size(swept: Swept) -> str:
+    return f"n = {swept.data.sizes[FEATURE]}, m = {swept.data.sizes[HIDDEN]}"
 
 
 def _weights(swept: Swept) -> dict[str, xr.DataArray]:
@@ -107,10 +113,10 @@ def _weights(swept: Swept) -> dict[str, xr.DataArray]:
 
 
 def small_model(small: Swept) -> Figure:
-    """Three features, six neurons: the best model of all seeds at the sparsest p, by the final objective. a, b: input
-    and output weights of each neuron, in the gauge where its largest input weight is 1 or -1; one color a feature;
-    below it, the feature of its largest input weight and the sign of x that turns it on. c: what the model returns for
-    each feature that is on alone, in the same colors; dashed: |x|."""
+    """The small model, best of all seeds at the sparsest p by the final objective. a, b: input and output weights of
+    each neuron, in the gauge where its largest input weight is 1 or -1; one color a feature; below it, the feature of
+    its largest input weight and the sign of x that turns it on. c: what the model returns for each feature that is on
+    alone, in the same colors; dashed: |x|."""
     cell = small.best(p=float(small.data.p.values[-1]))
     fixed = neurons.gauge_fixed(cell.encoder.values, cell.W.values)
     order = neurons.display_order(fixed.encoder)
@@ -132,11 +138,11 @@ def small_model(small: Swept) -> Figure:
 
 
 def big_model(big: Swept) -> Figure:
-    """A hundred features, forty neurons: input weights (left) and output weights (right) of each neuron, in the gauge
-    where its largest input weight is 1 or -1, from dense features (top) to sparse ones; best of all seeds by the final
-    objective. One color a feature, the most important dark; negative weights downwards. Of the most important features,
-    those in the color bar, weights of at least a twentieth of the neuron's largest are drawn. Neurons in the order of
-    their largest input feature. Training starts from biases p/2; its learning rate falls with p. Scales differ."""
+    """The big model: input weights (left) and output weights (right) of each neuron, in the gauge where its largest
+    input weight is 1 or -1, from dense features (top) to sparse ones; best of all seeds by the final objective. One
+    color a feature; negative weights downwards. Weights of the features in the color bar are drawn, from a twentieth of
+    the neuron's largest on. Neurons in the order of their largest input feature. Training starts from biases p/2; its
+    learning rate falls with p. Scales differ between panels."""
     shown = big.data.p.values[::2].tolist()
     figure, axes = draw.panels(len(shown), 2, 0.4 + 1.15 * len(shown), letters=False, sharex=True, squeeze=False)
     for row, p in zip(axes, shown, strict=True):
@@ -153,10 +159,9 @@ def big_model(big: Swept) -> Figure:
 
 
 def against_the_baseline(big: Swept, big_models: xr.Dataset) -> Figure:
-    """A hundred features, forty neurons. a: the loss over the baseline (dashed), two neurons for each of the twenty
-    most important features with all others at their best constants. b: share of neurons with more than nine tenths of
-    their squared input or output weights on one feature. Means over seeds; bands: their 95 % intervals, which hold for
-    all p together."""
+    """The big model. a: the loss over the baseline (dashed), two neurons for each of the most important features and
+    the best constants for all others. b: share of neurons with more than nine tenths of their squared input or output
+    weights on one feature. Means over seeds; bands: their 95 % intervals, which hold for all p together."""
     figure, axes = draw.panels(1, 2)
     p, ratio = big_models.p.values, big_models.ratio
     draw.band(axes[0], p, mean(ratio).estimates, label="mean of seeds", colour=draw.BLUE)
@@ -179,7 +184,7 @@ def against_the_baseline(big: Swept, big_models: xr.Dataset) -> Figure:
 
 def the_small_model_is_exact(small_models: xr.Dataset) -> Iterator[Finding]:
     """Six neurons compute three absolute values, by two neurons of opposite sign for each."""
-    loss, found, size = small_models.loss, small_models.neurons, "n = 3, m = 6"
+    loss, found, size = small_models.loss, small_models.neurons, small_models.attrs["size"]
     best_of, exact = f"best of {loss.sizes['seed']}", f"a loss below {EXACT:g} of that of the best constants"
     what, source = f"{size}: loss over that of the best constants, {best_of}", ours(f"limit; {PAPER}: exact")
     yield Finding("small-loss", what, best(loss), Below(EXACT), source, "best of k", digits=".1e")
@@ -193,19 +198,19 @@ def the_small_model_is_exact(small_models: xr.Dataset) -> Iterator[Finding]:
 
 def the_big_model_beats_the_baseline(big_models: xr.Dataset) -> Iterator[Finding]:
     """Dense features, the mean over seeds and the best of them: as good as the baseline; sparse features: better."""
-    ratio, source = big_models.ratio, ours(BASELINE)
+    ratio, source, size = big_models.ratio, ours(BASELINE), big_models.attrs["size"]
     dense, sparse = ratio.sel(p=ratio.p >= DENSE), ratio.sel(p=ratio.p < DENSE)
     was = "was from above only at p = 0.3, after 0.967 had been seen; now both limits again, and for means as well"
     for name, cells, limit, revised in (("dense", dense, Within(0.97, 1.05), was), ("sparse", sparse, Below(1), "")):
-        what, best_of = "n = 100, m = 40: loss over the baseline", f"best of {ratio.sizes['seed']}"
+        what, best_of = f"{size}: loss over the baseline", f"best of {ratio.sizes['seed']}"
         for p, each in zip(cells.p.values.tolist(), mean(cells).estimates, strict=True):
             yield Finding(f"{name}-mean", f"{what}, p = {p:g}", each, limit, source, settings={"p": p}, revised=revised)
         what = f"{what}, {name}, {best_of}"
         yield Finding(f"{name}-best", what, best(cells), limit, source, "best of k", revised=revised)
     crossed, was = share(np.isfinite(big_models.crossing)), "was every one of 8 seeds, which no interval can show"
-    what = "n = 100, m = 40: share of seeds that cross the baseline as features get sparser"
+    what = f"{size}: share of seeds that cross the baseline as features get sparser"
     yield Finding("seeds-that-cross", what, crossed, AtLeast(0.5), ours("limit"), revised=was)
-    what, was = "n = 100, m = 40: p below which superposition pays, in these seeds", "was 0.01 to 1; p has no more"
+    what, was = f"{size}: p below which superposition pays, in these seeds", "was 0.01 to 1; p has no more"
     yield Finding("crossing", what, mean(big_models.crossing), AtLeast(0.01), ours("limit"), revised=was)
 
 
@@ -216,7 +221,7 @@ def sparse_features_share_neurons(big_models: xr.Dataset) -> Iterator[Finding]:
     source = ours(f"limits; {PAPER}, captions: dense features have neurons of their own, sparse ones share them")
     yield Finding("single-dense", f"{what}, dense", mean(single.sel(p=single.p >= DENSE)), AtLeast(0.9), source)
     yield Finding("single-sparse", f"{what}, sparsest p", mean(single.isel(p=-1)), AtMost(0.1), source)
-    was = "was no rise beyond the intervals of both p; now steps paired by seed, with a slack of two neurons of 40"
+    was = "was no rise beyond the intervals of both p; now steps paired by seed, with a slack of a twentieth"
     yield Finding("single-falls", what, steps(single, "p"), Decreasing(0.05), source, revised=was)
     motif, source = mean(big_models.exchanged.dropna("p")), ours(f"limit; {PAPER}, does not say how frequent it is")
     what = (

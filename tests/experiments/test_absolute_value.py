@@ -21,7 +21,9 @@ def by_p(*values: float) -> xr.DataArray:
 
 def small(**changes: xr.DataArray) -> xr.Dataset:
     names = xr.where(ONES == 1, page.PAIRS, "")
-    return xr.Dataset({"loss": ONES * 1e-6 * (2 + SPREAD), "neurons": names}).assign(changes)
+    return xr.Dataset({"loss": ONES * 1e-6 * (2 + SPREAD), "neurons": names}, attrs={"size": "n = 3, m = 6"}).assign(
+        changes
+    )
 
 
 def big(**changes: xr.DataArray) -> xr.Dataset:
@@ -32,7 +34,8 @@ def big(**changes: xr.DataArray) -> xr.Dataset:
             "crossing": 0.2 + 0.1 * SPREAD,
             "single": xr.concat([single, 0 * single], xr.Variable("weights", ["input", "output"])),
             "exchanged": by_p(np.nan, np.nan, 0.3, 0.7) + 0.1 * SPREAD,
-        }
+        },
+        attrs={"size": "n = 100, m = 40"},
     ).assign(changes)
 
 
@@ -135,6 +138,7 @@ def test_networks_that_are_exact_and_that_are_the_baseline() -> None:
     naive, mixed = pairs[:, :4].copy(), pairs[:, :4].copy()
     mixed[1, 0] = 0.5
     found = page.big_models(swept(3, 4, np.array([naive, mixed]), np.array([[0, 0, 0.05]] * 2)))
+    assert found.attrs["size"] == "n = 3, m = 4"
     assert found.ratio[0, 0] == pytest.approx(1, rel=0.02)
     np.testing.assert_allclose(found.single, [[[1, 0.75]], [[1, 0.75]]])
     np.testing.assert_allclose(found.exchanged, [[np.nan, 0]])
