@@ -35,7 +35,7 @@ def loss_parts(
     error = (x - np.maximum(x @ W @ W.T + b, 0)) ** 2
     alone = (x - np.maximum(x * (W**2).sum(1) + b, 0)) ** 2
     added = error - alone
-    inactive = np.einsum("df,df->f", added, x == 0)
+    inactive = np.where(x == 0, added, 0).sum(0)
     return LossParts(*(importance * part / len(x) for part in (alone.sum(0), inactive, added.sum(0) - inactive)))
 
 
