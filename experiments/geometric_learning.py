@@ -103,7 +103,7 @@ def regimes(flow: Swept, stages: xr.Dataset) -> Figure:
     its three features are one vector and 2/3 (dashed) where they are orthogonal, drawn once W is not 0; dotted: the
     singular values of W. Bottom: the features in the hidden space, in the colors of their sets, and W Wᵀ (blue to red
     from -1 to 1; lines part the sets), halfway through each plateau in the logarithm of the step, and at the end."""
-    one = stages.isel(seed=int(stages.start.count("plateau").argmax())).dropna("plateau", subset=["start"])
+    one = stages.isel(seed=int(stages.start.count("plateau").argmax("seed"))).dropna("plateau", subset=["start"])
     cell, steps = flow.data.sel(seed=one.seed), flow.data.step.values[1:]
     W = cell.W.transpose("snapshot", "feature", "hidden").values.astype(np.float64)[1:]
     times, singular = cell.snapshot.values[1:], np.linalg.svd(W, compute_uv=False)

@@ -1,298 +1,280 @@
 """Hysteresis: annealed up and down in density, which transitions between geometries remember where they come from?"""
 
-from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from matplotlib import pyplot as plt
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
-from toymodels.analysis.hysteresis import Branch, Loop, switch
-from toymodels.analysis.statistics import interval, proportion
+from toymodels.analysis.hysteresis import loop_area, switches
+from toymodels.analysis.labelled import exact_losses
 from toymodels.data import Sparse
-from toymodels.experiment import Experiment, Finding, Scale, Swept
+from toymodels.estimates import each, mean, share, steps
+from toymodels.experiment import Experiment, Swept
+from toymodels.findings import Above, AtLeast, AtMost, Decreasing, Finding, Follows, ours, report
 from toymodels.losses import SquaredError
 from toymodels.models import Placed, Tied
 from toymodels.optimizers import Adam
 from toymodels.problems.annealed import Annealed
 from toymodels.problems.population import Population
 from toymodels.problems.supervised import Supervised
-from toymodels.theory import superposition as theory
+from toymodels.theory.expected_loss import expected_loss
+from toymodels.theory.polygons import polygon_weights
+from toymodels.theory.two_features import instability, two_features
 
 LEVEL = 0.3
 """Least over largest norm at which a feature counts as just gained or lost."""
-
 RATIOS = (0.2, 0.4, 0.85)
 """Relative importance of the second of two features: two transitions with a jump, one without."""
-
 RANGE = (0.08, 0.9)
 """Densities of two features."""
-
 FIVE = {"density of all": (0.02, 0.5), "density of one": (0.07, 2.0)}
 """Densities of five features; that of one is relative to .05, which the others have."""
-
-FIRST, LAST = "from sparse", "from dense"
-
-
-def sweeps(scale: Scale) -> dict[str, Sweep]:
-    tiny, full = scale == "tiny", scale == "full"
-    stairs, seeds = (8, 2) if tiny else (60, 8)
-    lengths = {"quick": 20} if tiny else {"quick": 100, "slow": 400, "slowest": 6400 if full else 1600}
-    two = {name: _two(stairs, stairs * length, seeds) for name, length in lengths.items()}
-    if tiny:
-        two |= {"slow": two["quick"], "slowest": two["quick"]}
-    return two | {"five": _five(4, 4 * 10, 2) if tiny else _five(40, 40 * (4000 if full else 400), seeds)}
+WAYS = FIRST, LAST = "from sparse", "from dense"
+ALIKE = "was the mean over seeds, which differ by nothing here; now one number, within the same distance"
+PAIRED = "was the quickest against the slowest, by overlapping intervals; now all steps, paired by seed"
+BEYOND = "was the area, which cannot be negative, and equal losses of the medians; now both ways, seed by seed"
 
 
-def _annealed(
-    problem: Population | Supervised, stairs: int, steps: int, ways: dict[str, Any], *axes: Any, seeds: int
-) -> Sweep:
+def annealed(problem: Any, stairs: int, steps: int, *axes: Any) -> Sweep:
     record = Record(stairs + 1, stairs + 1, linear=True)
     base = Run(Annealed(problem, problem, stairs=stairs), Adam(3e-3), steps=steps, record=record)
-    return Sweep(base, [*axes, Choice("way", ways), Axis("seed", "seed", range(seeds))])
+    return Sweep(base, [*axes, Axis("seed", "seed", range(8))])
 
 
-def _way(start: Any, end: Any, W: np.ndarray, b: np.ndarray) -> dict[str, Any]:
+def way(start: Any, end: Any, W: np.ndarray, b: np.ndarray) -> dict[str, Any]:
     same = {f"problem.{end}.model.{name}": value for end in ("start", "end") for name, value in (("W", W), ("b", b))}
     return {"problem.start.data.p": start, "problem.end.data.p": end} | same
 
 
-def _two(stairs: int, steps: int, seeds: int) -> Sweep:
+def of_two() -> tuple[Population, Choice, Choice]:
     """From an antipodal pair at low density, and from the first feature alone at high density."""
-    pair, alone = np.array([[1.0], [-1.0]]), np.array([[1.0], [0.0]])
-    low, high = RANGE
-    ways = {FIRST: _way(low, high, pair, np.zeros(2)), LAST: _way(high, low, alone, np.array([0, high / 2]))}
+    pair, alone, (low, high) = np.array([[1.0], [-1.0]]), np.array([[1.0], [0.0]]), RANGE
+    ways = {FIRST: way(low, high, pair, np.zeros(2)), LAST: way(high, low, alone, np.array([0, high / 2]))}
     paths = [f"problem.{end}.loss.importance" for end in ("start", "end")]
     ratio = Choice("ratio", {f"{r:g}": dict.fromkeys(paths, (1.0, r)) for r in RATIOS})
     problem = Population(Sparse(2, low), Placed(Tied(1), pair, np.zeros(2), 0.02), SquaredError((1.0, 1.0)))
-    return _annealed(problem, stairs, steps, ways, ratio, seeds=seeds)
+    return problem, ratio, Choice("way", ways)
 
 
-def _five(stairs: int, steps: int, seeds: int) -> Sweep:
+def of_five() -> tuple[Supervised, Choice]:
     """From a pentagon at one end and from two digons, a feature dropped, at the other."""
-    W, b = theory.polygon_weights(5, 1.13), np.full(5, -0.25)
-    digons, off = np.insert(theory.polygon_weights(4), 0, 0, 0), np.eye(5)[0]
-    (low, high), (sparse, dense) = FIVE.values()
+    W, b, off = polygon_weights(5, 1.13), np.full(5, -0.25), np.eye(5)[0]
+    digons, ((low, high), (sparse, dense)) = np.insert(polygon_weights(4), 0, 0, 0), FIVE.values()
     one = [(0.05 * ratio, *(0.05,) * 4) for ratio in (sparse, dense)]
     ways = {
-        f"density of all, {FIRST}": _way((low,) * 5, (high,) * 5, W, b),
-        f"density of all, {LAST}": _way((high,) * 5, (low,) * 5, digons, off * high / 2),
-        f"density of one, {FIRST}": _way(one[0], one[1], digons, off * one[0][0] / 2),
-        f"density of one, {LAST}": _way(one[1], one[0], W, b),
+        f"density of all, {FIRST}": way((low,) * 5, (high,) * 5, W, b),
+        f"density of all, {LAST}": way((high,) * 5, (low,) * 5, digons, off * high / 2),
+        f"density of one, {FIRST}": way(one[0], one[1], digons, off * one[0][0] / 2),
+        f"density of one, {LAST}": way(one[1], one[0], W, b),
     }
     # On draws, unlike two features: their noise leaves a saddle, where an exact gradient of 0 would stay.
-    problem = Supervised(Sparse(5, one[0]), Placed(Tied(2), W, b, 0.02))
-    return _annealed(problem, stairs, steps, ways, seeds=seeds)
+    return Supervised(Sparse(5, one[0]), Placed(Tied(2), W, b, 0.02)), Choice("way", ways)
 
 
-@lru_cache(maxsize=64)
-def branch(swept: Swept, span: tuple[float, float], way: str, **labels: Any) -> Branch:
-    cells, problem = swept.data.sel(way=way, **labels), swept.run(way=way, **labels).problem
-    stairs, steps = problem.stairs, swept.sweep.base.steps
-    cells = cells.sel(snapshot=np.arange(1, stairs + 1) * steps // stairs)
-    W, b = (cells[name].values.astype(np.float64) for name in ("W", "b"))
-    ends = (np.broadcast_to(end.data.p, W.shape[-2]) for end in (problem.start, problem.end))
-    p = np.stack([problem.levels(*each) for each in zip(*ends, strict=True)], -1)
-    importance = np.array(problem.start.loss.importance)
-    norms = np.linalg.norm(W, axis=-1)
-    made = Branch(np.geomspace(*span, stairs), norms.min(-1) / norms.max(-1), theory.expected_loss(W, b, p, importance))
-    descending = p[0, 0] > p[-1, 0]
-    return Branch(made.x, *(np.flip(each, -1) if descending else each for each in made[1:]))
+quick, slow, slowest = (annealed(of_two()[0], 60, 60 * length, *of_two()[1:]) for length in (100, 400, 1600))
+five = annealed(of_five()[0], 40, 40 * 400, *of_five()[1:])
+tiny = {"problem.stairs": 8, "record": Record(9, 9, linear=True), "steps": 160, "seed": range(2)}
+tiny |= {"five.problem.stairs": 4, "five.record": Record(5, 5, linear=True), "five.steps": 40}
 
 
-def two_features(swept: Swept, ratio: float) -> Loop:
-    ways = (branch(swept, RANGE, way, ratio=f"{ratio:g}") for way in (FIRST, LAST))
-    return Loop(f"$n=2$, $I_2={ratio:g}$", *ways)
+# ------------------------------------------------------------------------------------------------------------- readings
 
 
-def five_features(five: Swept, what: str) -> Loop:
-    ways = (branch(five, FIVE[what], f"{what}, {way}") for way in (FIRST, LAST))
-    return Loop(f"$n=5$, {what}", *ways)
+def two(quick: Swept, slow: Swept, slowest: Swept) -> xr.Dataset:
+    """Both ways through each transition of two features, by the steps that a level is held for."""
+    swept, importance = (quick, slow, slowest), [[1, r] for r in RATIOS]
+    weights = xr.DataArray(importance, {"ratio": [f"{r:g}" for r in RATIOS]}, ("ratio", "feature"))
+    length = [each.sweep.base.steps // each.sweep.base.problem.stairs for each in swept]
+    data = xr.concat([_both_ways(each, WAYS, RANGE, weights) for each in swept], xr.Variable("steps", length))
+    lost, gained = (switches(data.x.values, data.measure.sel(way=way, drop=True), LEVEL) for way in WAYS)
+    return data.assign(lost=lost, gained=gained)
 
 
-class Exact(NamedTuple):
-    """Of two features: |w_2 / w_1| of the antipodal branch (NaN where there is none), best loss, ends of branches."""
+def exact() -> xr.Dataset:
+    """Of two features: |w_2 / w_1| of the antipodal branch (NaN where there is none), best loss, ends of the branches.
 
-    p: np.ndarray
-    kept: np.ndarray
-    loss: np.ndarray
-    pair_until: float
-    """Where the antipodal pair ends, or comes below LEVEL."""
-    alone_until: float
-    """Down to where keeping the first alone is a minimum; below, the pair grows from 0."""
-
-    @property
-    def gained(self) -> float:
-        """Where the second feature comes above LEVEL on the way down."""
-        return min(self.alone_until, self.pair_until)
-
-
-@cache
-def exact(ratio: float) -> Exact:
-    p = np.geomspace(*RANGE, 400)
-    found, until = theory.two_features(p, ratio), theory.instability(p)[0]
-    W = found.antipodal.W[..., 0]
-    kept = np.abs(W[:, 1] / W[:, 0])
-    return Exact(p, kept, found.best.loss, float(p[kept > LEVEL].max()), float(np.interp(ratio, until, p)))
-
-
-def loops(slowest: Swept, five: Swept) -> Figure:
-    """Trained while the density rises or falls step by step, parameters carried over; thin lines are seeds. Top: least
-    over largest norm of the features, 0 where one is dropped. Bottom: exact loss over that of the exact optimum (two
-    features) or of the better way (five). Dashed: the antipodal pair of least loss, as far as it is a minimum; dotted:
-    down to where keeping the first feature alone is one. n = 2: one dimension, I_2 the
-    importance of the second feature, antipodal pair against the first feature
-    alone, exact gradients; n = 5: two dimensions, pentagon against two digons and a dropped feature, on draws; the
-    density of one feature is relative to the four others', and the two digons never take it back in this range. Where
-    the ways coincide (second column) the last drawn hides the other. All seeds are drawn, whatever their status: a loss
-    that is annealed changes to the end."""
-    shown = [
-        two_features(slowest, RATIOS[0]),
-        two_features(slowest, RATIOS[-1]),
-        *(five_features(five, w) for w in FIVE),
-    ]
-    figure, axes = plt.subplots(2, 4, figsize=(draw.PAGE, 3.4), sharex="col", sharey="row")
-    for column, loop in enumerate(shown):
-        top, bottom = axes[:, column]
-        known = exact((RATIOS[0], RATIOS[-1])[column]) if column < 2 else None
-        best = np.interp(loop.up.x, known.p, known.loss) if known else loop.least
-        for way, colour, label in ((loop.up, draw.BLUE, FIRST), (loop.down, draw.RED, LAST)):
-            top.plot(way.x, way.measure.T, color=colour, lw=0.7, alpha=0.6)
-            bottom.plot(way.x, (way.loss / best).T, color=colour, lw=0.7, alpha=0.6)
-            top.plot([], [], color=colour, label=label)
-        if known:
-            top.plot(known.p, known.kept, color=draw.THEORY, ls=(0, (4, 2)), lw=0.9)
-            top.axvline(known.alone_until, color=draw.THEORY, ls=":", lw=0.9)
-        top.set(xscale="log", title=loop.name, ylim=(-0.04, 1.1))
-        bottom.set(xlabel="relative density" if "one" in loop.name else "density $p$", yscale="log")
-        _few_ticks(bottom)
-    axes[0, 0].set_ylabel("least / largest norm")
-    axes[1, 0].set_ylabel("loss / least loss")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return figure
-
-
-def _few_ticks(ax: Axes) -> None:
-    for axis in (ax.yaxis, ax.xaxis):
-        axis.set_minor_formatter("")
-    ax.set_yticks([1, 1.5, 2, 3], ["1", "1.5", "2", "3"])
-    low, high = ax.get_xlim()
-    ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2) if low <= tick <= high]
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-
-
-def width_against_speed(quick: Swept, slow: Swept, slowest: Swept) -> Figure:
-    """Two features in one dimension: width of the loop, the logarithm of the ratio of the densities at which the second
-    feature is lost and gained again, over the steps that each density is held for. Bars: 95 % bootstrap intervals over
-    seeds. Dashed: the width between the exact ends of the two branches, for infinitely slow annealing. Densities are
-    some 4 % apart, which limits how well any width is known."""
-    figure, ax = plt.subplots(figsize=(draw.COLUMN, 2.4))
-    for place, ratio in enumerate(RATIOS):
-        ways = (quick, slow, slowest)
-        x = np.array([_length(swept) for swept in ways])
-        mean, low, high = np.array([interval(two_features(swept, ratio).widths(LEVEL)) for swept in ways]).T
-        ax.errorbar(x, mean, [mean - low, high - mean], fmt="o-", color=f"C{place}", label=f"{ratio:g}")
-        ax.axhline(exact_width(ratio), color=f"C{place}", ls=(0, (4, 2)), lw=0.8)
-    limits = (_length(quick) / 2, _length(slowest) * 2)
-    ax.set(xscale="log", xlim=limits, xlabel="steps at each density", ylabel="width of the loop, ln $p$")
-    ax.legend(title="relative importance of the second feature", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
-    return figure
-
-
-def _length(swept: Swept) -> int:
-    return swept.sweep.base.steps // swept.sweep.base.problem.stairs
-
-
-def exact_width(ratio: float) -> float:
-    known = exact(ratio)
-    return float(np.log(known.pair_until / known.gained))
-
-
-def two_feature_loops(quick: Swept, slowest: Swept) -> list[Finding]:
-    answers = []
-    stair = float(np.diff(np.log(slowest.sweep.base.problem.levels(*RANGE)))[0])
+    lost: where the antipodal pair ends, or comes below LEVEL. alone: below it, the first feature alone is no minimum.
+    gained: where the second feature comes above LEVEL on the way down.
+    """
+    p, made = np.geomspace(*RANGE, 400), []
     for ratio in RATIOS:
-        known, loop, first = exact(ratio), two_features(slowest, ratio), two_features(quick, ratio)
-        lost, gained = (interval(each) for each in loop.switches(LEVEL))
-        now, then, exact_one = interval(loop.widths(LEVEL)), interval(first.widths(LEVEL)), exact_width(ratio)
-        area = interval(loop.areas)
-        what, source = f"n = 2, m = 1, importance {ratio:g}", "ends of the exact branches, two_features and instability"
-        answers += [
-            Finding(
-                f"{what}: second feature lost going up, gained going down, {_length(slowest)} steps a level",
-                f"p = {lost:.3f}; {gained:.3f}",
-                f"{known.pair_until:.3f}; {known.gained:.3f}, within one level ({stair:.1%}) each",
-                bool(
-                    abs(np.log(lost.mean / known.pair_until)) <= stair
-                    and abs(np.log(gained.mean / known.gained)) <= stair
-                ),
-                source,
-            ),
-            Finding(
-                f"{what}: width of the loop in ln p (area {area:.3f})",
-                f"{now:.3f}",
-                f"{exact_one:.3f} within {stair:.3f}, one level" + ("; above 0" if exact_one > stair else ""),
-                bool(abs(now.mean - exact_one) <= stair and (exact_one <= stair or now.low > 0)),
-                source,
-            ),
-            Finding(
-                f"{what}: width at {_length(quick)} and at {_length(slowest)} steps a level",
-                f"{then:.3f}; {now:.3f}",
-                f"slower is not wider, and not below {exact_one:.3f} by more than one level",
-                bool(now.low <= then.high and now.mean >= exact_one - stair),
-                "a branch is left at its end or later, never before",
-            ),
-        ]
-    return answers
+        found, alone = two_features(p, ratio), float(np.interp(ratio, instability(p)[0], p))
+        kept = np.abs(found.antipodal.W[:, 1, 0] / found.antipodal.W[:, 0, 0])
+        ends = {"lost": (lost := p[kept > LEVEL].max()), "alone": alone, "gained": min(alone, lost)}
+        made.append(xr.Dataset({"kept": ("p", kept), "loss": ("p", found.best.loss), **ends}, {"p": p}))
+    return xr.concat(made, xr.Variable("ratio", [f"{r:g}" for r in RATIOS]))
 
 
-def five_feature_loops(five: Swept) -> list[Finding]:
-    answers = []
-    for what in FIVE:
-        loop = five_features(five, what)
-        sparse = what == "density of all"  # the pentagon is at the sparse end, or at the dense one
-        side, pentagon, digons = (1, loop.up, loop.down) if sparse else (-1, loop.down, loop.up)
-        gone, back = (switch(way.x, side * way.measure, side * LEVEL) for way in (pentagon, digons))
-        equal = _equal_losses(pentagon, digons, side)
-        lost, beyond = interval(gone), interval(side * np.log(gone / equal))
-        returned, loop_widths = np.isfinite(back), interval(side * np.log(gone / back))
-        area = interval(loop.areas)
-        share, name = proportion(int(returned.sum()), len(returned)), f"n = 5, m = 2, {what}"
-        answers += [
-            Finding(
-                f"{name}: the pentagon goes at; both branches cost the same at; logarithm of their ratio",
-                f"{lost:.3f}; {equal:.3f}; {beyond:.3f}",
-                "the pentagon outlives its being the best: the logarithm is above 0",
-                bool(beyond.low > 0),
-                "a jump between two minima comes after their losses cross",
-            ),
-            Finding(
-                f"{name}: seeds of two digons that turn back into a pentagon; where; width of their loop in ln p; area",
-                f"{returned.sum()} of {len(returned)} ({share.low:.2f} to {share.high:.2f}); {interval(back):.3f}; "
-                f"{loop_widths:.3f}; {area:.3f}",
-                "area above 0",
-                bool(area.low > 0),
-                "a dropped feature is a minimum also where the pentagon is better: polygon_with_dropped",
-            ),
-        ]
-    return answers
+def pentagons(five: Swept) -> xr.Dataset:
+    """Both ways through the transitions between a pentagon and two digons, by what becomes denser."""
+    made = [_of_five(_both_ways(five, [f"{what}, {way}" for way in WAYS], FIVE[what], 1), what) for what in FIVE]
+    return xr.concat(made, xr.Variable("what", list(FIVE)), coords="different", compat="equals")
 
 
-def _equal_losses(pentagon: Branch, digons: Branch, side: int) -> float:
-    """Density at which the median losses of the two ways cross, while most seeds still differ in geometry; or NaN."""
-    differ = (np.median(pentagon.measure, 0) > LEVEL) & (np.median(digons.measure, 0) < LEVEL)
-    if differ.sum() < 2:
-        return float("nan")
-    gap = np.log(np.median(digons.loss, 0) / np.median(pentagon.loss, 0))
-    return float(switch(pentagon.x[differ], side * gap[differ], 0.0))
+def _of_five(data: xr.Dataset, what: str) -> xr.Dataset:
+    """Densities, seed by seed: a pentagon is gone, digons turn back to one, both cost the same; how long each lives on.
+
+    The last is in ln p, beyond equal losses; digons that never turn back count as doing so at the end of the range.
+    """
+    side, x = 1 if what == "density of all" else -1, data.x.values
+    # The pentagon is at the sparse end, or, of one density, at the dense end, where its measure rises with x.
+    pentagon, digons = (data.sel(way=way, drop=True) for way in WAYS[::side])
+    gone, back = (switches(x, side * each.measure, side * LEVEL) for each in (pentagon, digons))
+    both = (pentagon.measure > LEVEL) & (digons.measure < LEVEL)
+    equal = switches(x, (side * np.log(digons.loss / pentagon.loss)).where(both), 0)
+    left = back.fillna(x[0] if side > 0 else x[-1])
+    lives = {"pentagon": side * np.log(gone / equal), "digons": side * np.log(equal / left)}
+    return data.assign(gone=gone, back=back, equal=equal, **lives)
+
+
+def _both_ways(swept: Swept, labels: Sequence[str], span: tuple[float, float], importance: Any) -> xr.Dataset:
+    branches = [_branch(swept, label, importance) for label in labels]
+    x = np.geomspace(*span, branches[0].sizes["level"])
+    data = xr.concat(branches, xr.Variable("way", list(WAYS))).assign_coords(x=("level", x))
+    return data.assign(area=loop_area(x, *(each.measure for each in branches)))
+
+
+def _branch(swept: Swept, label: str, importance: Any) -> xr.Dataset:
+    """Least over largest norm, and exact loss, at the end of every level, in ascending order of the density."""
+    first = {axis.name: axis.labels[0] for axis in swept.sweep.axes}
+    problem, count = swept.run(**first | {"way": label}).problem, swept.sweep.base.steps
+    ends = (np.broadcast_to(end.data.p, swept.data.sizes["feature"]) for end in (problem.start, problem.end))
+    p = np.stack([problem.levels(*each) for each in zip(*ends, strict=True)], -1)
+    stops = np.arange(1, problem.stairs + 1) * count // problem.stairs
+    cells = swept.data[["W", "b"]].sel(way=label, snapshot=stops, drop=True).astype(np.float64)
+    cells = cells.rename(snapshot="level").drop_vars("level")
+    norms = np.sqrt((cells.W**2).sum("hidden"))
+    loss = exact_losses(expected_loss, cells.W, cells.b, xr.DataArray(p, dims=("level", "feature")), importance)
+    made = xr.Dataset({"measure": norms.min("feature") / norms.max("feature"), "loss": loss})
+    return made.isel(level=slice(None, None, -1)) if p[0, 0] > p[-1, 0] else made
+
+
+# -------------------------------------------------------------------------------------------------------------- figures
+
+
+def loops(two: xr.Dataset, exact: xr.Dataset, pentagons: xr.Dataset) -> Figure:
+    """Trained while the density rises (blue, from sparse) or falls (vermillion, from dense) level by level, parameters
+    carried over; a thin line is a seed, arrows show the way. Top: least over largest norm of the features, 0 where one
+    is dropped. Bottom: exact loss over that of the exact optimum (two features) or of the better way (five). Dashed:
+    the antipodal pair of least loss, as far as it is a minimum; dotted: below this density, keeping only the first
+    feature is no longer a minimum. n = 2: one dimension, I_2 the importance of the second feature; an antipodal pair
+    against the first feature alone, on exact gradients. n = 5: two dimensions, a pentagon against two digons and a
+    dropped feature, on draws; the density of one feature is relative to that of the four others, and two digons never
+    take it back in this range. Where the ways coincide (second column) the later one hides the other. All seeds are
+    drawn, whatever their status: a loss that is annealed changes to the end."""
+    figure, axes = draw.panels(2, 4, 3.4, sharex="col", sharey="row", letters=False)
+    for column, ratio in enumerate((two.ratio[0], two.ratio[-1])):
+        known, data = exact.sel(ratio=ratio), two.isel(steps=-1).sel(ratio=ratio)
+        _loop(axes[:, column], data, np.interp(data.x, known.p, known.loss))
+        draw.theory(axes[0, column], known.p, known.kept)
+        draw.moments(axes[0, column], [known.alone], lw=0.9)
+    for column, what in enumerate(pentagons.what, 2):
+        data = pentagons.sel(what=what)
+        _loop(axes[:, column], data, data.loss.min(["way", "seed"]).values)
+    names = [f"$n=2$, $I_2={ratio:g}$" for ratio in (RATIOS[0], RATIOS[-1])] + [f"$n=5$, {what}" for what in FIVE]
+    for ax in axes[1]:
+        draw.log_axis(ax, "xy")
+        draw.ticks(ax, "y", [1, 1.5, 2, 3])
+    axes[0, 0].set_ylim(-0.04, 1.1)
+    x = ["density $p$"] * 3 + ["relative density"]
+    draw.outer_labels(axes, x, ["least / largest norm", "loss / least loss"], names)
+    dashes = {"antipodal pair": draw.DASHED, "first alone: no minimum below": draw.DOTTED}
+    draw.legend_below(figure, axes[0, 0], dashes, columns=2)
+    return figure
+
+
+def _loop(axes: Any, data: xr.Dataset, best: np.ndarray) -> None:
+    for way, colour in zip(WAYS, (draw.BLUE, draw.RED), strict=True):
+        cells = data.sel(way=way).transpose("seed", "level")
+        for ax, values in zip(axes, (cells.measure.values, cells.loss.values / best), strict=True):
+            draw.runs(ax, data.x.values, values, way if ax is axes[0] else None, colour)
+            _arrow(ax, data.x.values, np.median(values, 0), colour, 1 if way == FIRST else -1)
+
+
+def _arrow(ax: Axes, x: np.ndarray, y: np.ndarray, colour: str, direction: int) -> None:
+    """An arrowhead on the steepest stretch, in the direction in which the density goes."""
+    place = int(np.abs(np.diff(y)).argmax())
+    (tail, head), look = (place, place + 1)[::direction], {"arrowstyle": "-|>", "color": colour, "lw": 0.7}
+    ax.annotate("", (x[head], y[head]), (x[tail], y[tail]), arrowprops=look | {"shrinkA": 0, "shrinkB": 0})
+
+
+def width_against_speed(two: xr.Dataset, exact: xr.Dataset) -> Figure:
+    """Two features in one dimension: the width of the loop, the logarithm of the ratio of the densities at which the
+    second feature is lost and gained again, over the number of steps that each density is held for; a color is a
+    relative importance of the second feature. Bars: Student's 95 % intervals over seeds. Dashed: the width between the
+    exact ends of the two branches, for infinitely slow annealing. Neighbouring densities are some 4 % apart, which
+    limits how well any width is known."""
+    figure, ax = draw.panels(height=2.4, width=draw.COLUMN)
+    widths, known = np.log(two.lost / two.gained), np.log(exact.lost / exact.gained)
+    length = two.steps.values
+    for ratio, colour in zip(two.ratio.values, draw.PALETTE, strict=False):
+        found = [mean(widths.sel(ratio=ratio).isel(steps=place)) for place in range(len(length))]
+        draw.points(ax, length, found, ratio, colour, ls="-")
+        draw.theory(ax, [length[0] / 2, length[-1] * 2], [known.sel(ratio=ratio)] * 2, colour=colour)
+    draw.log_axis(ax, "x", length)
+    ax.set(xlabel="steps at each density", ylabel="width of the loop, ln $p$", xlim=(length[0] / 2, length[-1] * 2))
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 4}
+    draw.legend(ax, {"exact": draw.DASHED}, title="relative importance of the second feature", **place)
+    return figure
+
+
+# ------------------------------------------------------------------------------------------------------------- findings
+
+
+def two_feature_loops(two: xr.Dataset, exact: xr.Dataset) -> Iterator[Finding]:
+    """Where two features switch against the ends of the exact branches, and what the speed changes."""
+    known, slowest, stair = exact.sel(ratio=two.ratio), two.isel(steps=-1), float(np.log(two.x[1] / two.x[0]))
+    at, source = f"{int(slowest.steps)} steps a level", ours("end of the exact branch; the distance of two levels")
+    for name, when in (("lost", "lost on the way up"), ("gained", "gained on the way down")):
+        what = f"density at which the second of two features is {when}, by its importance; {at}"
+        found, ends = (
+            each(slowest[name].mean("seed", skipna=False)),
+            Follows((*known[name].values,), factor=float(np.exp(stair))),
+        )
+        yield Finding(f"second-feature-{name}", what, found, ends, source, revised=ALIKE)
+    apart = [np.log(slowest[name].max("seed") / slowest[name].min("seed")) / stair for name in ("lost", "gained")]
+    what = f"levels between the first and the last of {two.seed.size} seeds to switch, on exact gradients; {at}"
+    yield Finding("seeds-alike", what, each(np.maximum(*apart)), AtMost(1), ours("one level"), "check")
+    widths, width = np.log(two.lost / two.gained), np.log(known.lost / known.gained)
+    note = f"between the exact ends: {', '.join(f'{end:.3f}' for end in width.values)}"
+    yield report("loop-width", f"width of the loop in ln p; {at}", each(widths.isel(steps=-1).mean("seed")), note=note)
+    yield report("loop-area", f"area of the loop: relative norm over ln p; {at}", each(slowest.area.mean("seed")))
+    source = ours("a branch is left at its end or later; slack: the distance of two levels")
+    what = "width of the loop in ln p less that between the exact ends, by the steps at each level"
+    yield Finding("never-left-early", what, mean(widths - width), AtLeast(-stair), source, revised=PAIRED)
+    for ratio in two.ratio.values.tolist():
+        what, moved = (
+            f"width of the loop in ln p, importance {ratio}",
+            steps(widths.sel(ratio=ratio, drop=True), "steps"),
+        )
+        where = {"importance": ratio}
+        yield Finding("slower-not-wider", what, moved, Decreasing(stair), source, settings=where, revised=PAIRED)
+
+
+def five_feature_loops(pentagons: xr.Dataset) -> Iterator[Finding]:
+    """Whether each of two geometries outlives the density at which they cost the same; where they switch."""
+    source = ours("each is still a minimum where it has ceased to be the better one")
+    for name, words in (("pentagon", "pentagon"), ("digons", "pair of digons (at least)")):
+        what = f"how far in ln p a {words} lives on beyond the density at which both cost the same"
+        yield Finding(f"{name}-outlive", what, mean(pentagons[name]), Above(0), source, revised=BEYOND)
+    turned = share(pentagons.back.notnull())
+    yield report("digons-turn-back", "seeds in which two digons turn back into a pentagon", turned)
+    for name, words in (("gone", "a pentagon goes"), ("equal", "both cost the same"), ("back", "a pentagon returns")):
+        yield report(f"density-{name}", f"density at which {words}", mean(pentagons[name]))
+    yield report("five-loop-width", "width of the loop in ln p", mean(abs(np.log(pentagons.gone / pentagons.back))))
+    yield report("five-loop-area", "area of the loop: relative norm over ln p", mean(pentagons.area))
 
 
 experiment = Experiment(
     question="Which transitions between geometries have hysteresis, and how wide is the loop?",
     source="Elhage et al. 2022, first-order phase changes",
-    sweeps=sweeps,
+    sweeps={"quick": quick, "slow": slow, "slowest": slowest, "five": five},
+    scales={"tiny": tiny, "full": {"slowest.steps": 60 * 6400, "five.steps": 40 * 4000}},
+    readings=[two, exact, pentagons],
     figures=[loops, width_against_speed],
     findings=[two_feature_loops, five_feature_loops],
     cost="6,400 steps at each density of two features and 4,000 of five: two minutes on two CPU cores, 4 programs",

@@ -1,290 +1,287 @@
 """k-gons: which geometry do n features in two dimensions reach, one active at a time? Chen et al. 2023."""
 
-from functools import lru_cache
-from typing import Any, NamedTuple
+import itertools
+from collections.abc import Iterator
 
 import numpy as np
+import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
 from toymodels.analysis.geometry import feature_dimensionality
+from toymodels.analysis.labelled import each_model, exact_losses, indicators
 from toymodels.analysis.polygons import polygon_name, silent
 from toymodels.analysis.restarts import basins
-from toymodels.analysis.statistics import Interval, proportion
 from toymodels.data import OneSparse
-from toymodels.experiment import Experiment, Finding, Scale, Swept
+from toymodels.estimates import best, category_of_best, each, mean, share
+from toymodels.experiment import Experiment, Swept
+from toymodels.findings import Above, AtLeast, AtMost, Finding, Is, Near, ours, report
 from toymodels.models import Placed, Tied
 from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.population import Population
 from toymodels.shapes.polytopes import polygon
-from toymodels.theory import superposition as theory
+from toymodels.theory import polygons as theory
 from toymodels.theory.critical import one_sparse_curvature, polygon_with_dropped
+from toymodels.theory.expected_loss import one_sparse_loss
 
 NEAR = 0.1
 """Noise of the start up to which it counts as inside the k-gon's basin."""
+EVERY = 0.8
+"""The least share that passes for "all": Wilson's interval of 47 of 48 seeds, at each of four n, lies above it."""
+PAPER = "Chen et al. 2023, arXiv 2310.06301"
+OF_STARTS = "was the largest gap among basins, which grows with the number of starts; now a share of the starts"
+SIDES = (5, 6, 7, 8)
 
 
-def sweeps(scale: Scale) -> dict[str, Sweep]:
-    tiny = scale == "tiny"
-    sides = (5,) if tiny else (5, 6, 7, 8)
-    record = Record(60, 2)
-    census = Run(Population(OneSparse(5), Tied(2)), Adam(Cosine(3e-2)), steps=400 if tiny else 2500, record=record)
-    inside = Run(_inside(5), Adam(Cosine(1e-2)), steps=300 if tiny else 1500, record=record)
-    starts = {
-        k: {"problem.data.n": k, "problem.model.W": _inside(k).model.W, "problem.model.b": _inside(k).model.b}
-        for k in sides
-    }
-    return {
-        "census": Sweep(
-            census,
-            [
-                Axis("n", "problem.data.n", sides),
-                Axis("rate", "optimizer.lr.peak", (3e-2,) if tiny else (1e-2, 3e-2, 1e-1)),
-                Axis("seed", "seed", range(8 if tiny else 1000 if scale == "full" else 128)),
-            ],
-        ),
-        "inside": Sweep(
-            inside,
-            [
-                Choice("n", starts),
-                Axis("noise", "problem.model.noise", (NEAR,) if tiny else (0.03, NEAR, 0.2, 0.3, 0.4, 0.5)),
-                Axis("seed", "seed", range(4 if tiny else 48)),
-            ],
-        ),
-    }
-
-
-def _inside(k: int) -> Population:
+def inside_of(k: int) -> Population:
     """Starts at the best regular k-gon of k features."""
-    best = theory.polygon(k)
-    placed = Placed(Tied(2), theory.polygon_weights(k, best.radius), np.full(k, best.bias))
-    return Population(OneSparse(k), placed)
+    known = theory.polygon(k)
+    return Population(OneSparse(k), Placed(Tied(2), theory.polygon_weights(k, known.radius), np.full(k, known.bias)))
 
 
-class Trained(NamedTuple):
-    """Models of n features, weights of silent ones set to (0, 0) and their biases to -1, with exact losses."""
-
-    W: np.ndarray
-    b: np.ndarray
-    loss: np.ndarray
+def placed(k: int) -> dict[str, object]:
+    start = inside_of(k)
+    return {"problem.data.n": k, "problem.model.W": start.model.W, "problem.model.b": start.model.b}
 
 
-def trained(swept: Swept, **labels: Any) -> Trained:
-    cells = swept.data.sel(labels).isel(snapshot=-1)
-    n = int(labels["n"])  # narrower models are padded to the width of the widest
-    W, b = cells.W.values[..., :n, :].astype(np.float64), cells.b.values[..., :n].astype(np.float64)
-    loss = np.asarray(theory.one_sparse_loss(W, b))
-    off = silent(W, b)
-    return Trained(np.where(off[..., None], 0.0, W), np.where(off, -1.0, b), loss)
+random = Run(Population(OneSparse(5), Tied(2)), Adam(Cosine(3e-2)), 2500, record=Record(60, 2))
+rates = Axis("rate", "optimizer.lr.peak", (1e-2, 3e-2, 1e-1))
+census = Sweep(random, [Axis("n", "problem.data.n", SIDES), rates, Axis("seed", "seed", range(128))])
+near = Run(inside_of(5), Adam(Cosine(1e-2)), 1500, record=Record(60, 2))
+noises = Axis("noise", "problem.model.noise", (0.03, NEAR, 0.2, 0.3, 0.4, 0.5))
+inside = Sweep(near, [Choice("n", {k: placed(k) for k in SIDES}), noises, Axis("seed", "seed", range(48))])
+tiny = {"n": (5,), "rate": (3e-2,), "noise": (NEAR,), "census.steps": 400, "inside.steps": 300}
+tiny |= {"census.seed": range(8), "inside.seed": range(4)}
 
 
-class Reached(NamedTuple):
-    """A basin of the census: its geometry, least exact loss, and share of the seeds with its Wilson interval."""
-
-    name: str
-    loss: float
-    share: Interval
+# ------------------------------------------------------------------------------------------------------------- readings
 
 
-@lru_cache(maxsize=32)
-def reached(census: Swept, n: int, rate: float) -> list[Reached]:
-    """Best first. Rows (W_i, b_i) are compared: rotations and permutations leave their products as they are."""
-    W, b, loss = trained(census, n=n, rate=rate)
-    found = basins(np.concatenate([W, b[..., None]], -1), loss)
-    return [Reached(polygon_name(W[each.places[0]], b[each.places[0]]), each.least, each.share) for each in found]
+def critical() -> xr.Dataset:
+    """The regular k-gons with features left over by name and exact loss; the slope and curvature of the n-gons."""
+    largest = max(SIDES)
+    coords = {"n": list(SIDES), "k": np.arange(4, largest + 1), "silent": np.arange(largest - 3)}
+    shape = tuple(map(len, coords.values()))
+    loss, names, notation = np.full(shape, np.nan), np.full(shape, "", "<U40"), np.full(shape, "", "<U40")
+    W, curved = np.full((*shape, largest, 2), np.nan), np.zeros((3, len(SIDES)))
+    for place in np.ndindex(shape):
+        n, k, off = (int(values[i]) for values, i in zip(coords.values(), place, strict=True))
+        if k + off <= n:
+            made = polygon_with_dropped(k, n, silent=off)
+            loss[place], names[place], notation[place] = made.loss, polygon_name(made.W, made.b), _notation(n, k, off)
+            W[place][: n - off] = made.W[: n - off]  # the last ones are silent
+        if k == n and not off:
+            slope, values = one_sparse_curvature(made.W, made.b)
+            curved[:, place[0]] = slope, abs(values[0]), values[1]
+    columns = {"known": (tuple(coords), loss), "name": (tuple(coords), names), "notation": (tuple(coords), notation)}
+    numbers = {name: ("n", row) for name, row in zip(("slope", "rotation", "curvature"), curved, strict=True)}
+    return xr.Dataset(columns | numbers | {"W": ((*coords, "feature", "hidden"), W)}, coords)
 
 
-def critical_points(n: int) -> dict[str, float]:
-    """Exact losses of the regular k-gons with features dropped or silent, by the name that `polygon_name` gives."""
-    pairs = [(k, s) for k in range(4, n + 1) for s in range(n - k + 1)]
-    known = {pair: polygon_with_dropped(pair[0], n, silent=pair[1]) for pair in pairs}
-    return {polygon_name(each.W, each.b): float(each.loss) for each in known.values()}
+def _notation(n: int, k: int, silent: int) -> str:
+    """The paper's: k, raised d+ for d dropped or s- for s silent. "" for those with both, which are saddles."""
+    dropped = n - k - silent
+    if dropped and silent:
+        return ""
+    return f"${k}^{{{dropped or silent}{'+' if dropped else '-'}}}$" if k < n else f"{k}, regular {polygon(k).name}"
 
 
-def in_own_basin(inside: Swept, census: Swept) -> Figure:
+def reached(census: Swept) -> xr.Dataset:
+    """Of every random start: exact loss, geometry, and its basin among all seeds of one rate, by geometry and loss."""
+    made = []
+    for n in census.data.n.values.tolist():
+        cells = _models(census, n)
+        # Rotations and permutations leave the products of rows (W_i, b_i) as they are.
+        rows = xr.concat([cells.W, cells.b.expand_dims("hidden")], "hidden")
+        core = [["seed", "feature", "hidden"], ["seed"], ["seed"]]
+        one = {"input_core_dims": core, "output_core_dims": [["seed"]], "vectorize": True}
+        basin = xr.apply_ufunc(_basins, rows, cells.loss, cells.name, **one)
+        made.append(cells[["loss", "name"]].assign(basin=basin))
+    return xr.concat(made, census.data.n)
+
+
+def stayed(inside: Swept) -> xr.Dataset:
+    """Of every start near a regular n-gon: exact loss, whether it ends in it, largest |D_i - 2/n|."""
+    made = []
+    for n in inside.data.n.values.tolist():
+        cells = _models(inside, n)
+        off = abs(each_model(feature_dimensionality, cells.W, outputs=["feature"]) - 2 / n).max("feature")
+        made.append(xr.Dataset({"loss": cells.loss, "regular": cells.name == polygon(n).name, "off": off}))
+    return xr.concat(made, inside.data.n)
+
+
+def _models(swept: Swept, n: int) -> xr.Dataset:
+    """W, b, exact loss and name of the models of n features; of silent ones W is set to 0 and b to -1."""
+    # Narrower models are padded to the width of the widest.
+    W, b = (swept.final(name, unconverged=True).sel(n=n, drop=True).isel(feature=slice(n)) for name in ("W", "b"))
+    core = [["feature", "hidden"], ["feature"]]
+    off = xr.apply_ufunc(silent, W, b, input_core_dims=core, output_core_dims=[["feature"]])
+    W, b = W.where(~off, 0.0), b.where(~off, -1.0)
+    name = each_model(polygon_name, W, b, core=core)
+    return xr.Dataset({"W": W, "b": b, "loss": exact_losses(one_sparse_loss, W, b), "name": name}).drop_vars("snapshot")
+
+
+def _basins(rows: np.ndarray, loss: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Of every restart the geometry and the loss of the best one of its basin."""
+    found = np.full(len(rows), "lost", "<U80")
+    for basin in basins(rows, loss):
+        found[basin.places] = f"{names[basin.places[0]]}, L = {basin.least:.4f}"
+    return found
+
+
+# -------------------------------------------------------------------------------------------------------------- figures
+
+
+def in_own_basin(inside: Swept, stayed: xr.Dataset, census: Swept, reached: xr.Dataset) -> Figure:
     """One active feature at a time, two dimensions, exact gradients. Top: trained from a start near the regular n-gon
     of least loss (grey rings); L is the exact loss. Bottom left: the share of such starts that end in the regular
     n-gon, over the standard deviation of the noise added to its weights and biases. Bottom right: the share of random
     starts that do, over the learning rate. Bars: 95 % Wilson intervals."""
-    sides = inside.data.n.values.tolist()
+    sides, shown = stayed.n.values.tolist(), min(NEAR, float(stayed.noise.max()))
     figure = plt.figure(figsize=(draw.PAGE, 4.1))
     top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.15))
-    for ax, n in zip(top.subplots(1, len(sides), squeeze=False)[0], sides, strict=True):
-        known, W = theory.polygon(n), inside.best(n=n, noise=min(NEAR, inside.data.noise.values.max())).W.values[:n]
-        draw.arrows(ax, W)
+    tops, (left, right) = top.subplots(1, len(sides), squeeze=False)[0], bottom.subplots(1, 2, sharey=True)
+    for ax, n, shift, colour in zip(tops, sides, draw.shifts(len(sides)), draw.PALETTE, strict=False):
+        W = inside.best(n=n, noise=shown).W.values[:n]
+        draw.arrows(ax, W, reach=1.8)
         angles = np.arctan2(W[0, 1], W[0, 0]) + 2 * np.pi * np.arange(n) / n
-        ax.plot(*(known.radius * np.array([np.cos(angles), np.sin(angles)])), "o", mfc="none", color="0.5", ms=7)
-        ax.set(xlim=(-1.8, 1.8), ylim=(-1.8, 1.8), ylabel="hidden 2" if ax.get_subplotspec().is_first_col() else "")
-        ax.set_title(f"$n={n}$, regular {polygon(n).name}\n$L={known.loss:.5f}$")
-    left, right = bottom.subplots(1, 2, sharey=True)
-    for index, n in enumerate(sides):
-        for ax, swept, axis in ((left, inside, "noise"), (right, census, "rate")):
-            _share_curve(ax, swept, n, axis, index)
+        ax.plot(
+            *(theory.polygon(n).radius * np.array([np.cos(angles), np.sin(angles)])), "o", mfc="none", color="0.5", ms=7
+        )
+        ax.set_title(f"$n={n}$, regular {polygon(n).name}\n$L={theory.polygon(n).loss:.5f}$")
+        found = {"noise": stayed.regular.sel(n=n), "rate": reached.name.sel(n=n) == polygon(n).name}
+        for side, (axis, flags) in zip((left, right), found.items(), strict=True):
+            shares = [share(flags.sel({axis: value})) for value in flags[axis]]
+            draw.points(side, flags[axis], shares, str(n), colour, shift=shift, ls="-", lw=0.9)
+    draw.outer_labels(tops, "hidden 1", "hidden 2")
+    draw.log_axis(right, "x", reached.rate.values)
     left.set(xlabel="noise of the start", ylabel="share ending in the regular $n$-gon", ylim=(-0.03, 1.03))
-    right.set(xlabel="learning rate, random starts", xscale="log")
-    left.legend(title="$n$", loc="lower left")
+    right.set_xlabel("learning rate, random starts")
+    draw.legend(left, title="$n$", loc="lower left")
     draw.excluded(left, inside.left_out("shown"))
     draw.excluded(right, census.left_out("shown"))
     return figure
 
 
-def _share_curve(ax: Axes, swept: Swept, n: int, axis: str, index: int) -> None:
-    x = swept.data[axis].values
-    shares = [regular(swept, **{"n": n, axis: value}) for value in x]
-    mean, low, high = np.array(shares).T
-    shift = 0.006 * (index - 1.5) if axis == "noise" else x * 0.03 * (index - 1.5)  # intervals side by side
-    ax.errorbar(x + shift, mean, [mean - low, high - mean], fmt="o-", lw=0.9, elinewidth=0.7, label=n)
-
-
-def regular(swept: Swept, **labels: Any) -> Interval:
-    """Share of seeds that end in the regular n-gon."""
-    W, b, _ = trained(swept, **labels)
-    names = [polygon_name(*each) for each in zip(W, b, strict=True)]
-    return proportion(names.count(polygon(int(labels["n"])).name), len(names))
-
-
-def basins_reached(census: Swept) -> Figure:
+def basins_reached(reached: xr.Dataset, critical: xr.Dataset) -> Figure:
     """Where random starts end: each dot is a basin, at its exact loss and its share of the seeds (bars: 95 % Wilson
-    intervals), one colour a learning rate. Dashed: exact losses of the regular k-gons, all other features dropped
-    (k raised to d+: d features, their mean predicted) or silent (s-: never on). Basins between them have features of
-    both kinds, features that share a vertex, or are irregular. Dots of one basin are moved apart a little."""
-    sides, rates = census.data.n.values.tolist(), census.data.rate.values.tolist()
+    intervals), a color a learning rate. Dashed: exact losses of the regular k-gons, with pictograms, all other features
+    dropped (k raised to d+: d features, their mean predicted; a dot in the middle) or silent (s-: never on; an empty
+    middle). Basins between them have features of both kinds, features that share a vertex, or are irregular. The dots
+    of one basin are moved apart a little."""
+    sides, rates = reached.n.values.tolist(), reached.rate.values.tolist()
     rows = -(-len(sides) // 2)
-    figure, axes = plt.subplots(rows, 2, figsize=(draw.PAGE, 0.4 + 3 * rows), squeeze=False)
-    for ax, n in zip(axes.ravel(), sides, strict=False):
-        known = {label: loss for name, loss in critical_points(n).items() if (label := _notation(name))}
-        ends = [reached(census, n, rate) for rate in rates]
-        values = [*known.values(), *(each.loss for found in ends for each in found)]
-        low, high = min(values), max(values)
-        for place, (rate, found) in enumerate(zip(rates, ends, strict=True)):
-            share = np.array([each.share for each in found]).T
-            aside = 0.012 * (place - (len(rates) - 1) / 2) * (high - low)  # rates side by side
-            loss, errors = [each.loss + aside for each in found], [share[0] - share[1], share[2] - share[0]]
-            ax.errorbar(
-                share[0], loss, xerr=errors, fmt="o", ms=3, elinewidth=0.6, color=f"C{place}", label=f"{rate:g}"
+    figure, axes = draw.panels(rows, 2, 0.4 + 3 * rows, count=len(sides), letters=False)
+    for ax, n in zip(axes, sides, strict=True):
+        known = critical.sel(n=n).stack(point=("k", "silent"))
+        known = known.isel(point=np.flatnonzero(known.notation != "")).sortby("known")
+        for rate, shift, colour in zip(rates, draw.shifts(len(rates), 3), draw.PALETTE, strict=False):
+            cells = reached.sel(n=n, rate=rate)
+            flags = indicators(cells.basin)
+            losses, shares = (
+                cells.loss.where(flags).min("seed"),
+                [share(each) for each in flags.transpose("name", "seed")],
             )
-        ax.set(xscale="log", xlim=(1e-3, 1.3), xlabel="share of seeds", ylabel="exact loss $L$")
-        ax.set_ylim(low - 0.04 * (high - low), high + 0.04 * (high - low))
-        draw.levels(ax, list(known.values()), list(known))
+            draw.census(ax, shares, losses, f"{rate:g}", colour, shift=shift)
+        ends = np.concatenate([known.known.values, reached.loss.sel(n=n).values.ravel()])
+        low, high, room = np.nanmin(ends), np.nanmax(ends), 0.04 * np.ptp(ends[np.isfinite(ends)])
+        draw.log_axis(ax, "x", [1e-3, 1e-2, 1e-1, 1])
+        ax.set(xlim=(1e-4, 1.3), ylim=(low - room, high + room))
         ax.set_title(f"$n={n}$", loc="left")
-    for ax in axes.ravel()[len(sides) :]:
-        ax.axis("off")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), title="learning rate", loc="outside lower center", ncols=3)
+        draw.levels(ax, known.known.values, known.notation.values.tolist())
+        _pictograms(ax, known)
+    for ax in axes:
+        ax.set(xlabel="share of seeds", ylabel="exact loss $L$")
+    draw.legend_below(figure, axes[0], title="learning rate")
     return figure
 
 
-def _notation(name: str) -> str:
-    """The paper's: k, raised d+ for d dropped or s- for s silent. "" for those with both, which are saddles."""
-    shape, *rest = name.split(", ")
-    sides = next(k for k in range(4, 9) if polygon(k).name == shape)
-    if len(rest) > 1:
-        return ""
-    raised = rest[0].replace(" dropped", "+").replace(" silent", "-") if rest else ""
-    return f"${sides}^{{{raised}}}$" if raised else f"{sides}, regular {shape}"
-
-
-def polygons_are_minima(inside: Swept) -> list[Finding]:
-    answers = []
-    for n in inside.data.n.values.tolist():
-        made = polygon_with_dropped(n, n)
-        slope, values = one_sparse_curvature(made.W, made.b)
-        answers.append(
-            Finding(
-                f"regular {polygon(n).name} of {n} features: a minimum of the exact loss?",
-                f"slope {slope:.0e}, curvatures {values[0]:.0e}, {values[1]:.4f}, ... {values[-1]:.2f}",
-                "slope below 1e-12; one curvature within 1e-9 of 0 (the rotation), all others above",
-                bool(slope < 1e-12 and abs(values[0]) < 1e-9 < values[1]),
-                "Chen et al. 2023: k-gons are critical points; Hessian of the closed form in float64",
-            )
+def _pictograms(ax: Axes, known: xr.Dataset) -> None:
+    """Each on its level, in the first column where it touches none below it."""
+    (low, high), size = ax.get_ylim(), 0.075
+    taken: list[tuple[int, float]] = []
+    for loss, W in zip(known.known.values, known.W.transpose("point", ...).values, strict=True):
+        height = (loss - low) / (high - low)
+        column = next(i for i in range(20) if all(abs(height - h) > size for c, h in taken if c == i))
+        taken.append((column, height))
+        draw.polytope(
+            ax.inset_axes((0.01 + column * 0.06, height - size / 2, 0.06, size)), W, ["black"] * len(W), size=1.6
         )
-    return answers
 
 
-def trained_polygons(inside: Swept) -> list[Finding]:
-    """From starts inside their basin, all seeds and all noises that are small."""
-    answers = []
-    near = inside.data.noise.values[inside.data.noise.values <= NEAR]
-    for n in inside.data.n.values.tolist():
-        W, b, loss = trained(inside, n=n, noise=near)
-        known = theory.polygon(n)
-        D = np.array([feature_dimensionality(each) for each in W.reshape(-1, n, 2)])
-        stay = [
-            polygon_name(*each) == polygon(n).name for each in zip(W.reshape(-1, n, 2), b.reshape(-1, n), strict=True)
-        ]
-        ratio = loss / known.loss - 1
-        share, what = proportion(sum(stay), len(stay)), f"n = {n}, {len(stay)} starts with noise up to {near.max():g}"
-        source = "closed form of the regular n-gon, Chen et al. 2023"
-        answers += [
-            Finding(
-                f"{what}: stay in the regular {polygon(n).name}",
-                f"{sum(stay)} of {len(stay)} ({share.low:.2f} to {share.high:.2f})",
-                "all, as near a minimum",
-                all(stay),
-                "curvatures above",
-            ),
-            Finding(
-                f"{what}: exact loss over the closed form's {known.loss:.6f}, minus 1",
-                f"{ratio.min():.1e} to {ratio.max():.1e}",
-                "within .01, none below -1e-6",
-                bool(ratio.max() <= 0.01 and ratio.min() > -1e-6),
-                source,
-            ),
-            Finding(
-                f"{what}: D_i",
-                f"{D.min():.4f} to {D.max():.4f}",
-                f"{2 / n:.4f} within .01",
-                bool(np.abs(D - 2 / n).max() <= 0.01),
-                "2 / n, Elhage et al. 2022",
-            ),
-        ]
-    return answers
+# ------------------------------------------------------------------------------------------------------------- findings
 
 
-def census_of_basins(census: Swept) -> list[Finding]:
-    """Best of all seeds and rates against the least of the known critical points; named basins against their loss."""
-    answers = []
-    rates = census.data.rate.values.tolist()
-    for n in census.data.n.values.tolist():
-        known, found = critical_points(n), {rate: reached(census, n, rate) for rate in rates}
-        everything = [each for basins_of_rate in found.values() for each in basins_of_rate]
-        best, least = min(everything, key=lambda each: each.loss), min(known, key=lambda name: known[name])
-        count = len(rates) * census.data.seed.size
-        answers.append(
-            Finding(
-                f"n = {n}: best of {count} random starts",
-                f"{best.name}, {best.loss:.6f}",
-                f"{least}, {known[least]:.6f} within .1 %",
-                best.name == least and abs(best.loss / known[least] - 1) <= 1e-3,
-                "least of the k-gons with features left over, closed form",
-            )
+def polygons_are_minima(critical: xr.Dataset) -> Iterator[Finding]:
+    """Of the exact loss, in closed form: the code of the theory against itself."""
+    source = ours("tolerance; Hessian of the closed form in float64")
+    for id, what, values, region, of in (
+        ("stationary", "largest slope", critical.slope, AtMost(1e-12), ours(f"rounding; {PAPER}: critical points")),
+        ("rotation", "size of the least curvature, that of a rotation,", critical.rotation, AtMost(1e-9), source),
+        ("minimum", "least of the other curvatures", critical.curvature, Above(1e-9), source),
+    ):
+        yield Finding(
+            id, f"{what} of the exact loss at the regular n-gon", each(values), region, of, "check", digits=".1g"
         )
-        named = [each for each in everything if each.name in known]
-        gaps = [abs(each.loss / known[each.name] - 1) for each in named]
-        answers.append(
-            Finding(
-                f"n = {n}: {len(named)} of {len(everything)} basins are k-gons with features left over: loss gap",
-                f"at most {max(gaps, default=np.nan):.1e}",
-                "at most 1e-3",
-                bool(gaps) and max(gaps) <= 1e-3,
-                "(k L_k + dropped (1/3 - 1/4n) + silent / 3) / n",
-            )
+
+
+def near_polygons(stayed: xr.Dataset, critical: xr.Dataset) -> Iterator[Finding]:
+    """From starts near the regular n-gon, at all noises that are small; a seed counts once."""
+    cells = stayed.sel(noise=stayed.noise[stayed.noise <= NEAR])
+    known = critical.known.sel(k=cells.n, n=cells.n, silent=0)
+    at, excess = f"starts with noise up to {float(cells.noise.max()):g}", cells.loss / known - 1
+    kept, revised = share(cells.regular.all("noise")), "was all starts; a share of the seeds can be decided"
+    what, source = f"seeds that stay in the regular n-gon; {at}", ours("limit; it is a minimum")
+    yield Finding("polygons-stay", what, kept, AtLeast(EVERY), source, revised=revised)
+    both, what = ["noise", "seed"], f"exact loss over that of the regular n-gon in closed form, less 1; {at}"
+    for id, values, text, region in (
+        ("loss-attained", excess.max(both), f"largest {what}", AtMost(0.01)),
+        ("loss-not-beaten", excess.min(both), f"least {what}", AtLeast(-1e-6)),
+        ("dimensionality", cells.off.max(both), f"largest |D_i - 2/n|; {at}", AtMost(0.01)),
+    ):
+        yield Finding(id, text, each(values), region, ours("closed form; tolerance"), "check", digits=".1e")
+
+
+def census_of_basins(reached: xr.Dataset, critical: xr.Dataset) -> Iterator[Finding]:
+    """The best of all seeds and rates against the least of the known critical points; all ends against theirs."""
+    known = critical.sel(n=reached.n).stack(point=("k", "silent")).drop_vars(("point", "k", "silent"))
+    starts, lowest = reached.stack(start=("rate", "seed")), known.known.min("point")
+    at, source = f"of {starts.sizes['start']} random starts", ours("the k-gons with features left over, closed form")
+    for n in reached.n.values.tolist():
+        names = category_of_best(starts.name.sel(n=n), starts.loss.sel(n=n), over="start")
+        least = str(known.name.sel(n=n)[int(known.known.sel(n=n).argmin("point"))].values)
+        yield Finding(
+            "best-geometry", f"geometry of the best {at}, n = {n}", names, Is(least), source, "best of k", {"n": n}
         )
-        for rate in rates:
-            shares = "; ".join(
-                f"{each.name}, L = {each.loss:.4f}: {each.share:.2f}"
-                for each in sorted(found[rate], key=lambda each: -float(each.share.mean))[:4]
-            )
-            answers.append(Finding(f"n = {n}, learning rate {rate:g}: most frequent basins", shares, "", None))
-    return answers
+    what, gap = (
+        f"exact loss of the best {at} over that of the least k-gon with features left over, less 1",
+        best(starts.loss / lowest - 1, over="start"),
+    )
+    yield Finding("best-loss", what, gap, Near(0, within=1e-3), source, "best of k", digits=".1e")
+    same = reached.name == known.name
+    off = abs(reached.loss / known.known.where(same).max("point") - 1)
+    what = "random starts within .1 % of the exact loss of the k-gon with features left over whose name they have"
+    source = ours("limit; (k L_k + dropped (1/3 - 1/4n) + silent / 3) / n")
+    close = mean((off <= 1e-3).where(same.any("point")).mean("rate"))
+    yield Finding("named-losses", what, close, AtLeast(0.9), source, "check", revised=OF_STARTS)
+    yield report(
+        "named", "random starts that end in a k-gon with features left over", mean(same.any("point").mean("rate"))
+    )
+    for n, rate in itertools.product(reached.n.values.tolist(), reached.rate.values.tolist()):
+        flags, where = indicators(reached.basin.sel(n=n, rate=rate)), {"n": n, "rate": rate}
+        most = flags.isel(name=np.argsort(-flags.mean("seed").values, kind="stable")[:4])
+        yield report("basins", f"most frequent basins, n = {n}, learning rate {rate:g}", share(most), settings=where)
 
 
 experiment = Experiment(
     question="Which geometry do n features in a plane reach, one active at a time, and which k-gons are minima?",
-    source="Chen et al. 2023, arXiv 2310.06301",
-    sweeps=sweeps,
+    source=PAPER,
+    sweeps={"census": census, "inside": inside},
+    scales={"tiny": tiny, "full": {"census.seed": range(1000)}},
+    readings=[critical, reached, stayed],
     figures=[in_own_basin, basins_reached],
-    findings=[polygons_are_minima, trained_polygons, census_of_basins],
+    findings=[polygons_are_minima, near_polygons, census_of_basins],
     cost="1,000 random starts for each number of features and rate: four minutes on two CPU cores, 8 programs",
 )
