@@ -4,6 +4,7 @@
 #   make sweep TINY=1             a few minutes         make bench     timings against peers
 #   make paper                    every experiment, and docs/verdicts.md
 #   make replicate                every experiment on fresh seeds, and docs/replication.md (OFFSET=5000)
+#   make mutation                 every criterion inverted: does a test fail?  (docs/mutation.md)
 #   make check                    ruff and mypy         make clean     drop .venv and caches, keep results
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 ALL := $(basename $(notdir $(wildcard experiments/*.py)))
 OFFSET ?= 5000
 
-.PHONY: setup sweep paper replicate figures test check bench clean
+.PHONY: setup sweep paper replicate figures test check mutation bench clean
 
 setup: .venv/ready
 
@@ -57,6 +58,9 @@ check: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+mutation: .venv/ready-dev
+	$(BIN)/python -m tests.mutation --out docs/mutation.md
 
 bench: setup
 	$(BIN)/python -m benchmarks
