@@ -23,7 +23,7 @@ from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.population import Population
 from toymodels.shapes.polytopes import polygon
 from toymodels.theory import polygons as theory
-from toymodels.theory.critical import one_sparse_curvature, polygon_with_dropped
+from toymodels.theory.critical import critical_points, one_sparse_curvature, polygon_with_dropped
 from toymodels.theory.expected_loss import one_sparse_loss
 
 NEAR = 0.1
@@ -48,7 +48,7 @@ def placed(k: int) -> dict[str, object]:
 
 random = Run(Population(OneSparse(5), Tied(2)), Adam(Cosine(3e-2)), 2500, record=Record(60, 2))
 rates = Axis("rate", "optimizer.lr.peak", (1e-2, 3e-2, 1e-1))
-census = Sweep(random, [Axis("n", "problem.data.n", SIDES), rates, Axis("seed", "seed", range(128))])
+census = Sweep(random, [Axis("n", "problem.data.n", SIDES), rates, Axis("seed", "seed", range(512))])
 near = Run(inside_of(5), Adam(Cosine(1e-2)), 1500, record=Record(60, 2))
 noises = Axis("noise", "problem.model.noise", (0.03, NEAR, 0.2, 0.3, 0.4, 0.5))
 inside = Sweep(near, [Choice("n", {k: placed(k) for k in SIDES}), noises, Axis("seed", "seed", range(48))])
@@ -60,30 +60,22 @@ tiny |= {"census.seed": range(8), "inside.seed": range(4)}
 
 
 def critical() -> xr.Dataset:
-    """The regular k-gons with features left over by name and exact loss; the slope and curvature of the n-gons."""
-    largest = max(SIDES)
-    coords = {"n": list(SIDES), "k": np.arange(4, largest + 1), "silent": np.arange(largest - 3)}
-    shape = tuple(map(len, coords.values()))
-    loss, names, notation = np.full(shape, np.nan), np.full(shape, "", "<U40"), np.full(shape, "", "<U40")
-    W, curved = np.full((*shape, largest, 2), np.nan), np.zeros((3, len(SIDES)))
-    for place in np.ndindex(shape):
-        n, k, off = (int(values[i]) for values, i in zip(coords.values(), place, strict=True))
-        if k + off <= n:
-            made = polygon_with_dropped(k, n, silent=off)
-            loss[place], names[place], notation[place] = made.loss, polygon_name(made.W, made.b), _notation(n, k, off)
-            W[place][: n - off] = made.W[: n - off]  # the last ones are silent
-        if k == n and not off:
-            slope, values = one_sparse_curvature(made.W, made.b)
-            curved[:, place[0]] = slope, abs(values[0]), values[1]
-    columns = {"known": (tuple(coords), loss), "name": (tuple(coords), names), "notation": (tuple(coords), notation)}
-    numbers = {name: ("n", row) for name, row in zip(("slope", "rotation", "curvature"), curved, strict=True)}
-    return xr.Dataset(columns | numbers | {"W": ((*coords, "feature", "hidden"), W)}, coords)
+    """The regular k-gons with features left over by name and exact loss; slope and curvature of the regular n-gons."""
+    data = critical_points(SIDES)
+    notation = xr.apply_ufunc(_notation, data.n, data.k, data.silent, vectorize=True)
+    made = [one_sparse_curvature(*(getattr(polygon_with_dropped(n, n), name) for name in ("W", "b"))) for n in SIDES]
+    curved = {"slope": [each.slope for each in made]}
+    curved |= {
+        "rotation": [abs(each.eigenvalues[0]) for each in made],
+        "curvature": [each.eigenvalues[1] for each in made],
+    }
+    return data.assign({name: ("n", values) for name, values in curved.items()}, notation=notation)
 
 
 def _notation(n: int, k: int, silent: int) -> str:
     """The paper's: k, raised d+ for d dropped or s- for s silent. "" for those with both, which are saddles."""
     dropped = n - k - silent
-    if dropped and silent:
+    if dropped < 0 or (dropped and silent):
         return ""
     return f"${k}^{{{dropped or silent}{'+' if dropped else '-'}}}$" if k < n else f"{k}, regular {polygon(k).name}"
 

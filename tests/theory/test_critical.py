@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from toymodels.theory.critical import one_sparse_curvature, polygon_with_dropped
+from toymodels.analysis.polygons import polygon_name
+from toymodels.theory.critical import critical_points, one_sparse_curvature, polygon_with_dropped
 from toymodels.theory.superposition import one_sparse_loss
 
 PLACES = [(5, 5, 0), (8, 8, 0), (5, 7, 0), (4, 6, 1), (6, 8, 2)]
@@ -55,3 +56,13 @@ def test_wrong_sizes_are_refused():
         polygon_with_dropped(3, 5)
     with pytest.raises(ValueError, match="silent"):
         polygon_with_dropped(5, 6, silent=2)
+
+
+def test_the_table_of_critical_points_is_named_as_trained_models_are():
+    table = critical_points([5, 7])
+    assert (table.name != "").sum(["k", "silent"]).values.tolist() == [3, 10]
+    for k, silent in ((4, 0), (4, 3), (5, 1), (7, 0)):
+        made, read = polygon_with_dropped(k, 7, silent), table.sel(n=7, k=k, silent=silent)
+        assert read.name == polygon_name(made.W, made.b)
+        assert read.known == made.loss
+        np.testing.assert_array_equal(read.W.dropna("feature"), made.W[: 7 - silent])

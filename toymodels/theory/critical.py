@@ -1,13 +1,16 @@
 """Critical points of the loss with one active feature in the plane: k-gons and features left over. Chen et al. 2023."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 
 from toymodels.arrays import Float
+from toymodels.shapes.polytopes import polygon as named_polygon
 from toymodels.theory.superposition import Solution, one_sparse_loss, polygon, polygon_weights
 
 
@@ -28,6 +31,27 @@ def polygon_with_dropped(k: int, n: int, silent: int = 0) -> Solution:
     W[:k] = polygon_weights(k, best.radius)
     b[k : k + dropped], b[k + dropped :] = 1 / (2 * n), -1.0
     return Solution(W, b, (k * best.loss + dropped * (1 / 3 - 1 / (4 * n)) + silent / 3) / n)
+
+
+def critical_points(sides: Sequence[int]) -> xr.Dataset:
+    """`polygon_with_dropped` for every n of `sides`, k from 4 to n and number of silent features: name, loss and W.
+
+    As `analysis.polygons.polygon_name` tells trained ones: "pentagon, 1 dropped, 2 silent". "" and NaN where there is
+    none; W is padded with NaN, which stand for silent features too.
+    """
+    most = max(sides)
+    coords = {"n": list(sides), "k": np.arange(4, most + 1), "silent": np.arange(most - 3)}
+    shape = tuple(map(len, coords.values()))
+    loss, names, W = np.full(shape, np.nan), np.full(shape, "", "<U40"), np.full((*shape, most, 2), np.nan)
+    for place in np.ndindex(shape):
+        n, k, silent = (int(values[i]) for values, i in zip(coords.values(), place, strict=True))
+        if k + silent <= n:
+            made = polygon_with_dropped(k, n, silent)
+            left = {"dropped": n - k - silent, "silent": silent}
+            parts = [named_polygon(k).name, *(f"{count} {what}" for what, count in left.items() if count)]
+            loss[place], names[place], W[place][: n - silent] = made.loss, ", ".join(parts), made.W[: n - silent]
+    dims = tuple(coords)
+    return xr.Dataset({"known": (dims, loss), "name": (dims, names), "W": ((*dims, "feature", "hidden"), W)}, coords)
 
 
 class Curvature(NamedTuple):
