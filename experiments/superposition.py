@@ -82,9 +82,8 @@ widths = Sweep(
     ],
 )
 tiny_shelf = {"problem.data.n": 20, "problem.model.m": 4, "steps": 300, "p": (1 / np.array(SPARSITIES[::4])).tolist()}
-tiny_widths = {"m": [4], "steps": 200, "p": (1 / np.geomspace(1, 30, 3)).tolist()}
 tiny = {f"shelf.{path}": value for path, value in tiny_shelf.items()} | {"seed": range(2)}
-tiny |= {f"widths.{path}": value for path, value in tiny_widths.items()}
+tiny |= {"widths.m": [4], "widths.steps": 200, "widths.p": (1 / np.geomspace(1, 30, 3)).tolist()}
 full_shelf = {"problem.data.n": 400, "problem.model.m": 30, "batch": 1024, "p": (1 / np.geomspace(1, 100, 60)).tolist()}
 full = {f"shelf.{path}": value for path, value in full_shelf.items()} | {"steps": 10_000, "shelf.seed": range(16)}
 
@@ -114,7 +113,7 @@ def models(shelf: Swept) -> xr.Dataset:
     numbers["factor"] = factors.isel(entry=slice(len(KINDS), None)).rename(entry="factor")
     numbers["eigenvalue"] = each_model(frame_spectrum, W, outputs=["direction"])
     for name, weights in (("", W), ("random_", each_model(random_directions, W, outputs=dims))):
-        numbers[f"{name}capacity"] = each_model(_saturated, weights)
+        numbers[f"{name}capacity"] = each_model(lambda w: saturation(w).ratio, weights)
         numbers[f"{name}localisation"] = each_model(_localised, weights)
     return xr.Dataset(numbers, attrs={"hidden": W.sizes["hidden"]})
 
@@ -125,10 +124,6 @@ def _factors(W: np.ndarray) -> np.ndarray:
     counts = Counter(factor.polytope if factor.polytope in SHAPES else "other" for factor in found)
     shares = [factor.dimensionality / factor.size for factor in found]
     return np.array([*(counts[kind] for kind in KINDS), *shares, *[np.nan] * (len(W) - len(shares))])
-
-
-def _saturated(W: np.ndarray) -> float:
-    return saturation(W).ratio
 
 
 def _localised(W: np.ndarray) -> float:
@@ -328,13 +323,6 @@ def _shelf(D: xr.DataArray) -> dynamics.Shelf:
     return dynamics.shelf(-np.log(D.p.values), D.transpose("seed", "p").values, level=0.5)
 
 
-def _contrast(D: xr.DataArray) -> float:
-    """Slope of the shelf over that of its less steep flank; infinite where the flanks go opposite ways."""
-    found = _shelf(D)
-    flanks = np.array([found.left_slope, found.right_slope])
-    return float(abs(found.slope) / abs(flanks).min()) if not flanks.prod() <= 0 else np.inf
-
-
 def _end_of_level(D: xr.DataArray, level: float, place: int) -> float:
     """1/p at one end, first or last, of the range around the nearest D* that is within a tenth of a level."""
     return float(np.exp(level_ends(-np.log(D.p.values), mean_of_finite(D.values), level)[place]))
@@ -362,7 +350,7 @@ def sticky_values(models: xr.Dataset, shapes: xr.Dataset) -> Iterator[Finding]:
     yield Finding(
         "shelf-slope",
         what,
-        bootstrap(_contrast, D, resamples=RESAMPLES),
+        bootstrap(lambda D: _shelf(D).contrast, D, resamples=RESAMPLES),
         Below(0.5),
         ours(f"limit; {paper}"),
         revised=revised,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from toymodels.analysis.dynamics import converged, diverged, jumps, plateaus, shelf
+from toymodels.analysis.dynamics import Shelf, converged, diverged, jumps, plateaus, shelf
 
 LINEAR = np.arange(1000.0)
 LOG = np.concatenate([[0.0], np.unique(np.round(np.geomspace(1, 1e5, 300)))])
@@ -264,6 +264,14 @@ def test_the_shelf_over_seeds_with_missing_ones():
     assert found.found
     assert found.support > 0.95
     assert (found.start, found.stop) == pytest.approx((1, 2), abs=0.25)
+
+
+def test_the_contrast_of_a_shelf_is_small_and_that_of_a_slope_is_one():
+    x = np.linspace(0, 3, 31)
+    assert shelf(x, sticky(x)[0], level=0.5).contrast < 0.3
+    assert shelf(x, 1 - x / 3).contrast == pytest.approx(1)
+    assert np.isnan(shelf(x, np.full(31, np.nan)).contrast)
+    assert Shelf(0, 1, 0.5, 0.1, -1, 1, False, 1).contrast == np.inf
 
 
 @pytest.mark.parametrize(

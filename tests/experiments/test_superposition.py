@@ -212,7 +212,6 @@ def test_factors_of_a_known_model_are_counted_with_their_dimensionality() -> Non
 def test_localised_features_lie_in_one_eigenspace_and_dropped_ones_do_not_count() -> None:
     W = np.diag([1.0, 2.0, 0.1])
     assert page._localised(W) == pytest.approx(1)
-    assert page._saturated(W) == pytest.approx(1)
     assert page._localised(np.array([[2.0, 0], [0, 1], [1, 1]])) < 0.9
 
 

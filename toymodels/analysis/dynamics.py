@@ -55,6 +55,13 @@ class Shelf(NamedTuple):
     found: bool
     support: float
 
+    @property
+    def contrast(self) -> float:
+        """|slope| over that of the less steep flank: under 1 on a shelf; infinite where the flanks go opposite ways."""
+        if self.left_slope * self.right_slope <= 0:
+            return float("inf")
+        return abs(self.slope) / min(abs(self.left_slope), abs(self.right_slope))
+
 
 def plateaus(
     steps: Float[Array, " steps"] | ArrayLike,
