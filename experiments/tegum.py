@@ -375,7 +375,7 @@ def bounds_hold(packed_even: xr.Dataset, packed_signed: xr.Dataset) -> Iterator[
 def bounds_met(packed_even: xr.Dataset, packed_signed: xr.Dataset) -> Iterator[Finding]:
     """Where an explicit configuration attains the bound, training finds a packing as good."""
     for name, packed in (("even", packed_even), ("signed", packed_signed)):
-        cases = packed.stack(case=("size", "power"))
+        cases = packed.stack(case=("size", "power"), create_index=False)
         least, kind = cases.loss.min("seed"), {"loss": name}
         met = (cases.loss <= cases.bound * (1 + MET)).isel(case=(cases.known <= cases.bound * (1 + 1e-9)).values)
         if met.sizes["case"]:
@@ -383,7 +383,7 @@ def bounds_met(packed_even: xr.Dataset, packed_signed: xr.Dataset) -> Iterator[F
                 "optimum-attained",
                 f"share of the {met.sizes['case']} cases with a known optimal packing, {name} loss, in which the best "
                 f"of {met.sizes['seed']} restarts attains the optimum to {MET:g}",
-                bootstrap(lambda flags: flags.any("seed").mean(), met),
+                bootstrap(lambda flags: flags.values.any(flags.get_axis_num("seed")).mean(), met),
                 AtLeast(1),
                 ours("bounds that explicit packings attain; tolerance"),
                 "best of k",
@@ -391,10 +391,10 @@ def bounds_met(packed_even: xr.Dataset, packed_signed: xr.Dataset) -> Iterator[F
             )
         better = (least < cases.known * (1 - MET)).mean()
         what = f"share of the {cases.sizes['case']} cases, {name} loss, in which training beats every known packing"
-        yield report("known-beaten", what, exact(better), settings=kind)
+        yield report("known-beaten", what, exact(float(better)), settings=kind)
         gain = (1 - least / cases.known.where(cases.known > 0)).max()
         yield report(
-            "largest-gain", f"{name} loss: largest gain over the best known packing", exact(gain), settings=kind
+            "largest-gain", f"{name} loss: largest gain over the best known packing", exact(float(gain)), settings=kind
         )
 
 
@@ -447,7 +447,7 @@ def one_factor_above_two(packed_even: xr.Dataset, packed_signed: xr.Dataset) -> 
     count, most = (sum(int(each.notnull().sum()) for each in found), max(float(each.max()) for each in found))
     what = f"most factors of any of {count} restarts with interference above power 2"
     yield Finding(
-        "whole-above-two", what, exact(most), AtMost(1), ours("proved in theory.johnson_lindenstrauss"), "check"
+        "whole-above-two", what, exact(float(most)), AtMost(1), ours("proved in theory.johnson_lindenstrauss"), "check"
     )
 
 
@@ -456,9 +456,9 @@ def pairs_bounded(packed_even: xr.Dataset, packed_signed: xr.Dataset) -> Iterato
     both = packed_even, packed_signed
     share = xr.concat([(one.pairs / one.most).max(["power", "seed"]) for one in both], "size")
     what = "orthogonal pairs over the most that theory allows, largest of all restarts"
-    yield Finding("pairs-bounded", what, exact(share.max()), AtMost(1), ours("Turán 1941; a theorem"), "check")
+    yield Finding("pairs-bounded", what, exact(float(share.max())), AtMost(1), ours("Turán 1941; a theorem"), "check")
     what = f"sizes, of {share.size}, at which some restart has the most orthogonal pairs that theory allows"
-    yield report("most-pairs-reached", what, exact((share == 1).sum()))
+    yield report("most-pairs-reached", what, exact(float((share == 1).sum())))
     best = _at_best(packed_even)
     sets = ((best.pairs >= best.sets) & (best.power > 2)).any("power")
     what = "sizes, even loss, at which the best single factor has the n (d - 1) pairs of overlapping orthonormal sets"
@@ -468,7 +468,7 @@ def pairs_bounded(packed_even: xr.Dataset, packed_signed: xr.Dataset) -> Iterato
         points += 2 * one.factors.size
         changed += int((one.factors_loosely != one.factors).sum() + (one.factors_strictly != one.factors).sum())
     what = f"best numbers of factors, of {points}, that change with ten times or a tenth of the tolerance {TOLERANCE:g}"
-    yield Finding("tolerance", what, exact(changed), AtMost(0), ours("the tolerance does not matter"), "check")
+    yield Finding("tolerance", what, exact(float(changed)), AtMost(0), ours("the tolerance does not matter"), "check")
 
 
 experiment = Experiment(

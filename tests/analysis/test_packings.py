@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
 from toymodels.analysis import packings
 from toymodels.analysis.geometry import orthogonal_pairs
+from toymodels.estimates import of_best
 from toymodels.shapes.packing import interference_losses, orthogonal_factors
 from toymodels.shapes.polytopes import simplex
 from toymodels.theory import tegum
@@ -120,3 +122,44 @@ def test_endings_by_loss_then_factors_without_restarts_that_failed():
         ("axis + axis of 2", 2.0, [1]),
         ("triangle", 2.0, [0]),
     ]
+
+
+# ------------------------------------------------------------------------------------------------- restarts by power
+
+
+def best_factors(*rows):
+    """Numbers of factors of restarts at powers 1, 2, 3: the first restart is the best, then the second."""
+    values = xr.DataArray(np.array(rows, float), {"power": [1, 2, 3]}, ("power", "seed"))
+    return of_best(values, xr.zeros_like(values) + xr.DataArray(np.arange(len(rows[0])), dims="seed"))
+
+
+def test_the_takeover_lies_between_two_powers():
+    found = packings.takeover(best_factors([4] * 9, [4] * 9, [1] * 9), [1, 2, 3], 4)
+    assert (found.low, found.value, found.high) == (2, 2.5, 3)
+    doubtful = packings.takeover(best_factors([4] * 9, [4] + [2] * 8, [1] * 9), [1, 2, 3], 4)
+    assert (doubtful.low, doubtful.value, doubtful.high) == (1, 2.5, 3)
+    never = packings.takeover(best_factors([4] * 9, [4] * 9, [4] * 9), [1, 2, 3], 4)
+    assert (never.low, never.high) == (3, np.inf)
+
+
+def test_labels_are_counted_by_value_surely_and_possibly():
+    found = packings.labels_within(best_factors([4] * 9, [2] + [4] * 8, [3] * 9), 2, 3)
+    assert (found.low, found.value, found.high) == (1, 2, 2)
+
+
+def test_of_equal_losses_the_most_factors_are_the_best():
+    loss, factors = (xr.DataArray(each, dims="seed") for each in ([2.0, 2.0 + 1e-9, 1.99999, 3.0], [1, 3, 2, 9]))
+    assert int(packings.tied(loss, factors, 1e-4).argmin("seed")) == 1
+    assert int(packings.tied(loss, factors, 1e-12).argmin("seed")) == 2
+
+
+def test_restarts_of_smaller_packings_are_padded_and_lost_ones_are_left_out():
+    V = np.full((1, 3, 8, 5), np.nan)
+    V[0, 0, :6, :3] = np.repeat(np.eye(3), 2, axis=0)
+    V[0, 1, :, :] = np.eye(8, 5) + 0.5
+    labelled = xr.DataArray(V, {"power": [2.0]}, ("power", "seed", "feature", "dimension"))
+    found = packings.restarts(labelled, False, 1e-6, 1e-4).isel(power=0)
+    axes = found.isel(seed=0)
+    assert (axes.loss, axes.factors, axes.pairs, axes.between) == (6, 3, 24, 24)
+    assert found.isel(seed=1).factors == 1
+    assert found.isel(seed=2).to_array().isnull().all()

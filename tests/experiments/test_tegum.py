@@ -1,85 +1,132 @@
-"""The tegum experiment: its laws on a tiny sweep, trained in memory, and its figures on poor data."""
+"""Tegum products: findings on planted packings, and what is read off known ones."""
 
-import sys
-from dataclasses import replace
-from pathlib import Path
-
-import jax
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
+import xarray as xr
 
-from toymodels import Axis, draw, sweep
-from toymodels.experiment import SCALES, Finding, Swept, caption, load, uses
-from toymodels.store import DIVERGED
-from toymodels.theory import tegum
+from experiments import tegum
+from tests.experiments.planted import fails, holds, outcomes, undecided
+from toymodels.experiment import Swept
+from toymodels.overrides import replaced
+from toymodels.results import DIVERGED, OK
+from toymodels.theory.packings import best_configuration
 
-FILE = Path(__file__).parents[2] / "experiments" / "tegum.py"
-experiment = load(FILE)
-module = sys.modules["toymodels_experiment_tegum"]
-
-
-@pytest.fixture(scope="module")
-def swept():
-    return {name: Swept(each, sweep(each).load()) for name, each in experiment.sweeps("tiny").items()}
+POWERS, SEEDS = [1.5, 1.95, 2.5], 12
+SIZES = {"7 in 6": (7, 6, [6, 1, 1], (1.4, 2.0)), "12 in 4": (12, 4, [4, 4, 1], (1.9, 2.6))}
 
 
-def findings(swept):
-    found = [function(*(swept[name] for name in uses(function))) for function in experiment.findings]
-    return [each for one in found for each in ([one] if isinstance(one, Finding) else one)]
+def packed(**changes: xr.DataArray) -> xr.Dataset:
+    """All restarts attain the bound, with d factors up to some power and one from the next."""
+    n, d, factors, switch = (np.array(each) for each in zip(*SIZES.values(), strict=True))
+    coords = {"size": list(SIZES), "power": POWERS, "seed": range(SEEDS), "fitted": ["1000 in 100", "10000 in 1000"]}
+    flat = xr.DataArray(np.ones((2, 3, SEEDS)), dims=("size", "power", "seed"))
+    k = flat * xr.DataArray(factors, dims=("size", "power"))
+    by_size = {"n": n, "d": d, "most": [40, 108], "sets": n * (d - 1)}
+    data = xr.Dataset(
+        {
+            **{name: ("size", each) for name, each in by_size.items()},
+            **{name: (("size", "power"), np.ones((2, 3))) for name in ("bound", "known")},
+            **dict.fromkeys(("factors", "factors_loosely", "factors_strictly"), k),
+            **dict.fromkeys(("loss", "trained"), flat),
+            "order": flat + 0.01 * flat.seed,
+            "pairs": 40 * flat,
+            "switch": (("size", "fitted"), switch),
+        },
+        coords,
+    )
+    return data.assign(changes)
 
 
-@pytest.mark.parametrize("scale", SCALES)
-def test_every_cell_is_valid_and_programs_are_few(scale):
-    sweeps = experiment.sweeps(scale).values()
-    one_seed = [replace(each, axes=[*each.axes[:-1], Axis("seed", "seed", [0])]) for each in sweeps]
-    runs = [run for each in one_seed for run in each.runs()]
-    programs = {jax.tree.structure(run) for run in runs}
-    assert len(programs) <= {"tiny": 3, "default": 12, "full": 16}[scale]
+def changed(name: str, value: float, **labels: object) -> xr.Dataset:
+    data = packed()
+    array = data[name].copy(deep=True)
+    array.loc[labels] = value
+    return data.assign({name: array})
 
 
-def test_bounds_hold_and_no_packing_splits_above_power_two(swept):
-    """Theorems: they hold for every packing and every minimum, however few the restarts."""
-    for function in (module.bounds_hold, module.one_factor_above_two, module.pairs_bounded):
-        made = function(swept["even"], swept["signed"])
-        for finding in [made] if isinstance(made, Finding) else made:
-            assert finding.holds is not False, finding
+BOTH = (tegum.bounds_hold, tegum.bounds_met, tegum.one_factor_above_two, tegum.pairs_bounded)
 
 
-def test_best_restart_of_seven_in_six_follows_the_proved_staircase(swept):
-    one = {each.size: each for each in module.packed(swept["even"])}["7 in 6"]
-    assert one.at_best(one.factors).tolist() == [tegum.one_more_factors(6, power) for power in one.powers.tolist()]
+def test_planted_packings_hold() -> None:
+    for function in BOTH:
+        holds(function(packed(), packed()))
+    holds(tegum.number_of_factors(packed()))
+    assert not outcomes(tegum.signed_numbers_of_factors(packed()))
 
 
-def test_best_restart_of_equal_losses_has_the_most_factors(swept):
-    one = next(module.packed(swept["even"]))
-    tied = one._replace(loss=np.full((1, 3), 2.0), factors=np.array([[1, 3, 2]]), powers=one.powers[:1])
-    assert tied.best.tolist() == [1]
+@pytest.mark.parametrize(
+    ("function", "key", "name", "value", "labels"),
+    [
+        (tegum.bounds_hold, "bounds-hold", "bound", 1.01, {"size": "7 in 6", "power": 2.5}),
+        (tegum.bounds_hold, "loss-as-trained", "trained", 1.01, {"size": "7 in 6", "seed": 3}),
+        (tegum.bounds_met, "optimum-attained[loss=even]", "loss", 1.01, {"size": "7 in 6", "power": 2.5}),
+        (tegum.one_factor_above_two, "whole-above-two", "factors", 2, {"size": "12 in 4", "power": 2.5, "seed": 3}),
+        (tegum.pairs_bounded, "pairs-bounded", "pairs", 41, {"size": "7 in 6", "power": 1.5, "seed": 3}),
+        (tegum.pairs_bounded, "tolerance", "factors_loosely", 2, {"size": "7 in 6", "power": 1.5, "seed": 0}),
+    ],
+)
+def test_each_finding_of_both_losses_fails_on_its_own(function, key, name, value, labels) -> None:
+    fails(function(changed(name, value, **labels), packed()), key)
 
 
-def test_figures_and_findings_of_every_sweep_are_made_without_a_warning(swept):
-    with draw.style():
-        for function in experiment.figures:
-            plt.close(function(*(swept[name] for name in uses(function))))
-            assert "Sweep `" in caption(function, swept)
-    assert all(finding.measured for finding in findings(swept))
+def test_the_optimum_of_the_signed_loss_is_a_finding_of_its_own() -> None:
+    fails(tegum.bounds_met(packed(), changed("loss", 1.01, size="7 in 6", power=2.5)), "optimum-attained[loss=signed]")
 
 
-def test_diverged_restarts_are_left_out(swept):
-    """All restarts of one power, and one of another, do not count: figures are still drawn, findings still computed."""
-    poor = {}
-    for name, each in swept.items():
-        data = each.data.copy(deep=True)
-        data.status[:, 1] = DIVERGED
-        data.status[0, 0, 0] = DIVERGED
-        data.V[:, 1] = np.nan
-        poor[name] = Swept(each.sweep, data)
-    one = next(module.packed(poor["even"]))
-    assert one.left_out == 1 + len(one.seeds)
-    assert np.isnan(one.least[1])
-    with draw.style():
-        for function in experiment.figures:
-            made = function(*(poor[name] for name in uses(function)))
-            made.canvas.draw()
-            plt.close(made)
-    assert findings(poor)[0].holds
+def test_an_optimum_that_one_restart_attains_is_undecided() -> None:
+    data = changed("loss", 1.01, size="7 in 6", power=2.5, seed=list(range(1, SEEDS)))
+    undecided(tegum.bounds_met(data, packed()), "optimum-attained[loss=even]")
+
+
+@pytest.mark.parametrize(
+    ("keys", "name", "value", "labels"),
+    [
+        (["takeover[size=7 in 6]"], "switch", 2.3, {"size": "7 in 6"}),
+        (["takeover[size=12 in 4]"], "switch", 1.4, {"size": "12 in 4"}),
+        (["mixed[size=12 in 4]"], "factors", 2, {"size": "12 in 4", "power": 1.95}),
+        (["staircase[size=7 in 6]"], "factors", 6, {"size": "7 in 6", "power": 1.95}),
+        (["staircase[size=7 in 6]", "mixed[size=7 in 6]"], "factors", 3, {"size": "7 in 6", "power": 1.95}),
+    ],
+)
+def test_each_number_of_factors_fails_on_its_own(keys, name, value, labels) -> None:
+    fails(tegum.number_of_factors(changed(name, value, **labels)), *keys)
+
+
+def test_a_lucky_best_restart_decides_nothing() -> None:
+    data = changed("factors", 2, size="12 in 4", power=1.95, seed=0)
+    undecided(tegum.number_of_factors(data), "mixed[size=12 in 4]")
+
+
+def test_the_best_of_equal_losses_has_most_factors() -> None:
+    assert tegum._at_best(packed()).order.seed.values.tolist() == [[0] * 3] * 2
+
+
+def test_readings_and_figures_of_known_packings() -> None:
+    """Explicit packings, one restart of each size lost: read as what they are, and drawn."""
+    sizes = {"even.size": ["6 in 3", "7 in 6"], "power": [1.0, 1.83, 2.2, 4.0], "seed": range(2)}
+    sweep = replaced({"even": tegum.even}, sizes)["even"]
+    V = np.full((2, 4, 2, 1, 7, 6), np.nan)
+    for place, (n, d) in enumerate([(6, 3), (7, 6)]):
+        for row, power in enumerate(sizes["power"]):
+            V[place, row, :, 0, :n, :d] = best_configuration(n, d, power).V
+    status = np.full((2, 4, 2), OK)
+    status[:, :, 1] = DIVERGED
+    axes = ("size", "power", "seed")
+    data = xr.Dataset(
+        {
+            "V": ((*axes, "snapshot", "feature", "dimension"), V),
+            "objective": ((*axes, "step"), np.ones((2, 4, 2, 1))),
+            "status": (axes, status),
+        },
+        {"size": ["6 in 3", "7 in 6"], "power": sizes["power"], "seed": [0, 1]},
+    )
+    swept = Swept(sweep, data)
+    found = tegum.packed_even(swept)
+    np.testing.assert_allclose(found.loss.isel(seed=0), found.known, rtol=1e-9)
+    np.testing.assert_array_equal(found.factors.isel(seed=0), found.known_factors)
+    assert found.loss.isel(seed=1).isnull().all()
+    assert found.pairs.isel(size=0, power=0, seed=0) == found.most.isel(size=0)
+    for figure in (tegum.excess_over_bound, tegum.loss_against_power):
+        assert "4 left out" in [text.get_text() for text in figure(found).axes[0].texts]
+    names = [ax.get_title().split("\n")[-2] for ax in tegum.winners(swept, found).axes[:2]]
+    assert names == ["3 axes of 2", "halved icosahedron"]
