@@ -118,7 +118,8 @@ def pentagons(five: Swept) -> xr.Dataset:
 def _of_five(data: xr.Dataset, what: str) -> xr.Dataset:
     """Densities, seed by seed: a pentagon is gone, digons turn back to one, both cost the same; how long each lives on.
 
-    The last is in ln p, beyond equal losses; digons that never turn back count as doing so at the end of the range.
+    The last is in ln p, beyond equal losses, and 0 where these are not met while both live; digons that never turn back
+    count as doing so at the end of the range.
     """
     side, x = 1 if what == "density of all" else -1, data.x.values
     # The pentagon is at the sparse end, or, of one density, at the dense end, where its measure rises with x.
@@ -128,7 +129,7 @@ def _of_five(data: xr.Dataset, what: str) -> xr.Dataset:
     equal = switches(x, (side * np.log(digons.loss / pentagon.loss)).where(both), 0)
     left = back.fillna(x[0] if side > 0 else x[-1])
     lives = {"pentagon": side * np.log(gone / equal), "digons": side * np.log(equal / left)}
-    return data.assign(gone=gone, back=back, equal=equal, **lives)
+    return data.assign(gone=gone, back=back, equal=equal, **{name: each.fillna(0) for name, each in lives.items()})
 
 
 def _both_ways(swept: Swept, labels: Sequence[str], span: tuple[float, float], importance: Any) -> xr.Dataset:

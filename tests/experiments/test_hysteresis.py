@@ -118,6 +118,8 @@ def test_each_geometry_lives_on_beyond_equal_losses() -> None:
     assert np.isnan(read.back)
     np.testing.assert_allclose(read.pentagon, np.log(read.gone / read.equal))
     np.testing.assert_allclose(read.digons, np.log(read.equal))  # to the end of the range, at 1
+    early = data.assign(loss=data.loss.where(data.way == page.LAST, 1))  # the pentagon is gone before losses meet
+    assert page._of_five(early, "density of all").pentagon.values.tolist() == [0]
     turned = data.isel(way=[1, 0], level=slice(None, None, -1))
     mirrored = turned.assign_coords(way=list(page.WAYS), x=("level", [1.0, 2, 4, 8, 16]))
     other = page._of_five(mirrored, "density of one").isel(seed=0)
