@@ -36,7 +36,7 @@ EDGES = {1: (0.05, 0.05), 2: (0.15, 0.15), 3: (0.2, 0.25)}
 FROM = {1: (0.05, 0.1), 2: (0.15, 0.2), 3: (0.2, 0.25)}
 """The same edges on this grid: the first of its values from which on, one of the two."""
 PALETTE = {"none": draw.BLUE, "one": draw.SKY, "two": draw.ORANGE, "all": draw.RED}
-NAMES = tuple(PALETTE)
+NAMES, ORDINALS = tuple(PALETTE), ("", "first", "second", "third")
 
 base = Run(Supervised(Correlated(PAIRS, 2), Tied(HIDDEN)), Adam(Cosine(1e-2)), 4000, 512, record=Record(40, 2))
 by_p, seeds = Axis("p", "problem.data.p", np.geomspace(0.02, 0.95, 24).tolist()), Axis("seed", "seed", range(32))
@@ -87,7 +87,7 @@ def pairs_by_band(pairs: Swept, collapse: xr.Dataset) -> Figure:
     collapsed in that range, and how many are collapsed here."""
     figure, axes = draw.panels(1, len(BANDS), height=1.95, sharey=True, letters=False)
     for ax, (name, (low, high)) in zip(axes, BANDS.items(), strict=True):
-        here = collapse.isel(p=int(abs(np.log(collapse.p / np.sqrt(max(low, 0.02) * high))).argmin()))
+        here = collapse.isel(p=int(abs(np.log(collapse.p / np.sqrt(max(low, 0.02) * high))).argmin("p")))
         chosen = int(here.loss.fillna(np.inf).argmin("seed"))
         W = pairs.final(unconverged=True).sel(p=here.p).isel(seed=chosen).values
         draw.arrows(ax, W, np.repeat([draw.BLUE, draw.GREEN, draw.RED], 2).tolist(), reach=1.25)
@@ -182,15 +182,15 @@ def edges_of_collapse(collapse: xr.Dataset) -> Iterator[Finding]:
     """In which order, and from which p on, pairs collapse: the best of all seeds, and the median seed."""
     p, k, said = collapse.p.values, f"best of {collapse.seed.size}", stated(SOURCE)
     what = f"{k}: largest fall of the number of collapsed pairs from one p to the next"
-    falls = _bootstrap(lambda *models: -np.diff(_of_best(*models)).min(), collapse)
+    falls = _bootstrap(lambda *models: max(0.0, -np.diff(_of_best(*models)).min()), collapse)
     yield Finding("collapse-in-order", what, falls, AtMost(0), said, "best of k")
     what = f"{k}: how many of the four numbers of collapsed pairs, none to all, occur at some p"
     numbers = _bootstrap(lambda *models: len(np.unique(_of_best(*models))), collapse)
     yield Finding("all-numbers", what, numbers, AtLeast(PAIRS + 1), said, "best of k")
-    said = stated(f"{SOURCE}; the tolerance, a step of our grid, is ours")
+    said = stated(f"{SOURCE}; the tolerance, a step of our grid and twice its resolution, is ours")
     medians = partial(np.nanmedian, axis=1)
     for count, (low, high) in EDGES.items():
-        limits, what = Within(low * p[0] / p[1], high * p[1] / p[0]), f"p from which {NAMES[count]} of 3 are collapsed"
+        limits, what = Within(low * p[0] / p[1], high * p[1] / p[0]), f"p at which the {ORDINALS[count]} pair collapses"
         found = _bootstrap(lambda *models, count=count: collapse_edge(p, _of_best(*models), count), collapse)
         yield Finding("edge-of-best", f"{k}: {what}", found, limits, said, "best of k", {"collapsed": count})
         found = _bootstrap(lambda _, counts, count=count: collapse_edge(p, medians(counts), count), collapse)
@@ -205,7 +205,7 @@ def edges_of_single_runs(reference_collapse: xr.Dataset) -> Iterator[Finding]:
         "was that the central 95 % of draws touch the range, which scatter passes; now the interval of the median draw"
     )
     for count, (low, high) in FROM.items():
-        what, at = f"{runs}: p from which on {NAMES[count]} of 3 are collapsed", {"collapsed": count}
+        what, at = f"{runs}: p at which the {ORDINALS[count]} pair collapses", {"collapsed": count}
         half = _bootstrap(lambda _, n, c=count: beyond[np.searchsorted(reached(n, c), 0.5)], reference_collapse)
         limits, said = Within(low, high), stated(SOURCE)
         yield Finding("single-runs", f"{what}, median", half, limits, said, settings=at, revised=was)
@@ -225,7 +225,7 @@ def published_numbers(reference_collapse: xr.Dataset) -> Iterator[Finding]:
             yield Finding("most-frequent", what, margin, Above(0), stated(SOURCE), settings=at)
             yield report("shares", f"{runs}: share with each number collapsed", mean(shares), settings=at)
             by_p = share(found["count"] == place)
-            yield report("share-by-p", f"reference runs: share with {name} collapsed", by_p, settings=at)
+            yield report("share-by-p", f"reference runs: share with {name} collapsed, by p", by_p, settings=at)
 
 
 def _margin(place: int, shares: xr.DataArray) -> float:

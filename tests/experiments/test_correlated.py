@@ -1,5 +1,6 @@
 """Correlated features: known arrangements are read, and each finding holds and fails on planted results."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,9 +11,15 @@ from hypothesis import strategies as st
 
 from experiments import correlated
 from tests.experiments.planted import fails, holds, undecided
+from toymodels.estimates import bootstrap
 
 P, SEEDS, RIVALS = [0.02, 0.05, 0.1], 16, 8
 COORDS = {"p": P, "seed": range(SEEDS)}
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correlated, "bootstrap", partial(bootstrap, resamples=60))
 
 
 def grid(**by_kind: object) -> xr.DataArray:

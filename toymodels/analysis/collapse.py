@@ -89,6 +89,6 @@ def reached(counts: Float[Array, "p runs"] | ArrayLike, count: int) -> Float[np.
 
 def excess(loss: Float[Array, "p runs"] | ArrayLike, counts: Float[Array, "p runs"] | ArrayLike, count: int) -> float:
     """The least loss with `count` sets collapsed over the least of all, minus 1, at the worst p; NaN where unseen."""
-    loss = np.nan_to_num(np.asarray(loss, np.float64), nan=np.inf)
+    loss = np.nan_to_num(np.asarray(loss, np.float64), nan=np.inf, posinf=np.inf)
     least = np.where(np.asarray(counts) == count, loss, np.inf).min(1)
     return float((least / loss.min(1)).max() - 1) if np.isfinite(least).all() else float("nan")
