@@ -37,6 +37,7 @@ from toymodels.theory.growth import (
 )
 from toymodels.theory.regression import (
     expected_descent,
+    regression_levels,
     regression_loss,
     regression_optimum,
     regression_target,
@@ -66,6 +67,7 @@ __all__ = [
     "power_growth_rates",
     "rank_one_flow",
     "regression_growth_rates",
+    "regression_levels",
     "regression_loss",
     "regression_optimum",
     "regression_target",

@@ -7,7 +7,7 @@ import numpy as np
 
 from toymodels.arrays import Array, Float
 from toymodels.theory.arguments import Count, Numbers, real
-from toymodels.theory.factorisation import LowRank, eckart_young
+from toymodels.theory.factorisation import LowRank, eckart_young, plateau_levels
 
 
 def regression_target(A: Numbers, second_moment: Numbers) -> Float[Array, "n m"]:
@@ -19,6 +19,11 @@ def regression_target(A: Numbers, second_moment: Numbers) -> Float[Array, "n m"]
     """
     target = real(A, "A", 2)
     return target @ _root(moment_matrix(second_moment, target.shape[1]))
+
+
+def regression_levels(A: Numbers, second_moment: Numbers) -> Float[Array, " levels"]:
+    """Least E|(A - Ã) x|^2, without a 1/2, at rank 0, 1, ...: the plateaus, and the optimum of each rank."""
+    return 2 * plateau_levels(np.linalg.svd(regression_target(A, second_moment), compute_uv=False))
 
 
 def regression_optimum(A: Numbers, second_moment: Numbers, rank: Count) -> LowRank:
@@ -55,16 +60,18 @@ def regression_loss(A: Numbers, U: Numbers, V: Numbers, second_moment: Numbers) 
 
 
 def expected_descent(
-    A: Numbers, U: Numbers, V: Numbers, second_moment: Numbers, lr: float | int, steps: int
-) -> Float[np.ndarray, " records"]:
+    A: Numbers, U: Numbers, V: Numbers, second_moment: Numbers, lr: Numbers, steps: int
+) -> Float[np.ndarray, "*batch records"]:
     """E|(A - U Vᵀ) x|^2 after 0, 1, ..., steps steps of gradient descent on it: training without its sampling noise.
 
-    One start (U: n x r, V: m x r); `lr` is that of the loss without a 1/2.
+    U: (..., n, r), V: (..., m, r); leading axes of all arguments broadcast. `lr` is that of the loss without a 1/2.
     """
-    target, moment, U, V = (np.asarray(value, np.float64) for value in (A, second_moment, U, V))
-    losses = [regression_loss(target, U, V, moment)]
-    for _ in range(steps):
-        downhill = 2 * (target - U @ V.T) @ moment
-        U, V = U + lr * downhill @ V, V + lr * downhill.T @ U
-        losses.append(regression_loss(target, U, V, moment))
-    return np.array(losses)
+    target, moment, U, V, rate = (np.asarray(value, np.float64) for value in (A, second_moment, U, V, lr))
+    losses = []
+    for _ in range(steps + 1):
+        residual = target - U @ np.swapaxes(V, -1, -2)
+        downhill = residual @ moment
+        losses.append((downhill * residual).sum((-1, -2)))
+        downhill = 2 * rate[..., None, None] * downhill
+        U, V = U + downhill @ V, V + np.swapaxes(downhill, -1, -2) @ U
+    return np.stack(losses, -1)
