@@ -206,7 +206,12 @@ def test_verdicts_come_from_the_stores(toy: Path, call) -> None:
     table = (toy / "docs/verdicts.md").read_text()
     assert "| lowest | least loss |" in table
     (found,) = json.loads(call("verdicts", "toy.py", "--json").out)
-    assert (found["experiment"], found["id"], found["outcome"], found["kind"]) == ("toy", "lowest", "holds", "best of k")
+    assert (found["experiment"], found["id"], found["outcome"], found["kind"]) == (
+        "toy",
+        "lowest",
+        "holds",
+        "best of k",
+    )
 
 
 def test_verdicts_are_judged_anew_only_where_they_are_not_current(toy: Path, call) -> None:

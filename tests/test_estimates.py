@@ -112,11 +112,15 @@ def test_selections_lie_inside_the_bootstrap() -> None:
     alone = estimates.bootstrap(lambda x: float(x.mean("seed")), fixed)
     assert found.low > alone.low
     assert estimates.bootstrap(lambda x: float("nan"), values).high == np.inf
-    assert estimates.bootstrap(lambda x: float(x.mean()), values) == estimates.bootstrap(lambda x: float(x.mean()), values)
+    assert estimates.bootstrap(lambda x: float(x.mean()), values) == estimates.bootstrap(
+        lambda x: float(x.mean()), values
+    )
 
 
 def test_labels_say_where() -> None:
-    values = xr.DataArray(np.ones((2, 3, 2)), dims=("seed", "p", "kind"), coords={"p": [0.1, 0.2, 0.3], "kind": ["a", "b"]})
+    values = xr.DataArray(
+        np.ones((2, 3, 2)), dims=("seed", "p", "kind"), coords={"p": [0.1, 0.2, 0.3], "kind": ["a", "b"]}
+    )
     found = estimates.mean(values)
     assert found.at[:2] == ("p = 0.1, kind = a", "p = 0.1, kind = b")
     assert f"{found:.1f}".startswith("1.0 (1.0 to 1.0) at p = 0.1, kind = a; ")

@@ -54,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
             **more,
         )
-        made.add_argument("--runs", type=Path, metavar="DIR", default=Path("runs"), help="the pool of results (default: runs)")
+        made.add_argument(
+            "--runs", type=Path, metavar="DIR", default=Path("runs"), help="the pool of results (default: runs)"
+        )
         return made
 
     def with_scale(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -88,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     cell = with_experiment(verb("cell", "Retrain one stored cell by its labels and compare it bit for bit."))
     cell.add_argument("sweep", help="a sweep of the experiment")
     cell.add_argument("labels", nargs="*", metavar="axis=label", help="one label for each axis")
-    verdicts = with_scale(verb("verdicts", "Every finding beside what it should be; only what is not current is judged."))
+    verdicts = with_scale(
+        verb("verdicts", "Every finding beside what it should be; only what is not current is judged.")
+    )
     verdicts.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="which ones (default: all)")
     verdicts.add_argument("--json", action="store_true", help="print the findings as JSON")
     verdicts.add_argument("--out", type=Path, metavar="FILE", help="write the table there too, as Markdown")
@@ -98,7 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--out", type=Path, metavar="FILE", help="write the table there too, as Markdown")
     _add_cores(again)
     migrate = verb("migrate", "Move the results of the layout before the pool into the pool.")
-    migrate.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="where they are (default: the pool's folder)")
+    migrate.add_argument(
+        "folder", nargs="?", type=Path, metavar="DIR", help="where they are (default: the pool's folder)"
+    )
     return parser
 
 
@@ -165,7 +171,7 @@ def _as_overrides(rest: Sequence[str]) -> list[str]:
     return found
 
 
-# --------------------------------------------------------------------------------------------------------------- verbs
+# ---------------------------------------------------------------------------------------------------------------- verbs
 
 
 def _list(args: argparse.Namespace, extra: list[str]) -> None:
@@ -316,14 +322,14 @@ def _verdicts(args: argparse.Namespace, extra: list[str]) -> None:
     else:
         console.print(f"\n{total}")
     if args.out:
-        head = f"# Verdicts\n\n`toymodels verdicts` makes this table from the stored results, {args.scale} scale: {total}.\n\n"
-        _write(args.out, head + VERDICTS + "\n".join(pages))
+        head = f"`toymodels verdicts` makes this table from the stored results, {args.scale} scale: {total}.\n\n"
+        _write(args.out, "# Verdicts\n\n" + head + VERDICTS + "\n".join(pages))
 
 
-VERDICTS = """A finding *holds* where the whole interval of its measurement meets the criterion, *fails* where none of it does, and is
-*undecided* where it straddles. Intervals are at 95 %, for all labels of a series together, over fresh seeds. *Best of k*:
-read off the best of k restarts; the interval covers those that may be best when k are drawn again. *Check*: of code or
-theory against itself. *Revised*: the criterion was changed after its result was seen.
+VERDICTS = """A finding *holds* where the whole interval of its measurement meets the criterion, *fails* where none of it
+does, and is *undecided* where it straddles. Intervals are at 95 %, for all labels of a series together, over fresh
+seeds. *Best of k*: read off the best of k restarts; the interval covers those that may be best when k are drawn again.
+*Check*: of code or theory against itself. *Revised*: the criterion was changed after its result was seen.
 
 """
 
@@ -359,7 +365,7 @@ def _migrate(args: argparse.Namespace, extra: list[str]) -> None:
     console.print(f"{count} sweeps moved into {args.runs}" if count else f"{folder}: no results of the older layout")
 
 
-# ------------------------------------------------------------------------------------------------------------- helpers
+# -------------------------------------------------------------------------------------------------------------- helpers
 
 
 def _studies(args: argparse.Namespace) -> Iterator[Any]:

@@ -1,8 +1,8 @@
 """Estimates: a number with its interval, the unit that was sampled, and how many of these there were.
 
 An interval speaks of another draw of the units: of other seeds, in nearly every case. A number without one is
-deterministic. Several estimates that differ by a label are a `Series`; their intervals are widened (Bonferroni), so that
-all of them hold together at the stated level. A class of things, such as the geometry of the best restart, is a
+deterministic. Several estimates that differ by a label are a `Series`; their intervals are widened (Bonferroni), so
+that all of them hold together at the stated level. A class of things, such as the geometry of the best restart, is a
 `Category`: the probability of each name under resampling.
 """
 
@@ -89,7 +89,7 @@ class Category:
 Measured = Estimate | Series | Category
 
 
-# ------------------------------------------------------------------------------------------------------- deterministic
+# -------------------------------------------------------------------------------------------------------- deterministic
 
 
 def exact(value: Any) -> Estimate:
@@ -207,7 +207,7 @@ def steps_of_best(values: xr.DataArray, loss: xr.DataArray, along: str, over: st
     return Series(levels.at, levels.estimates, tuple(changes))
 
 
-# ------------------------------------------------------------------------------------------------------------- machinery
+# ------------------------------------------------------------------------------------------------------------ machinery
 
 
 def _over(

@@ -17,7 +17,7 @@ import json
 import linecache
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -65,10 +65,6 @@ class Swept:
         """The note on a figure for cells that are not in its means; `unconverged` says what became of these."""
         return left_out(self.data.status, unconverged)
 
-def left_out(self, unconverged: str = "left out") -> str:
-        """The note on a figure for cells that are not in its means; `unconverged` says what became of these."""
-        return left_out(self.data.status, unconverged)
-
 
 def left_out(status: xr.DataArray, unconverged: str = "left out") -> str:
     """How many of these cells are not converged, diverged or missing, and what became of them."""
@@ -91,7 +87,7 @@ class Experiment:
     readings: Sequence[Read] = ()
     figures: Sequence[Draw] = ()
     findings: Sequence[Find] = ()
-    scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    scales: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     """Overrides that make the scales "tiny" and "full" of the default one, as on the command line: path -> value."""
     cost: str = ""
     """What the published scale costs."""

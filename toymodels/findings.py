@@ -378,7 +378,7 @@ def _short(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-# ------------------------------------------------------------------------------------------------------ tables and files
+# ----------------------------------------------------------------------------------------------------- tables and files
 
 
 def write(path: Path, experiment: str, address: str, found: Sequence[Finding], **more: Any) -> None:

@@ -32,6 +32,10 @@ class Missing(ValueError):
     """Cells that are needed are not stored."""
 
 
+def _not_stored(name: str, missing: int, cells: int) -> str:
+    return f"{name}: {missing} of {cells} cells are not stored; `toymodels run` trains them"
+
+
 def experiment_files() -> list[Path]:
     """Experiments of this checkout: the folder `experiments` here or beside the package."""
     for folder in (Path("experiments"), Path(__file__).parent.parent / "experiments"):
@@ -111,7 +115,9 @@ class Study:
                 view = self._adopted(name)
             data = open_view(view)
             if missing := census(data).get("missing"):
-                raise Missing(f"{name}: {missing} of {data.status.size} cells are not stored; `toymodels run` trains them")
+                raise Missing(
+                    f"{name}: {missing} of {data.status.size} cells are not stored; `toymodels run` trains them"
+                )
             self._swept[name] = Swept(what, data)
         return self._swept[name]
 
@@ -120,9 +126,7 @@ class Study:
         what, view = self.sweeps[name], self.view(name)
         missing = len(set(what.digests) - set(self.pool.cells(what.groups)))
         if missing:
-            raise Missing(
-                f"{name}: {missing} of {len(what.digests)} cells are not stored; `toymodels run` trains them"
-            )
+            raise Missing(_not_stored(name, missing, len(what.digests)))
         view.write(what.grid())
         return view
 
@@ -268,7 +272,7 @@ def judge(name: str | Experiment, **settings: Any) -> list[Finding]:
     return study(name, **settings).judge()
 
 
-# ----------------------------------------------------------------------------------------------------------- replicating
+# ---------------------------------------------------------------------------------------------------------- replicating
 
 
 class Repeated(NamedTuple):
@@ -281,12 +285,14 @@ class Repeated(NamedTuple):
 
     @property
     def change(self) -> str:
-        """"same", "changed" between holds and fails, or "shifted" to or from undecided."""
+        """What became of the verdict: "same", "changed" between holds and fails, "shifted" to or from undecided."""
         outcomes = {self.first["outcome"], self.fresh["outcome"] if self.fresh else "absent"}
         return "same" if len(outcomes) == 1 else "changed" if outcomes == {"holds", "fails"} else "shifted"
 
 
-def replicate(name: str | Experiment, offset: int = 5000, train: Callable[[Study], Any] = Study.train, **settings: Any) -> list[Repeated]:
+def replicate(
+    name: str | Experiment, offset: int = 5000, train: Callable[[Study], Any] = Study.train, **settings: Any
+) -> list[Repeated]:
     """Retrain an experiment on seeds moved by `offset`, and hold every finding beside that of the first seeds."""
     if offset < 1:
         raise ValueError(f"offset={offset}: seeds are moved by 1 or more")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from toymodels.lab import Repeated
 
+HEAD = "| id | kind | first | fresh | verdict | repeats |\n|---|---|---|---|---|---|"
 JUDGED = ("measurement", "best of k", "check")
 
 
@@ -27,13 +28,13 @@ def table(found: Sequence["Repeated"], offset: int, scale: str) -> str:
     lines = [
         "# Replication",
         "",
-        f"`toymodels replicate --offset {offset}` makes this table: every experiment retrained at {scale} scale with all",
-        f"seeds moved by {offset}, and every finding judged again. *Changed*: from holds to fails or back. *Shifted*: to or",
-        f"from undecided. {counted(found)}.",
+        f"`toymodels replicate --offset {offset}` makes this table: every experiment retrained at {scale} scale, all",
+        f"seeds moved by {offset}, every finding judged again. *Changed*: from holds to fails or back. *Shifted*: to",
+        f"or from undecided. {counted(found)}.",
     ]
     for name in dict.fromkeys(each.experiment for each in found):
         own = [each for each in found if each.experiment == name and each.first["kind"] in JUDGED]
-        lines += ["", f"## {name}", "", "| id | kind | first | fresh | verdict | repeats |", "|---|---|---|---|---|---|"]
+        lines += ["", f"## {name}", "", HEAD]
         for each in own:
             fresh = each.fresh or {"shown": "absent", "outcome": "absent"}
             verdicts = f"{each.first['outcome']}, {fresh['outcome']}"

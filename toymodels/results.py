@@ -22,7 +22,7 @@ Cells = Mapping[str, tuple[Any, int]]
 
 
 def open(path: str | Path) -> xr.Dataset | xr.DataTree:
-    """A stored sweep as a lazy Dataset: labelled axes first, then step or snapshot, then the parameters' own dimensions.
+    """A stored sweep as a lazy Dataset: labelled axes, then step or snapshot, then the parameters' own dimensions.
 
     Where cells were recorded at other steps, or have other shapes, the Dataset has the union of them, filled with NaN.
     `status` says what became of each cell (see `STATUS`), by its curve. A folder of several sweeps opens as a DataTree

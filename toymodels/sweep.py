@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -269,7 +269,7 @@ def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: flo
     finite = [all(np.isfinite(values[slot, -1]).all() for values in trained.params.values()) for slot in slots]
     arrays = {name: values[slots] for name, values in {**trained.scalars, **trained.params}.items()}
     declared = runs[0].problem.dims
-    dims = dict.fromkeys(trained.scalars, ("cell", "step"))
+    dims: dict[str, tuple[str, ...]] = dict.fromkeys(trained.scalars, ("cell", "step"))
     for name, values in trained.params.items():
         own = declared.get(name, tuple(f"{name}_{axis}" for axis in range(values.ndim - 2)))
         dims[name] = ("cell", "snapshot", *own)
