@@ -117,7 +117,7 @@ def neurons_by_sparsity(relu: Swept, linear: Swept, models: xr.Dataset) -> Figur
     return figure
 
 
-def alignment_and_monosemanticity(relu: Swept, models: xr.Dataset) -> Figure:
+def alignment_and_monosemanticity(relu: Swept, linear: Swept, descent: Swept, models: xr.Dataset) -> Figure:
     """a: neurons of one feature: mean over restarts, best of all restarts, and the published count. b: mean over hidden
     units of the largest |weight| over the norm, for ReLU and linear hidden units; dashed: means for random rotations of
     the same weights. c: the share of its own rotations that a model is better aligned than; dashed: a half, the mean
@@ -144,7 +144,9 @@ def alignment_and_monosemanticity(relu: Swept, models: xr.Dataset) -> Figure:
     draw.legend(axes[0])
     draw.legend(axes[1], {"rotations": draw.DASHED})
     draw.levels(axes[2], [0.5])
-    draw.excluded(axes[2], relu.left_out("shown (ReLU)"))
+    sweeps = zip(models.units.values, (relu, linear, descent), strict=True)
+    notes = [swept.left_out(f"shown ({name})") for name, swept in sweeps]
+    draw.excluded(axes[2], "; ".join(note for note in notes if note))
     return figure
 
 
