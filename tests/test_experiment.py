@@ -103,5 +103,10 @@ def test_scales_are_overrides_of_one_sweep():
     assert made.at("tiny")["packed"].base.steps == 10
     assert made.at("full")["packed"].axes[0].labels == [2.0, 5.0]
     assert made.at("full")["packed"].base.problem.d == 4
+    kinds = Sweep(BASE, [Choice("kind", {"adam": {"optimizer": Adam(0.1)}, "sgd": {"optimizer": Sgd(0.2)}})])
+    other = {"slow": {"optimizer": Sgd(0.01)}}
+    made_of_kinds = Experiment("", "", {"kinds": kinds}, scales={"tiny": {"kind": ["sgd"]}, "full": {"kind": other}})
+    assert made_of_kinds.at("tiny")["kinds"].axes[0].labels == ["sgd"]
+    assert made_of_kinds.at("full")["kinds"].cell(kind="slow").optimizer == Sgd(0.01)
     with pytest.raises(ValueError, match="sed: Run has no such field"):
         Experiment("What?", "Nobody", {"packed": packings()}, scales={"tiny": {"sed": [0]}}).at("tiny")

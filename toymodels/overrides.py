@@ -38,7 +38,8 @@ def apply(sweeps: Mapping[str, Sweep], overrides: Sequence[str]) -> dict[str, Sw
 def replaced(sweeps: Mapping[str, Sweep], values: Mapping[str, Any]) -> dict[str, Sweep]:
     """Sweeps with axes and fields replaced, each in every sweep that has it, or in the one that the path begins with.
 
-    The path of an axis stands for the axis, which takes a list of values, or of the labels of a choice. ValueError for
+    The path of an axis stands for the axis, which takes a list of values; a choice takes a list of its labels, or a
+    mapping with other options. ValueError for
     a path that fits no sweep or is set by a named choice, and for a value of the wrong type.
     """
     changed = dict(sweeps)
@@ -93,6 +94,8 @@ def _with_values(axis: Axis | Choice, value: Any) -> Axis | Choice:
         value = parse(value) if isinstance(value, str) else value
         many = isinstance(value, Iterable) and not isinstance(value, str)
         return dataclasses.replace(axis, values=tuple(value) if many else (value,))
+    if isinstance(value, Mapping):  # other options, in Python alone
+        return dataclasses.replace(axis, options=value)
     known = {str(label): label for label in axis.options}
     words = _words(value, known) if isinstance(value, str) else [str(label) for label in value]
     unknown = [word for word in words if word not in known]
