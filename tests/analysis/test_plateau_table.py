@@ -1,0 +1,30 @@
+"""Labelled plateaus, and which name each entry has."""
+
+import numpy as np
+import xarray as xr
+
+from toymodels.analysis.dynamics import plateaus
+from toymodels.analysis.labelled import indicators, plateau_table
+
+
+def test_the_plateaus_of_curves_are_those_of_each_filled_up():
+    steps = np.unique(np.geomspace(1, 20_000, 250).astype(int))
+    flat, stairs = np.full(len(steps), 2.0), 1 / (1 + (steps / 100) ** 6) + 0.1 / (1 + (steps / 2000) ** 6) + 0.01
+    loss = xr.DataArray([[flat, stairs]], {"seed": [7, 8], "step": steps}, ("p", "seed", "step"))
+    table = plateau_table(loss).isel(p=0)
+    own = plateaus(steps, stairs)
+    assert table.seed.values.tolist() == [7, 8]
+    assert table.kind.values.tolist() == [["whole", "", ""], ["initial", "interior", "final"]]
+    np.testing.assert_array_equal(table.start.sel(seed=8), [each.start for each in own])
+    np.testing.assert_array_equal(table.level.sel(seed=8), [each.level for each in own])
+    assert np.isnan(table.stop.sel(seed=7)[1:]).all()
+    assert table.middle.sel(seed=8)[1] == np.sqrt(own[1].start * own[1].stop)
+    assert table.middle.sel(seed=8)[2] == own[2].stop == steps[-1]
+
+
+def test_every_entry_has_one_of_the_names():
+    names = xr.DataArray([["b", "a"], ["b", "b"]], dims=("p", "seed"))
+    found = indicators(names)
+    assert found["name"].values.tolist() == ["a", "b"]
+    assert (found.sum("name") == 1).all()
+    assert found.sel(name="a").values.tolist() == [[False, True], [False, False]]
