@@ -1,31 +1,42 @@
 """Phase diagrams: which of few features does a bottleneck keep, at what density and importance? Elhage et al. 2022."""
 
-from functools import cache, lru_cache
-from typing import NamedTuple
+import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from matplotlib import pyplot as plt
+import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Choice, Record, Run, Sweep, draw
-from toymodels.analysis import restarts
-from toymodels.analysis.statistics import interval, proportion
+from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels.analysis.labelled import exact_losses
+from toymodels.analysis.redrawn import best_redrawn, of_draws
+from toymodels.analysis.restarts import drop_worst
+from toymodels.config import replace
 from toymodels.data import Sparse
-from toymodels.experiment import Experiment, Finding, Scale, Swept
+from toymodels.estimates import Series, each, exact, mean, share
+from toymodels.experiment import Experiment, Swept
+from toymodels.findings import Above, AtLeast, AtMost, Finding, Near, ours, report
 from toymodels.losses import SquaredError
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.population import Population
-from toymodels.theory import phases, superposition
+from toymodels.theory import diagrams, phases
+from toymodels.theory.expected_loss import expected_loss
+from toymodels.theory.two_features import boundary_best_bias, boundary_without_bias
 
 MARGIN = 0.02
 """Relative gap of the two best branches from which a cell has a clear winner; excess up to which it is reached."""
-
 CUTS = (0.316, 0.562, 0.75)
 """Activation probabilities of the cuts through the diagrams: the nearest that were trained."""
-
+KINK = 1e-3
+"""Fall of dL/dr, in units of p/3 - p²/4, from which the loss has a kink."""
+CLOSE = 0.02
+"""Difference of entries of W Wᵀ up to which two models are alike."""
+QUESTIONS = {"A": phases.two_branches, "B": phases.three_branches}
+ENDS = {"is kept": phases.DROPPED, "has a dimension of its own": phases.OWN}
+KIND, LIMIT = "best of k", ours("limit; exact optimum over all arrangements, theory.phases")
 COLOURS = {
     "extra dropped": "0.88",
     "extra in a pair": draw.BLUE,
@@ -38,333 +49,297 @@ COLOURS = {
     "nothing kept": "white",
     "none of these": "black",
 }
-NAMES = list(COLOURS)
+THEORIES = {"no bias": draw.DOTTED, "best bias, unit norm": draw.DASHED, "all optimised": "-"}
 
 
-def sweeps(scale: Scale) -> dict[str, Sweep]:
-    tiny = scale == "tiny"
-    p = np.geomspace(0.2, 0.7, 3) if tiny else np.geomspace(0.01, 1, 50 if scale == "full" else 17)
-    r = np.geomspace(0.1, 10, {"tiny": 5, "default": 17, "full": 50}[scale])
-    seeds, steps = (4, 500) if tiny else (10, 5000 if scale == "full" else 1500)
-    return {name: _diagram(n, p, r, seeds, steps) for name, n in (("A", 2), ("B", 3))}
-
-
-def _diagram(n: int, p: np.ndarray, r: np.ndarray, seeds: int, steps: int) -> Sweep:
+def diagram(n: int) -> Sweep:
     """n features in n - 1 dimensions, all of importance 1 but the last, the extra one."""
-    problem = Population(Sparse(n), Tied(n - 1), SquaredError((1.0,) * n))
-    base = Run(problem, Adam(Cosine(3e-2)), steps=steps, record=Record(20, 2))
-    ratios = r.round(6).tolist()
-    return Sweep(
-        base,
-        [
-            Axis("p", "problem.data.p", p.tolist()),
-            Choice("r", {f"{x:g}": {"problem.loss.importance": (1.0,) * (n - 1) + (x,)} for x in ratios}),
-            Axis("seed", "seed", range(seeds)),
-        ],
-    )
+    base = Run(Population(Sparse(n), Tied(n - 1)), Adam(Cosine(3e-2)), steps=1500, record=Record(20, 2))
+    r = Axis("r", "problem.loss.importance", np.geomspace(0.1, 10, 17).round(6))
+    p, seed = Axis("p", "problem.data.p", np.geomspace(0.01, 1, 17)), Axis("seed", "seed", range(24))
+    return Sweep(base, [p, r, seed], last)
 
 
-class Diagram(NamedTuple):
-    """On the grid (p, r), and with seeds on a third axis."""
-
-    p: np.ndarray
-    r: np.ndarray
-    branches: phases.Branches
-    W: np.ndarray
-    loss: np.ndarray
-    """Exact, of the trained models."""
-
-    @property
-    def clear(self) -> np.ndarray:
-        return restarts.loss_gap(self.branches.loss) > MARGIN
-
-    @property
-    def excess(self) -> np.ndarray:
-        return self.loss / self.branches.best().loss[..., None] - 1
-
-    @property
-    def optimal(self) -> np.ndarray:
-        return np.array(self.branches.names)[self.branches.winner()]
-
-    @property
-    def best_W(self) -> np.ndarray:
-        return np.take_along_axis(self.W, restarts.best(self.loss)[..., None, None, None], 2)[:, :, 0]
-
-    @property
-    def trained(self) -> np.ndarray:
-        return _named(self.best_W)
+def last(run: Run) -> Run:
+    """The importance that is swept is that of the last feature."""
+    others = (1.0,) * (run.problem.data.n - 1)
+    return replace(run, {"problem.loss": SquaredError((*others, run.problem.loss.importance))})
 
 
-def _named(W: np.ndarray) -> np.ndarray:
-    flat = [phases.branch_of(w) for w in W.reshape(-1, *W.shape[-2:])]
-    return np.array(flat).reshape(W.shape[:-2])
+A, B = diagram(2), diagram(3)
+full = {"p": np.geomspace(0.01, 1, 50), "r": np.geomspace(0.1, 10, 50).round(6), "seed": range(10), "steps": 5000}
+tiny = {"p": np.geomspace(0.2, 0.7, 3), "r": np.geomspace(0.1, 10, 5).round(6), "seed": range(4), "steps": 500}
 
 
-def question(n: int) -> phases.Question:
-    return phases.two_branches if n == 2 else phases.three_branches
+# ------------------------------------------------------------------------------------------------------------- readings
 
 
-@cache
-def _branches(n: int, p: tuple[float, ...], r: tuple[float, ...]) -> phases.Branches:
-    return question(n)(*np.meshgrid(np.array(p), np.array(r), indexing="ij"))
+def models(A: Swept, B: Swept) -> xr.Dataset:
+    """Of every model: its exact loss, its arrangement, the norm of the extra feature and its superposition."""
+    return both([_models(each) for each in (A, B)])
 
 
-@cache
-def _transitions(n: int, p: tuple[float, ...], r: tuple[float, ...]) -> list[phases.Transition]:
-    return phases.transitions(question(n), np.array(p), np.array(r))
+def both(parts: list[xr.Dataset]) -> xr.Dataset:
+    return xr.concat(parts, xr.Variable("diagram", list(QUESTIONS)), join="exact")
 
 
-@cache
-def _boundary(n: int, p: tuple[float, ...], side: tuple[str, ...]) -> np.ndarray:
-    return phases.boundary(question(n), np.array(p), side)
+def grid(swept: Swept) -> tuple[np.ndarray, np.ndarray]:
+    """p and r."""
+    p, r = (np.array(axis.labels, np.float64) for axis in swept.sweep.axes[:2])
+    return p, r
 
 
-@lru_cache(maxsize=4)
-def diagram(swept: Swept) -> Diagram:
-    p, r = swept.data.p.values, swept.data.r.values.astype(float)
+def _models(swept: Swept) -> xr.Dataset:
     # Converged or not: the best of the restarts is judged by its exact loss.
-    W, b = swept.weights("p", "r", "seed")
-    n = W.shape[-2]
-    importance = np.ones((len(r), 1, n))
-    importance[:, 0, -1] = r
-    loss = restarts.finite_losses(superposition.expected_loss, W, b, p[:, None, None, None], importance)
-    return Diagram(p, r, _branches(n, tuple(p.tolist()), tuple(r.tolist())), W, loss)
+    W, b = (swept.final(name, unconverged=True).assign_coords(r=grid(swept)[1]) for name in ("W", "b"))
+    importance = xr.where(xr.DataArray(np.arange(W.sizes["feature"]) == W.sizes["hidden"], dims="feature"), W.r, 1.0)
+    loss = exact_losses(expected_loss, W, b, W.p, importance)
+    return diagrams.extra_feature(W).assign(loss=loss, name=diagrams.branches_of(W))
 
 
-def boundaries(n: int, p: np.ndarray) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-    """(r, p) of the lower and the upper boundary of superposition of the extra feature, by their dashes."""
+def optima(A: Swept) -> xr.Dataset:
+    """On the grid: least loss, its arrangement, and by how much the second best arrangement is worse."""
+    return both([diagrams.optimum_on_grid(question, *grid(A)) for question in QUESTIONS.values()])
+
+
+def boundaries(A: Swept) -> xr.Dataset:
+    """r of the lower and the upper boundary of superposition of the extra feature, everything optimised."""
+    return both([diagrams.boundary_lines(question, grid(A)[0], ENDS) for question in QUESTIONS.values()])
+
+
+def changes(A: Swept) -> xr.Dataset:
+    """Along the cuts, each change of the optimum, and the cells of the grid below and above it in r."""
+    p, r = grid(A)
+    p = p[sorted({int(np.abs(np.log(p / each)).argmin()) for each in CUTS})]
+    found = {name: diagrams.changes_along(question, p, r) for name, question in QUESTIONS.items()}
+    return xr.concat([each.assign(diagram=("change", [name] * len(each.p))) for name, each in found.items()], "change")
+
+
+def cuts(A: Swept, changes: xr.Dataset) -> xr.Dataset:
+    """The extra feature at the exact optimum along each cut, around all of its changes."""
+    cuts = changes.groupby(["diagram", "p"])
+    parts = [diagrams.optimum_along(QUESTIONS[name], cut, grid(A)[1]).assign(diagram=name) for (name, _), cut in cuts]
+    return xr.concat(parts, "cut")
+
+
+def jumps(A: Swept, B: Swept, models: xr.Dataset, changes: xr.Dataset) -> xr.Dataset:
+    """Of each restart in the cells below and above each change: loss, arrangement, distance from the nearest optimum;
+    and the jump from each below to each above, minus that between the optima nearest to them.
+
+    Distances are of entries of W Wᵀ; where optima tie, each of them is one.
+    """
+    W, parts = {name: swept.final(unconverged=True) for name, swept in (("A", A), ("B", B))}, []
+    for place in range(changes.sizes["change"]):
+        change = changes.isel(change=place, drop=True)
+        name, cells = str(change.diagram.values), change.cell.drop_vars("end")
+        there = {"p": int(abs(models.p - change.p).argmin("p")), "r": cells}
+        tied = phases.tied_optima(QUESTIONS[name], np.full(2, float(change.p)), models.r.values[cells])
+        trained = W[name].isel(there).transpose("end", "seed", "feature", "hidden").values
+        away, off = phases.compared_jumps(*trained, *tied)
+        found = {"away": (("end", "seed"), away), "off": (("below", "above"), off)}
+        of = models[["loss", "name"]].sel(diagram=name, drop=True).isel(there).drop_vars(["p", "r"])
+        parts.append(of.assign(found))
+    return xr.concat(parts, "change").assign_coords(end=changes.end)
+
+
+# -------------------------------------------------------------------------------------------------------------- figures
+
+
+def overlay(axes: list[Axes], boundaries: xr.Dataset, names: list[str]) -> None:
+    """Boundaries of the three theories, by the diagrams of these axes; labels and legend."""
+    p = boundaries.density.values
     fine = np.geomspace(p.min(), p.max(), 60)
-    found = {}
-    for dash, low in (
-        (":", np.asarray(superposition.boundary_without_bias(fine))),
-        ((0, (4, 2)), np.asarray(superposition.boundary_best_bias(fine))),
-    ):
+    for ax, name in zip(axes, names, strict=True):
         # With n = 3 the others share as soon as the extra one matters more, or one of them is dropped.
-        found[dash] = [(low, fine), (1 / low if n == 2 else np.ones_like(fine), fine)]
-    # Steep above p = .45: more points there.
-    dense = np.unique(np.append(p, np.geomspace(0.45, 1, 12)[:-1] * p.max()))
-    sides = [_boundary(n, tuple(dense.tolist()), side) for side in (phases.DROPPED, phases.OWN)]
-    found["-"] = [(low, dense) for low in sides]
-    return found
+        low = [boundary_without_bias(fine), boundary_best_bias(fine)]
+        lines = [(fine, (r, 1 / r if name == "A" else np.ones_like(r))) for r in low]
+        lines.append((p, boundaries.r.sel(diagram=name).values))
+        for dash, (y, sides) in zip(THEORIES.values(), lines, strict=True):
+            for r in sides:
+                draw.theory(ax, r, y, colour="black", dash=dash)
+        draw.log_axis(ax, "xy")
+    draw.outer_labels(axes, "relative importance $r$", "activation probability $p$")
+    keys = {name: draw.key(dash, "black") for name, dash in THEORIES.items()}
+    draw.legend_below(axes[0].figure, axes, keys, above=True)
 
 
-def _overlay(ax: Axes, of: Diagram) -> None:
-    for dash, lines in boundaries(of.W.shape[-2], of.p).items():
-        for r, p in lines:
-            ax.plot(r, p, ls=dash, color="black", lw=0.9)
-    x, y = draw.edges(of.r, log=True), draw.edges(of.p, log=True)
-    ax.set(xscale="log", yscale="log", xlim=x[[0, -1]], ylim=y[[0, -1]], xlabel="relative importance $r$")
+def best_of(models: xr.Dataset) -> xr.Dataset:
+    return models.isel(seed=models.loss.fillna(np.inf).argmin("seed"))
 
 
-def phase_diagrams(A: Swept, B: Swept) -> Figure:
-    """What is kept of two features in one dimension, importances (1, r) (left), and of three in two, (1, 1, r) (right):
-    the best of all restarts by exact loss, classified, beside the exact optimum over weights and biases. The extra
-    feature is the one with importance r. Lines: where its superposition begins and ends to win without bias (dotted),
-    with the best bias at unit norm (dashed), with everything optimised (solid). Dots: the two best arrangements are
-    within 2 % of each other in loss. Mixed signs: neither opposite nor on one side. At p = 1 losses nearly tie, and
-    what is trained may differ."""
-    figure, axes = plt.subplots(1, 4, figsize=(draw.PAGE, 2.75), sharey=True)
-    colours, norm = ListedColormap(list(COLOURS.values())), BoundaryNorm(np.arange(len(NAMES) + 1) - 0.5, len(NAMES))
-    met = set()
-    for name, of, pair in (("A", diagram(A), axes[:2]), ("B", diagram(B), axes[2:])):
-        for ax, kinds, title in zip(pair, (of.trained, of.optimal), ("trained", "optimal"), strict=True):
-            values = np.vectorize(NAMES.index)(kinds)
-            ax.pcolormesh(
-                draw.edges(of.r, True), draw.edges(of.p, True), values, cmap=colours, norm=norm, rasterized=True
-            )
-            close = np.argwhere(~of.clear)
-            ax.plot(of.r[close[:, 1]], of.p[close[:, 0]], "o", ms=1.5, mew=0, color="black")
-            _overlay(ax, of)
-            ax.set_title(f"{name}, {title}")
-            met |= set(kinds.ravel().tolist())
-    axes[0].set_ylabel("activation probability $p$")
-    shown = [kind for kind in NAMES if kind in met]
-    handles = [plt.Rectangle((0, 0), 1, 1, fc=COLOURS[kind], ec="0.5", lw=0.5) for kind in shown]
-    figure.legend(handles, shown, loc="outside lower center", ncols=4, columnspacing=1.2)
+def phase_diagrams(models: xr.Dataset, optima: xr.Dataset, boundaries: xr.Dataset) -> Figure:
+    """What is kept of two features in one dimension, importances (1, r) (A), and of three in two, (1, 1, r) (B): the
+    best of all restarts by exact loss, classified, beside the exact optimum over weights and biases. The extra feature
+    is the one with importance r. Lines: where its superposition begins and ends to win without bias (dotted), with the
+    best bias at unit norm (dashed), with everything optimised (solid). Dots: the two best arrangements are within 2 %
+    of each other in loss. Mixed signs: neither opposite nor on one side. At p = 1 losses nearly tie, and what is
+    trained may differ."""
+    figure, axes = draw.panels(1, 4, height=3.1, sharey=True, letters=False)
+    kinds = {"trained": best_of(models).name, "optimal": optima.name}
+    shown = [(name, what) for name in QUESTIONS for what in kinds]
+    for ax, (name, what) in zip(axes, shown, strict=True):
+        names = kinds[what].sel(diagram=name).transpose("p", "r")
+        draw.categories(ax, names.r, names.p, names, COLOURS, log_x=True, log_y=True)
+        close = np.argwhere(optima.gap.sel(diagram=name).values <= MARGIN)
+        ax.plot(names.r[close[:, 1]], names.p[close[:, 0]], "o", ms=1.5, mew=0, color="black")
+        ax.set_title(f"{name}, {what}")
+    overlay(axes, boundaries, [name for name, _ in shown])
+    draw.category_legend(figure, COLOURS, list(kinds.values()))
     return figure
 
 
-def of_extra(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """|W_e| of the last feature e, and its superposition sum_{j != e} (W_e . W_j)^2 / |W_e|^2 (0 where it is short)."""
-    products = np.einsum("...h,...jh->...j", W[..., -1, :], W)
-    square = products[..., -1]
-    kept = square > 1e-4
-    others = (products[..., :-1] ** 2).sum(-1)
-    return np.sqrt(square), np.where(kept, others / np.where(kept, square, 1), 0)
-
-
-def extra_feature(A: Swept, B: Swept) -> Figure:
+def extra_feature(models: xr.Dataset, boundaries: xr.Dataset) -> Figure:
     """The published display, of two features in one dimension (A) and three in two (B): the norm of the extra feature
     and its superposition, the sum over the other features of the squared projection of theirs on its direction, each a
     mean over the restarts of a cell without the worst. Lines as in the diagrams of phases: no bias (dotted), best bias
-    (dashed), everything optimised (solid)."""
-    figure, axes = plt.subplots(1, 4, figsize=(draw.PAGE, 2.3), sharey=True)
-    looks = (("norm", "Blues", "$\\|W_e\\|$"), ("superposition", "Reds", "$\\sum_j (\\hat W_e \\cdot W_j)^2$"))
-    for name, of, pair in (("A", diagram(A), axes[:2]), ("B", diagram(B), axes[2:])):
-        for ax, values, (what, colours, label) in zip(pair, of_extra(of.W), looks, strict=True):
-            shown = np.clip(restarts.drop_worst(values, of.loss), 0, 1.1)
-            x, y = draw.edges(of.r, True), draw.edges(of.p, True)
-            mesh = ax.pcolormesh(x, y, shown, cmap=colours, vmin=0, vmax=1.1, rasterized=True)
-            _overlay(ax, of)
-            ax.set_title(f"{name}, {what}")
-            if name == "B":
-                figure.colorbar(mesh, ax=axes[3], label=label, pad=0.04, aspect=22, fraction=0.08)
-    axes[0].set_ylabel("activation probability $p$")
+    at unit norm (dashed), everything optimised (solid)."""
+    figure, axes = draw.panels(1, 4, height=2.5, sharey=True, letters=False)
+    looks = {"norm": ("Blues", "$\\|W_e\\|$"), "superposition": ("Reds", "$\\sum_j (\\hat W_e \\cdot W_j)^2$")}
+    shown = [(name, what) for name in QUESTIONS for what in looks]
+    for ax, (name, what) in zip(axes, shown, strict=True):
+        of, (colours, label) = models.sel(diagram=name).transpose("p", "r", "seed"), looks[what]
+        values = np.clip(drop_worst(of[what], of.loss), 0, 1.1)
+        mesh = draw.heatmap(ax, of.r, of.p, values, log_x=True, log_y=True, cmap=colours, vmin=0, vmax=1.1)
+        ax.set_title(f"{name}, {what}")
+        if name == "B":
+            draw.colour_bar(figure, mesh, axes[3], label, fraction=0.08, pad=0.04)
+    overlay(axes, boundaries, [name for name, _ in shown])
     return figure
 
 
-def _rows(of: Diagram) -> list[int]:
-    """Of the grid, those nearest to the cuts."""
-    return sorted({int(np.abs(np.log(of.p / p)).argmin()) for p in CUTS})
-
-
-def _fine(r: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Four times as fine as the grid; of an even number, as r = 1 is a tie."""
-    return np.geomspace(max(low, r[0]), min(high, r[-1]), 4 * len(r) - 2)
-
-
-def cut_transitions(of: Diagram) -> list[phases.Transition]:
-    key = tuple(of.p[_rows(of)].tolist())
-    return _transitions(of.W.shape[-2], key, tuple(_fine(of.r, 0, np.inf).tolist()))
-
-
-def transitions(A: Swept, B: Swept) -> Figure:
+def transitions(models: xr.Dataset, changes: xr.Dataset, cuts: xr.Dataset) -> Figure:
     """Cuts through the diagrams at fixed p, around all changes of the optimum: norm and superposition of the extra
     feature at the exact optimum (lines) and trained, the best of all restarts (filled) and the others (open). Vertical
     lines: where the optimum changes, solid for a jump of the weights (first order), dotted where they change
     continuously: there the norm starts from 0, but superposition, which depends on the direction alone, does not."""
-    of = [diagram(A), diagram(B)]
-    columns = [(name, each, row) for name, each in zip("AB", of, strict=True) for row in _rows(each)]
-    figure, axes = plt.subplots(2, len(columns), figsize=(draw.PAGE, 3.0), sharex="col", sharey="row", squeeze=False)
-    for (name, each, row), pair in zip(columns, axes.T, strict=True):
-        changes = [change for change in cut_transitions(each) if change.p == each.p[row]]
-        places = [change.r for change in changes] or [1.0]
-        r = _fine(each.r, min(places) / 1.7, max(places) * 1.7)
-        best = _branches(each.W.shape[-2], (float(each.p[row]),), tuple(r.tolist())).best()
-        chosen = restarts.best(each.loss[row])[:, None]
-        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10) if r[0] <= tick <= r[-1]]
-        lines, dots = of_extra(np.asarray(best.W)[0]), of_extra(each.W[row])
-        near = (each.r >= r[0] / 1.02) & (each.r <= r[-1] * 1.02)
-        for ax, line, values, colour in zip(pair, lines, dots, (draw.BLUE, draw.RED), strict=True):
-            ax.plot(r, line, color=colour, lw=0.9)
-            ax.plot(each.r[near], values[near], "o", ms=3, mew=0.4, mfc="none", color=colour, alpha=0.5)
-            ax.plot(each.r[near], np.take_along_axis(values, chosen, 1)[near], "o", ms=2.6, mew=0, color=colour)
-            for change in changes:
-                ax.axvline(change.r, color=draw.THEORY, lw=0.7, ls="-" if change.first_order else ":", zorder=0)
-            ax.set(xscale="log", ylim=(-0.06, 1.3), xlim=(r[0] / 1.06, r[-1] * 1.06))
-            ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            ax.minorticks_off()
-        pair[0].set_title(f"{name}, $p={each.p[row]:.2g}$")
-    axes[0, 0].set_ylabel("norm $\\|W_e\\|$")
-    axes[1, 0].set_ylabel("superposition")
-    figure.supxlabel("relative importance $r$", fontsize=8)
+    shared = {"sharex": "col", "sharey": "row", "squeeze": False}
+    figure, axes = draw.panels(2, cuts.sizes["cut"], height=3.2, letters=False, **shared)
+    for place, pair in enumerate(axes.T):
+        cut = cuts.isel(cut=place)
+        name, p, (low, high) = str(cut.diagram.values), float(cut.p), cut.r.values[[0, -1]]
+        cells = models.sel(diagram=name).sel(p=p, method="nearest").sel(r=slice(low / 1.02, high * 1.02))
+        at = changes.isel(change=((changes.diagram == name) & (changes.p == p)).values)
+        for ax, what, colour in zip(pair, ("norm", "superposition"), (draw.BLUE, draw.RED), strict=True):
+            ax.plot(cut.r, cut[what], color=colour, lw=0.9)
+            every = cells[what].transpose("r", "seed")
+            ax.plot(cells.r, every, "o", ms=3, mew=0.4, mfc="none", color=colour, alpha=0.5)
+            ax.plot(cells.r, best_of(cells)[what], "o", ms=2.6, mew=0, color=colour)
+            for first_order, dash in ((True, "-"), (False, draw.DOTTED)):
+                draw.moments(ax, at.r.values[(at.jump.values > phases.JUMP) == first_order], dash=dash)
+            draw.log_axis(ax, at=[tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10) if low <= tick <= high])
+            ax.set(ylim=(-0.06, 1.3), xlim=(low / 1.06, high * 1.06))
+        pair[0].set_title(f"{name}, $p={p:.2g}$")
+    draw.outer_labels(axes, "importance $r$", ["norm $\\|W_e\\|$", "superposition"])
+    dots = {"best restart": {"mew": 0}, "other restarts": {"mfc": "none", "mew": 0.4}}
+    keys = {name: draw.key("", "black", marker="o", ms=3, **look) for name, look in dots.items()}
+    lines = {"exact optimum": draw.key("-", "black"), "jump": "-", "continuous change": draw.DOTTED}
+    draw.legend_below(figure, axes, lines | keys, above=True)
     return figure
 
 
-def agreement(A: Swept, B: Swept) -> list[Finding]:
-    """The classified best of all restarts against the exact optimum."""
-    source = "exact optimum over all arrangements, theory.phases"
-    answers = []
-    for name, of in (("A", diagram(A)), ("B", diagram(B))):
-        clear, excess, count = of.clear, of.excess, of.loss.shape[-1]
-        same = proportion(int((of.trained == of.optimal)[clear].sum()), int(clear.sum()))
-        least = excess.min(-1)
-        per_seed = interval((excess[clear] <= MARGIN).mean(0))
-        what = f"{name}, best of {count}"
-        answers += [
-            Finding(
-                f"{what}: arrangement is the optimal one, {int(clear.sum())} of {clear.size} cells with a clear winner",
-                f"{same:.3f}, Wilson",
-                "at least .95",
-                bool(same.mean >= 0.95),
-                source,
-            ),
-            Finding(
-                f"{what}: excess over the optimal loss, all cells",
-                f"largest {least.max():.1e}, median {np.median(least):.1e}",
-                "largest at most .02",
-                bool(least.max() <= MARGIN),
-                source,
-            ),
-            Finding(
-                f"{name}: no restart below the optimal loss",
-                f"least excess {excess.min():.1e}",
-                "at least -1e-6",
-                bool(excess.min() >= -1e-6),
-                source,
-            ),
-            Finding(
-                f"{name}: single restarts within 2 % of the optimum, clear cells",
-                f"{per_seed:.2f}, over seeds",
-                "",
-                None,
-            ),
-        ]
-    return answers
+# ------------------------------------------------------------------------------------------------------------- findings
 
 
-def boundary_positions(A: Swept, B: Swept) -> list[Finding]:
+def best_of_restarts(models: xr.Dataset, optima: xr.Dataset) -> Iterator[Finding]:
+    """The best of all restarts against the exact optimum."""
+    count, cells = models.sizes["seed"], ["p", "r"]
+    for name in models.diagram.values.tolist():
+        one, of, optimum = {"diagram": name}, models.sel(diagram=name), optima.sel(diagram=name)
+        excess, best, clear = of.loss / optimum.loss - 1, best_redrawn(of.loss), optimum.gap > MARGIN
+        over, same = excess.isel(seed=best), (of.name == optimum.name).isel(seed=best)
+        sharp, what = f"the {int(clear.sum())} cells (of {clear.size}) with a clear winner", f"{name}, best of {count}"
+        text, right = (
+            f"{what}: share of {sharp} that have its arrangement",
+            of_draws(same.where(clear).mean(cells), count),
+        )
+        yield Finding("optimal-arrangement", text, right, AtLeast(0.95), LIMIT, KIND, one)
+        text, most = f"{what}: excess over the optimal loss, largest of all cells", of_draws(over.max(cells), count)
+        yield Finding("largest-excess", text, most, AtMost(MARGIN), LIMIT, KIND, one, digits=".1e")
+        text = f"{what}: excess over the optimal loss, median of all cells"
+        yield report("typical-excess", text, of_draws(over.median(cells), count), settings=one, digits=".1e")
+        text, why = f"{name}: excess over the optimal loss, least of all models", ours("tolerance of float32 weights")
+        yield Finding("none-below", text, exact(excess.min()), AtLeast(-1e-6), why, "check", one, digits=".1e")
+        text = f"{name}, single restarts: share of {sharp} within {MARGIN:g} of the optimal loss"
+        yield report("single-restarts", text, mean((excess <= MARGIN).where(clear).mean(cells)), settings=one)
+
+
+def boundary_positions(models: xr.Dataset, boundaries: xr.Dataset) -> Iterator[Finding]:
     """Where, along r, the trained models cease to drop the extra feature and begin to give it a dimension."""
-    answers = []
-    for name, of in (("A", diagram(A)), ("B", diagram(B))):
-        step = float(np.log(of.r[1] / of.r[0]))
-        for side, what in ((phases.DROPPED, "is no longer dropped"), (phases.OWN, "has a dimension of its own")):
-            known = _boundary(of.W.shape[-2], tuple(of.p.tolist()), side)
-            inside = np.isin(of.trained, side)
-            # The count of cells on the far side of the boundary places it midway between two of them.
-            cells = inside.sum(1) if side == phases.DROPPED else (~inside).sum(1)
-            there = of.r[0] * np.exp(step * (cells - 0.5))
-            within = (known > of.r[0]) & (known < of.r[-1])
-            off = np.abs(np.log(there / known))[within] / step
-            worst, median = (float(f(off)) if len(off) else np.nan for f in (lambda x: x.max(initial=0), np.median))
-            answers.append(
-                Finding(
-                    f"{name}: r where the extra feature {what}, {int(within.sum())} values of p",
-                    f"off by {median:.2f} grid steps (median), {worst:.2f} (largest)",
-                    "at most 1 grid step, half of it the grid's own",
-                    bool(worst <= 1),
-                    "tie of the exact branch losses, or the instability",
-                )
-            )
-    return answers
+    count, least, most = models.sizes["seed"], float(models.r[0]), float(models.r[-1])
+    step = np.log(most / least) / (models.sizes["r"] - 1)
+    known = boundaries.r.sel(density=models.p.values, method="nearest").rename(density="p").assign_coords(p=models.p)
+    why = ours("limit, half of it the grid's own; tie of the exact branch losses, or the instability")
+    for name, side in itertools.product(models.diagram.values.tolist(), ENDS):
+        cells, where = models.sel(diagram=name), {"diagram": name, "side": side}
+        inside = cells.name.isin(ENDS[side]).isel(seed=best_redrawn(cells.loss))
+        # The count of cells below the boundary places it midway between two of them.
+        below = (inside if side == "is kept" else ~inside).sum("r")
+        there = known.sel(where)
+        there = there.where((there > least) & (there < most))
+        off = abs(np.log(there / least) / step - below + 0.5)
+        what = f"{name}, best of {count}: error of the r from which the extra feature {side}, in grid steps"
+        text = f"{what}, largest of {int(there.notnull().sum())} p"
+        yield Finding("boundary", text, of_draws(off.max("p"), count), AtMost(1), why, KIND, where)
+        yield report("typical-boundary", f"{what}, median", of_draws(off.median("p"), count), settings=where)
 
 
-def orders(A: Swept, B: Swept) -> list[Finding]:
+def by_cut(changes: xr.Dataset) -> Iterator[tuple[dict[str, Any], str, xr.Dataset]]:
+    """Settings, the beginning of a sentence, and the changes of each cut, which are named along "r"."""
+    columns = zip(*(changes[name].values.tolist() for name in ("r", "below", "above")), strict=True)
+    names = [f"{r:.4g} ({below}" + f" to {above}" * (below != above) + ")" for r, below, above in columns]
+    named = changes.drop_vars("r").rename(change="r").assign_coords(r=names)
+    for (name, p), cut in named.assign(place=("r", np.arange(len(names)))).groupby(["diagram", "p"]):
+        yield {"diagram": name, "p": round(float(p), 3)}, f"{name}, p = {p:.3g}", cut
+
+
+def orders(changes: xr.Dataset) -> Iterator[Finding]:
     """Each change of the optimum along the cuts: a jump of the weights with a kink of the loss, or neither."""
-    answers = []
-    for name, of in (("A", diagram(A)), ("B", diagram(B))):
-        exact_W = np.asarray(of.branches.best().W)
-        for change in cut_transitions(of):
-            row, column = int(np.abs(of.p - change.p).argmin()), int(np.searchsorted(of.r, change.r))
-            near = slice(max(column - 1, 0), column + 1)
-            kinds = _named(of.W[row, near])
-            lower, upper = (" and ".join(map(str, (kinds == kind).sum(1))) for kind in (change.below, change.above))
-            trained, exact = (
-                float(np.abs(np.diff(phases.gram_invariants(W[row, near]), axis=0)).max()) for W in (of.best_W, exact_W)
+    why = ours("least jump; Elhage et al. 2022, section 4, calls the changes first-order")
+    for where, name, cut in by_cut(changes):
+        between = cut.isel(r=(cut.below != cut.above).values)
+        text = f"{name}: jump of W Wᵀ at the optimum wherever its arrangement changes"
+        yield Finding("first-order", text, each(between.jump), Above(phases.JUMP), why, settings=where)
+        signs = xr.concat([cut.jump > phases.JUMP, cut.kink > KINK, cut.coexist != 0], "sign")
+        mixed = exact((signs.any("sign") & ~signs.all("sign")).sum())
+        text = f"{name}: changes of the optimum with some but not all of jump, kink, and coexisting minima"
+        yield Finding("order-in-doubt", text, mixed, AtMost(0), ours("the envelope theorem"), "check", where)
+        yield report("jumps", f"{name}: jump of W Wᵀ at each change of the optimum", each(cut.jump), settings=where)
+        yield report("kinks", f"{name}: fall of dL/dr there, in units of p/3 - p²/4", each(cut.kink), settings=where)
+
+
+def trained_jumps(jumps: xr.Dataset, changes: xr.Dataset) -> Iterator[Finding]:
+    """The best models on both sides of each change: whether they are at an optimum, and jump as it does."""
+    count, best = jumps.sizes["seed"], best_redrawn(jumps.loss)
+    away = jumps.away.isel(seed=best).max("end").transpose("draw", "change")
+    off = jumps.off.isel({end: best.sel(end=end, drop=True) for end in jumps.end.values.tolist()})
+    off = off.transpose("draw", "change")
+    was = "was the jump of the optimum listed first; now that of the nearest, as those that tie are listed by chance"
+    for where, name, cut in by_cut(changes):
+        label, drawn = [f"r = {r}" for r in cut.r.values], {"away": away, "off": off}
+        family = {
+            what: Series(
+                tuple(label), tuple(of_draws(draws[:, place], count, len(label)) for place in cut.place.values)
             )
-            within = change.below == change.above
-            counts = "" if within else f", restarts in the lower phase {lower}, in the upper {upper}"
-            together = change.first_order == (change.kink > 1e-3) == change.coexist
-            answers.append(
-                Finding(
-                    f"{name}, p = {change.p:.3g}, r = {change.r:.4g}: "
-                    + (f"within {change.below}" if within else f"{change.below} to {change.above}"),
-                    f"{'first order' if change.first_order else 'continuous'}: jump of W Wᵀ {change.jump:.3f}, "
-                    f"of dL/dr {change.kink:.4f} v, {'both persist' if change.coexist else 'not both persist'}; "
-                    f"trained between the cells on either side {trained:.3f}{counts}",
-                    f"jump, kink (> .001 v) and coexistence together, or none; trained {exact:.3f} within .02",
-                    bool(together and abs(trained - exact) <= 0.02),
-                    "exact optimum; the envelope theorem for dL/dr",
-                )
-            )
-    return answers
+            for what, draws in drawn.items()
+        }
+        what, near = f"{name}, best of {count} in the cells on either side of each change", Near(0, within=CLOSE)
+        text = f"{what}: difference of W Wᵀ from the nearest optimum"
+        yield Finding("at-an-optimum", text, family["away"], AtMost(CLOSE), LIMIT, KIND, where, digits=".1e")
+        text = f"{what}: jump of W Wᵀ between them, minus that of the nearest optima"
+        yield Finding("trained-jump", text, family["off"], near, LIMIT, KIND, where, was, digits=".1e")
+        phase = xr.concat([cut.below, cut.above], xr.Variable("phase", ["lower", "upper"]))
+        kinds = jumps.name.isel(change=cut.place.values).rename(change="r").assign_coords(r=cut.r)
+        text = f"{name}: share of restarts in the lower and upper phase, in the cells on either side of each change"
+        yield report("restarts-by-phase", text, share(kinds == phase), settings=where)
 
 
 experiment = Experiment(
     question="At what density and importance is a feature dropped, given a dimension, or put in superposition?",
     source="Elhage et al. 2022, Toy Models of Superposition, section 4",
-    sweeps=sweeps,
+    sweeps={"A": A, "B": B},
+    scales={"tiny": tiny, "full": full},
+    readings=[models, optima, boundaries, changes, cuts, jumps],
     figures=[phase_diagrams, extra_feature, transitions],
-    findings=[agreement, boundary_positions, orders],
+    findings=[best_of_restarts, boundary_positions, orders, trained_jumps],
     cost="2 programs, 50,000 cells of 5,000 steps: about half an hour on two cores, minutes to draw",
 )

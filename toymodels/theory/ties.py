@@ -113,3 +113,17 @@ def compared_jump(
     jumps = tied_jumps(below, above)
     away = float(max(off_below, off_above))
     return ComparedJump(float(trained), float(jumps[i, j]), below.names[int(i)], above.names[int(j)], away, jumps.size)
+
+
+def compared_jumps(
+    W_below: Float[Array, "models features hidden"] | ArrayLike,
+    W_above: Float[Array, "models features hidden"] | ArrayLike,
+    below: TiedOptima,
+    above: TiedOptima,
+) -> tuple[Float[np.ndarray, "2 models"], Float[np.ndarray, "models models"]]:
+    """As `compared_jump`, for each of some models below a transition with each of as many above it: how far every model
+    is from its nearest optimum, and by how much the jump of each pair exceeds that of the optima nearest to them."""
+    pair = np.asarray(W_below, np.float64), np.asarray(W_above, np.float64)
+    away, nearest = zip(*(nearest_tied(W, side) for W, side in zip(pair, (below, above), strict=True)), strict=True)
+    trained = np.abs(gram_invariants(pair[0])[:, None] - gram_invariants(pair[1])).max(-1)
+    return np.array(away), np.asarray(trained - tied_jumps(below, above)[np.ix_(*nearest)])
