@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
-from toymodels.analysis.dynamics import Jump, jumps
-from toymodels.analysis.falls_at_jumps import around, falls, moments
+from toymodels.analysis.dynamics import Jump
+from toymodels.analysis.falls_at_jumps import jumps_and_falls, mean_around
 from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
 from toymodels.analysis.labelled import each_model
 from toymodels.analysis.statistics import interval
@@ -34,16 +33,11 @@ SIZE = 0.15
 PAPER = "Elhage et al. 2022, section 6, phenomenon 1"
 
 # Equal importances, ten times as many features as dimensions, at a p where nearly all seeds end in digons.
-digons = Sweep(
-    Run(Supervised(Sparse(60, p=0.3), Tied(6)), Adam(1e-3), 12_000, 512, record=Record(300, 300, True, 8192)),
-    [Axis("seed", "seed", range(16))],
-)
+equal, seeds = Supervised(Sparse(60, p=0.3), Tied(6)), [Axis("seed", "seed", range(16))]
+digons = Sweep(Run(equal, Adam(1e-3), 12_000, 512, record=Record(300, 300, True, 8192)), seeds)
 # From a small start under decaying importances features are learned one after another, so that jumps are apart.
 decaying = Supervised(Sparse(20, p=0.3), Tied(5, scale=1e-3), SquaredError(Geometric(0.9)))
-levels = Sweep(
-    Run(decaying, Momentum(3e-2), steps=4000, batch=512, record=Record(200, 200, True, 4096)),
-    [Axis("seed", "seed", range(16))],
-)
+levels = Sweep(Run(decaying, Momentum(3e-2), 4000, 512, record=Record(200, 200, True, 4096)), seeds)
 full = {"digons.problem.data.n": 400, "digons.problem.model.m": 30, "digons.seed": range(64), "levels.seed": range(32)}
 
 
@@ -61,43 +55,13 @@ def course(levels: Swept) -> xr.Dataset:
 
 
 def _course(swept: Swept, settled: float, window: int) -> xr.Dataset:
-    """A seed with fewer jumps or moments than others has NaN at their end."""
-    data, steps = swept.data, swept.data.snapshot.values
-    W = data.W.astype(np.float64).transpose("seed", "snapshot", "feature", "hidden").load()
-    length = np.sqrt((W.isel(snapshot=-1) ** 2).sum("hidden"))
-    D = feature_dimensionality(W, dead=DEAD)
-    loss = data.objective.sel(step=steps).astype(np.float64).transpose("seed", "step").values
-    since, reach = settled * float(steps[-1]), float(REACH * (steps[1] - steps[0]))
-    found = [[j for j in jumps(steps, d.T, SIZE, window) if j.step > since] for d in D.values]
-    at, late = [moments((jump.step for jump in each), reach) for each in found], steps >= since
-    fall = falls(steps[late], loss[:, late], at, reach)
-    return xr.Dataset(
-        {
-            "D": D,
-            "loss": (("seed", "snapshot"), loss),
-            "kept": length > DEAD * length.max("feature"),
-            "digons_alone": each_model(_only_digons, W.isel(snapshot=-1, drop=True)),
-            "jumps": ("seed", [len(each) for each in found]),
-            "jump": (("seed", "nth_jump", "what"), _padded(found, len(Jump._fields))),
-            "moment": (("seed", "nth"), _padded(at)),
-            **{name: ("seed", values) for name, values in fall._asdict().items()},
-        },
-        {"what": list(Jump._fields)},
-        {"since": since, "reach": reach},
-    )
-
-
-def _only_digons(W: np.ndarray) -> bool:
-    return {factor.polytope for factor in tegum_factors(W, tol=0.1, dead=0.25).factors} == {"digon"}
-
-
-def _padded(rows: list, *inner: int) -> np.ndarray:
-    """One array of lists of unequal lengths, with NaN at their ends, of one column at least."""
-    padded = np.full((len(rows), max(1, *map(len, rows)), *inner), np.nan)
-    for place, row in enumerate(rows):
-        if row:
-            padded[place, : len(row)] = row
-    return padded
+    W, loss = (swept.data[name].astype(np.float64) for name in ("W", "objective"))
+    last, steps, D = W.isel(snapshot=-1, drop=True), W.snapshot.values.tolist(), feature_dimensionality(W, dead=DEAD)
+    loss, length = loss.sel(step=steps).rename(step="snapshot"), np.sqrt((last**2).sum("hidden", skipna=False))
+    kept = (length > DEAD * length.max("feature")).where(np.isfinite(length))
+    alone = each_model(lambda W: {f.polytope for f in tegum_factors(W, tol=0.1, dead=0.25).factors} == {"digon"}, last)
+    found = jumps_and_falls(D, loss, settled * steps[-1], REACH * (steps[1] - steps[0]), SIZE, window)
+    return found.assign(D=D, loss=loss, kept=kept, digons_alone=alone)
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -107,29 +71,29 @@ def energy_levels(late_course: xr.Dataset) -> Figure:
     """a: dimensionality D_i(t) = |W_i|^2 / sum_j (Ŵ_i · W_j)^2 of every feature; b: the loss (other seeds grey, the
     first fall cut off). Equal importances: the seed with the most late jumps. Bold, dots and dotted lines: features
     that jump late, detected in each D_i(t) by itself; colours tell lines apart only."""
-    figure, (top, bottom) = draw.panels(2, 1, height=4.0, sharex=True, height_ratios=(1.6, 1))
-    shown = late_course.isel(seed=int(late_course.jumps.values.argmax()))
-    late = _trajectories(top, shown, log_steps=False)
-    for feature in {int(jump.feature) for jump in late}:
-        colour = draw.PALETTE[feature % len(draw.PALETTE)]
-        top.plot(shown.snapshot, shown.D.isel(feature=feature), color=colour, lw=1.3)
-    draw.levels(top, [1 / 2, 0], ["digon", "none"])
-    loss, low = shown.loss.values, float(late_course.loss.isel(snapshot=-1).min())
-    draw.runs(bottom, shown.snapshot, late_course.loss, colour="0.8", alpha=1, lw=0.4)
-    bottom.plot(shown.snapshot, loss, color=draw.BLUE, lw=0.9)
-    draw.moments(bottom, [jump.step for jump in late], label="late jumps")
-    start = max(loss[int(len(loss) * SETTLED / 2)], low + 1e-6)
-    bottom.set(xlabel="step", ylabel="loss", ylim=(low - 0.05 * (start - low), start))
-    draw.legend(bottom, {"other seeds": draw.key("-", "0.8")}, loc="upper right")
+    shown = late_course.isel(seed=int(late_course.jumps.fillna(-1).argmax()))
+    figure = _trajectories(late_course, shown, {"digon": 1 / 2, "none": 0}, "upper right")
+    top, bottom = figure.axes
+    for feature in shown.jump.sel(what="feature").dropna("nth_jump").values.astype(int):
+        top.plot(shown.snapshot, shown.D.isel(feature=feature), color=f"C{feature % len(draw.PALETTE)}", lw=1.3)
+    low, start = float(late_course.loss.min()), float(shown.loss[int(shown.sizes["snapshot"] * SETTLED / 2)])
+    bottom.set(ylabel="loss", ylim=(1.05 * low - 0.05 * start, start))
     return figure
 
 
-def _trajectories(ax: Axes, shown: xr.Dataset, first: int = 0, **look: bool) -> list[Jump]:
-    """D_i(t) of a seed from a record on; its jumps."""
-    found = [Jump(*row) for row in shown.jump.values if np.isfinite(row).all()]
-    draw.trajectories(ax, shown.snapshot.values[first:], shown.D.values[first:].T, found, **look)
-    ax.set(xlabel="", ylim=(-0.03, 1.08))
-    return found
+def _trajectories(course: xr.Dataset, shown: xr.Dataset, levels: dict[str, float], loc: str) -> Figure:
+    """D_i(t) of a seed, and below, its loss among those of all; its jumps in both. Steps that begin after 0 are log."""
+    figure, (top, bottom) = draw.panels(2, 1, height=4.0, sharex=True, height_ratios=(1.7, 1))
+    x, found = shown.snapshot.values, [Jump(*row) for row in shown.jump.dropna("nth_jump").values]
+    draw.trajectories(top, x, shown.D.transpose("feature", "snapshot"), found, log_steps=bool(x[0] > 0))
+    top.set(xlabel="", ylim=(-0.03, 1.08))
+    draw.levels(top, list(levels.values()), list(levels))
+    draw.runs(bottom, x, course.loss, colour="0.8", alpha=1, lw=0.5)
+    bottom.plot(x, shown.loss, color=draw.BLUE, lw=0.9)
+    draw.moments(bottom, [jump.step for jump in found], label="late jumps" if course.attrs["since"] else "jumps")
+    draw.legend(bottom, {"other seeds": draw.key("-", "0.8")}, loc=loc)
+    bottom.set_xlabel("step")
+    return figure
 
 
 def around_jumps(digons: Swept, late_course: xr.Dataset) -> Figure:
@@ -140,12 +104,10 @@ def around_jumps(digons: Swept, late_course: xr.Dataset) -> Figure:
     steps, reach = late_course.snapshot.values, 3 * REACH
     away = np.arange(-reach, reach + 1) * (steps[1] - steps[0])
     for own, colour, label in ((False, "0.5", "other seeds' late jumps"), (True, draw.BLUE, "late jumps")):
-        means = [_around(late_course, seed, own, reach) for seed in range(late_course.sizes["seed"])]
-        found = np.array([each for each in means if each is not None])
-        if len(found):
-            draw.band(left, away, interval(found), label=f"{label}, {len(found)} seeds", colour=colour)
-            draw.legend(left, loc="lower left")
+        found = mean_around(late_course.loss, late_course.moment, reach, own)
+        draw.band(left, away, interval(found), label=f"{label}, {len(found)} seeds", colour=colour)
     left.set(xlabel="steps after the jump", ylabel="change of the loss")
+    draw.legend(left, loc="lower left")
     for place, colour, label in ((len(steps) // 20, "0.6", "early"), (-1, draw.BLUE, "end")):
         values = late_course.D.isel(snapshot=place).values.ravel()
         weights = np.full(values.size, 1 / values.size)
@@ -156,29 +118,14 @@ def around_jumps(digons: Swept, late_course: xr.Dataset) -> Figure:
     return figure
 
 
-def _around(course: xr.Dataset, seed: int, own: bool, reach: int) -> np.ndarray | None:
-    """The loss of a seed around its own moments, or around those of all others: their mean, if there are any."""
-    times = (course.moment.isel(seed=[seed]) if own else course.moment.drop_isel(seed=seed)).values.ravel()
-    loss, steps = course.loss.isel(seed=seed).values, course.snapshot.values
-    cut = [piece for time in times if time > 0 and (piece := around(steps, loss, time, reach)) is not None]
-    return np.mean(cut, axis=0) if cut else None
-
-
-def learned_in_turn(levels: Swept, course: xr.Dataset) -> Figure:
-    """a: dimensionality D_i(t) of every feature of one seed; b: its loss above the least of all seeds and times (other
-    seeds grey), importances that decay. From a small start features are learned one after another, nearly alone, D near
-    1, and give half of their dimension away when an antipode arrives; D_i ignores length, and means nothing before a
-    feature has any. Dots and dotted lines: jumps, detected in each D_i(t) by itself; colours tell lines apart only."""
-    figure, (top, bottom) = draw.panels(2, 1, height=3.8, sharex=True, height_ratios=(2, 1))
-    found = _trajectories(top, course.isel(seed=0), first=1)
-    draw.levels(top, [1, 1 / 2], ["point", "digon"])
-    curves, steps = levels.data.objective.transpose("seed", "step").values[:, 1:], levels.data.step.values[1:]
-    above = curves - 0.98 * np.nanmin(curves)
-    draw.runs(bottom, steps, above, colour="0.75", alpha=1, lw=0.5)
-    bottom.plot(steps, above[0], color=draw.BLUE)
-    draw.moments(bottom, [jump.step for jump in found], label="jumps")
-    bottom.set(xlabel="step", ylabel="loss above .98 of least", xscale="log", yscale="log")
-    draw.legend(bottom, {"other seeds": draw.key("-", "0.75")}, loc="lower left")
+def learned_in_turn(course: xr.Dataset) -> Figure:
+    """a: dimensionality D_i(t) of every feature of one seed; b: its loss above .98 of the least of all (other seeds
+    grey), importances that decay. From a small start features are learned one after another, nearly alone, D near 1,
+    and give half of their dimension away when an antipode arrives; D_i ignores length, and means nothing before a
+    feature has any. Dots, dotted lines: jumps, detected in each D_i(t) by itself; colours tell lines apart only."""
+    above = course.assign(loss=course.loss - 0.98 * course.loss.min()).isel(snapshot=slice(1, None))
+    figure = _trajectories(above, above.isel(seed=0), {"point": 1, "digon": 1 / 2}, "lower left")
+    figure.axes[1].set(ylabel="loss above .98 of least", yscale="log")
     return figure
 
 
@@ -190,38 +137,36 @@ def ends_in_digons(late_course: xr.Dataset) -> Iterator[Finding]:
     what = "share of the features kept by a seed that end within .02 of D = 1/2"
     source = ours(f"D = 1/2 of a digon, closed form; limits; {PAPER}: a model that ends in digons")
     revised = "counted dropped features, at D = 0, as successes; now only features that are kept"
-    yield Finding("ends-in-digons", what, _ends(late_course, 0.02, 1 / 2), AtLeast(0.95), source, revised=revised)
-    yield report("features-kept", "share of features kept", mean(late_course.kept.mean("feature")))
+    yield Finding("ends-in-digons", what, mean(_ends(late_course, 0.02, 1 / 2)), AtLeast(0.95), source, revised=revised)
+    yield report("features-kept", "share of features kept", mean(late_course.kept.mean("feature", skipna=False)))
     yield report("digons-alone", "seeds that end in digons alone", share(late_course.digons_alone))
 
 
-def _ends(course: xr.Dataset, within: float, *levels: float) -> object:
-    """The share of a seed's kept features that end near one of these levels of D, mean over seeds."""
-    last = course.D.isel(snapshot=-1)
-    near = xr.concat([abs(last - level) <= within for level in levels], "level").any("level")
-    return mean(near.where(course.kept.astype(bool)).mean("feature"))
+def _ends(course: xr.Dataset, within: float, *levels: float) -> xr.DataArray:
+    """The share of a seed's kept features that end near one of these levels of D."""
+    near = xr.concat([abs(course.D.isel(snapshot=-1) - level) <= within for level in levels], "level").any("level")
+    return near.where(course.kept > 0).mean("feature")
 
 
 def jumps_are_late_too(late_course: xr.Dataset) -> Iterator[Finding]:
     """Whether features still jump once they have parted."""
     late, revised = f"after step {late_course.attrs['since']:g}", "was above 0, which one jump of one seed satisfies"
     what, source = f"seeds in which a feature's D jumps by {SIZE} {late}", ours(f"limits; {PAPER}: features jump")
-    yield Finding("late-jumps", what, share(late_course.jumps > 0), AtLeast(0.5), source, revised=revised)
+    some = (late_course.jumps > 0).where(late_course.jumps.notnull())
+    yield Finding("late-jumps", what, share(some), AtLeast(0.5), source, revised=revised)
     yield report("late-jumps-a-seed", f"jumps of D a seed {late}", mean(late_course.jumps))
 
 
 def loss_falls_at_jumps(late_course: xr.Dataset, course: xr.Dataset) -> Iterator[Finding]:
     """Whether a loss falls more at the jumps of its own features than at the times at which other seeds' jump."""
     revised = "was p < .01 against uniform moments; now against other seeds' jumps, as jumps and falls are both early"
+    source = ours(f"{PAPER}: the loss drops at jumps")
     for name, found in (("equal, late", late_course), ("decaying", course)):
-        where, near = {"importances": name}, f"share of the fall of the loss within {found.attrs['reach']:g} steps of"
-        what, source = (
-            f"{near} its own jumps, less that of other seeds' jumps",
-            ours(f"{PAPER}: the loss drops at jumps"),
-        )
-        more = mean(found.own - found.others, level=0.98)
+        where, more = {"importances": name}, mean(found.own - found.others, level=0.98)
+        near = f"share of the fall of the loss within {found.attrs['reach']:g} steps of its own jumps"
+        what = f"{near}, less that of other seeds' jumps"
         yield Finding("fall-at-jumps", what, more, Above(0), source, settings=where, revised=revised)
-        yield report("fall-at-own-jumps", f"{near} its own jumps", mean(found.own), settings=where)
+        yield report("fall-at-own-jumps", near, mean(found.own), settings=where)
         yield report("time-at-own-jumps", "share of the time there", mean(found.time), settings=where)
 
 
@@ -229,7 +174,7 @@ def between_levels(course: xr.Dataset) -> Iterator[Finding]:
     """With importances that decay: the number of jumps, and where features end."""
     yield report("jumps-a-seed", "decaying importances: jumps of D a seed", mean(course.jumps))
     what = "decaying importances: share of the features kept by a seed that end within .05 of D = 1/2 or 1"
-    yield report("ends-at-levels", what, _ends(course, 0.05, 1 / 2, 1))
+    yield report("ends-at-levels", what, mean(_ends(course, 0.05, 1 / 2, 1)))
 
 
 experiment = Experiment(

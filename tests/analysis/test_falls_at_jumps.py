@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from toymodels.analysis.falls_at_jumps import around, fall_during, falls, moments
+from toymodels.analysis.falls_at_jumps import around, fall_during, falls, jumps_and_falls, mean_around, moments
 
 STEPS = np.arange(0, 1001, 5.0)
 
@@ -57,3 +58,36 @@ def test_lost_runs_are_left_out_and_nothing_is_known_where_nothing_falls():
     assert np.isnan(found.own[2])
     assert np.isnan(falls(STEPS, np.ones((2, len(STEPS))), [[300], [600]], 20).own).all()
     assert np.isnan(falls(STEPS, two[:1], [[300]], 20).own).all()
+
+
+def test_jumps_after_a_time_are_listed_with_their_moments_and_lost_seeds_have_none():
+    """Seed 0: two features jump at 300, one at 700; seed 1 jumps early; seed 2 is lost."""
+    D = np.zeros((3, 3, len(STEPS)))
+    D[0] = 0.5 * (np.array([[300], [303], [700]]) < STEPS)
+    D[1:, 0] = 0.5 * (STEPS > 50)
+    loss = np.array([staircase(300, 700), staircase(50), np.full(len(STEPS), np.nan)])
+    coords = {"snapshot": STEPS}
+    found = jumps_and_falls(
+        xr.DataArray(D, coords, ("seed", "feature", "snapshot")),
+        xr.DataArray(loss.T, coords, ("snapshot", "seed")),
+        since=100,
+        reach=20,
+        size=0.15,
+        window=4,
+    )
+    np.testing.assert_array_equal(found.jumps, [3, 0, np.nan])
+    np.testing.assert_allclose(found.moment, [[300, 700], [np.nan] * 2, [np.nan] * 2], atol=3)
+    assert found.jump.sel(what="feature")[0].values.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(found.jump.sel(what="size")[0], 0.5)
+    assert found.jump[1:].isnull().all()
+    np.testing.assert_array_equal(found.own, [2, 0, np.nan])  # in units of the mean whole fall, 1 of (2, 0)
+    assert found.attrs == {"since": 100, "reach": 20}
+
+
+def test_losses_around_moments_are_averaged_within_a_seed_and_seeds_without_any_are_left_out():
+    coords = {"snapshot": STEPS}
+    loss = xr.DataArray([staircase(300, 600), staircase(300)], coords, ("seed", "snapshot"))
+    moment = xr.DataArray([[300.0, 500.0], [np.nan, np.nan]], dims=("seed", "nth"))
+    assert mean_around(loss, moment, 2).tolist() == [[0, 0, 0, -0.5, -0.5]]
+    assert mean_around(loss, moment, 2, own=False).tolist() == [[0, 0, 0, -0.5, -0.5]]
+    assert mean_around(loss, moment.where(moment > 900), 2).shape == (0, 5)

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from toymodels.analysis.labelled import line, over_seeds, rank_correlation
+from toymodels.analysis.labelled import line, over_seeds, padded, rank_correlation
 
 
 def test_a_line_and_ranks_leave_out_what_is_not_finite() -> None:
@@ -20,3 +20,10 @@ def test_over_seeds_is_the_mean_and_range_whatever_the_order_of_dimensions() -> 
     values = xr.DataArray([[1.0, np.nan], [3, 4]], dims=("seed", "p"))
     low, mean, high = over_seeds(values)
     assert (low.tolist(), mean.tolist(), high.tolist()) == ([1, 4], [2, 4], [3, 4])
+
+
+def test_lists_are_padded_to_one_length_of_one_at_least() -> None:
+    np.testing.assert_array_equal(padded([[1, 2], [], [3]]), [[1, 2], [np.nan, np.nan], [3, np.nan]])
+    assert np.isnan(padded([[], []])).all()
+    assert padded([[], []]).shape == (2, 1)
+    np.testing.assert_array_equal(padded([[(1, 2)], []], 2), [[[1, 2]], [[np.nan, np.nan]]])

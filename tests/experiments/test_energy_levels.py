@@ -38,6 +38,14 @@ def test_features_between_levels_fail_and_dropped_ones_are_no_successes() -> Non
     fails(page.ends_in_digons(planted(kept=data.kept | True)), "ends-in-digons")
 
 
+def test_lost_seeds_are_left_out_and_are_no_failures() -> None:
+    data, lost = planted(), xr.DataArray(np.arange(SEEDS) == 3, dims="seed")
+    data = data.assign({name: data[name].astype(float).where(~lost) for name in ("D", "kept", "digons_alone", "jumps")})
+    for finding in (*page.ends_in_digons(data), *page.jumps_are_late_too(data)):
+        assert finding.measured.count == SEEDS - 1
+        assert finding.measured.value == pytest.approx(2 / 3 if finding.id == "features-kept" else 1)
+
+
 def test_one_jump_of_one_seed_is_not_enough() -> None:
     jumps = planted().jumps
     fails(page.jumps_are_late_too(planted(jumps=jumps.where(jumps.seed == 3, 0))), "late-jumps")
@@ -75,6 +83,7 @@ def test_a_planted_jump_is_found_where_the_loss_falls() -> None:
     np.testing.assert_allclose(found.moment.values[:, 0], [120, 220], atol=4)
     np.testing.assert_array_equal(found.own, 1)
     np.testing.assert_array_equal(found.others, 0)
+    assert found.kept.all()
     assert found.D.isel(snapshot=-1, seed=0).values.tolist() == [0.5, 1, 0.5]
     assert not found.digons_alone.any()
 
@@ -84,4 +93,3 @@ def test_early_jumps_are_not_late_and_rows_without_any_are_filled() -> None:
     assert found.jumps.values.tolist() == [0, 0]
     assert np.isnan(found.jump).all()
     assert page.course(swept(-60)).jumps.values.tolist() == [0, 2]
-    assert page._around(found, 0, True, 12) is None

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 from jaxtyping import Real
 
+from toymodels.analysis.dynamics import Jump, jumps
+from toymodels.analysis.labelled import padded
 from toymodels.arrays import Float
 
 
@@ -67,3 +70,45 @@ def falls(
         time, own = near.pop(run)
         answer[:, run] = time, own / whole, np.mean([fall for _, fall in near.values()]) / whole
     return Falls(*answer)
+
+
+def jumps_and_falls(
+    D: xr.DataArray, loss: xr.DataArray, since: float | int, reach: float | int, size: float, window: int
+) -> xr.Dataset:
+    """Jumps of D_i(t) by `size` after a time, their moments, and `falls` from then on, of every seed.
+
+    D over seed, snapshot and feature, loss over seed and snapshot. `jumps` counts those of all features; `jump` has the
+    fields of each along "what", `moment` the time of each moment: NaN at the end of a seed with fewer than others. A
+    seed whose loss is not finite has NaN jumps, and none in the lists.
+    """
+    steps, curves = D.snapshot.values, D.transpose("seed", "feature", "snapshot").values
+    losses = loss.transpose("seed", "snapshot").values.astype(np.float64)
+    since, reach = float(since), float(reach)
+    known, late = np.isfinite(losses).all(axis=1), steps >= since
+    found = [[each for each in jumps(steps, rows, size, window) if each.step > since] for rows in curves]
+    found = [own if usable else [] for own, usable in zip(found, known, strict=True)]
+    at = [moments((each.step for each in own), reach) for own in found]
+    numbers = {
+        "jumps": ("seed", np.where(known, [len(own) for own in found], np.nan)),
+        "jump": (("seed", "nth_jump", "what"), padded(found, len(Jump._fields))),
+        "moment": (("seed", "nth"), padded(at)),
+    }
+    near = {name: ("seed", values) for name, values in falls(steps[late], losses[:, late], at, reach)._asdict().items()}
+    return xr.Dataset(numbers | near, {"what": list(Jump._fields)}, {"since": since, "reach": reach})
+
+
+def mean_around(
+    loss: xr.DataArray, moment: xr.DataArray, records: int, own: bool = True
+) -> Float[np.ndarray, "some window"]:
+    """The mean of `around` a seed's moments, or around those of all other seeds; of every seed that has any.
+
+    loss over seed and snapshot, moment over seed and nth, padded with NaN: as `jumps_and_falls` has them.
+    """
+    steps, losses = loss.snapshot.values, loss.transpose("seed", "snapshot").values
+    times, means = moment.transpose("seed", "nth").values, []
+    for seed, curve in enumerate(losses):
+        chosen = times[seed] if own else np.delete(times, seed, axis=0).ravel()
+        pieces = [around(steps, curve, time, records) for time in chosen[np.isfinite(chosen)]]
+        cut = [piece for piece in pieces if piece is not None]
+        means += [np.mean(cut, axis=0)] if cut else []
+    return np.array(means).reshape(-1, 2 * records + 1)

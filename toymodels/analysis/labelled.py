@@ -1,4 +1,4 @@
-"""Functions of weight matrices applied to labelled weights: dimensions are matched by name, models that are lost are NaN."""
+"""Functions of weight matrices applied to labelled weights: dimensions match by name, models that are lost are NaN."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -86,6 +86,23 @@ def indicators(names: xr.DataArray, dim: str = "name") -> xr.DataArray:
     """Whether each entry has each of the names that occur, along a new dimension: for the shares of all names."""
     known = np.unique(names.values)
     return xr.concat([names == name for name in known], xr.Variable(dim, known))
+
+
+def padded(rows: Sequence[Sequence[Any]], *inner: int) -> np.ndarray:
+    """Lists of unequal lengths as one array, with NaN at their ends; at least one column, for netCDF has none of none.
+
+    inner: the shape of an entry, where it is not a number.
+    """
+    whole = np.full((len(rows), max(1, *map(len, rows)), *inner), np.nan)
+    for place, row in enumerate(rows):
+        if row:
+            whole[place, : len(row)] = row
+    return whole
+
+
+def best_models(models: xr.Dataset, over: str = "seed") -> xr.Dataset:
+    """Of every cell the model of least "loss"; models that have none (NaN) come last."""
+    return models.isel({over: models["loss"].fillna(np.inf).argmin(over)})
 
 
 def over_seeds(values: xr.DataArray, over: str = "seed") -> Spread:
