@@ -1,5 +1,6 @@
 """The laboratory: from a name to its reading, figure and findings, each computed once."""
 
+import shutil
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,6 +14,7 @@ from toymodels.estimates import best
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtMost, Finding, ours
 from toymodels.lab import Missing, Repeated
+from toymodels.store import Batch, Pool
 
 CALLS: list[str] = []
 
@@ -122,6 +124,33 @@ def test_fresh_seeds_repeat_or_do_not(study) -> None:
     assert Repeated("toy", holds, fails).change == "changed"
     assert Repeated("toy", fails, open_).change == "shifted"
     assert Repeated("toy", holds, None).change == "shifted"
+
+
+def test_a_checkout_brings_its_findings(study) -> None:
+    """Without cells, what was written for the same question counts; for another question, or other code, it does not."""
+    written = study.verdicts()
+    shutil.rmtree(study.pool.path)
+    assert lab.study(TOY).verdicts() == written
+    with pytest.raises(Missing):
+        lab.study(TOY, "seed=0:3").verdicts()
+
+
+def test_other_contents_of_the_same_cells_are_other_results(study) -> None:
+    before = study.address("final"), study.address("final", asked=True)
+    loss = study.read("final").loss
+    (batch,) = study.pool.path.rglob("*.zarr.zip")
+    made = study._batches("packed")[0]
+    arrays = {name: made.read(name) for name in made.dims}
+    arrays["objective"] = arrays["objective"] + 1
+    batch.unlink()
+    pool = Pool(study.pool.path)
+    pool.add(
+        Batch(made.digests, made.configs, made.group, made.width, arrays, made.dims, made.steps, made.snapshot_steps)
+    )
+    again = lab.study(TOY)
+    assert again.address("final") != before[0]
+    assert again.address("final", asked=True) == before[1]
+    np.testing.assert_array_equal(again.read("final").loss, loss + 1)
 
 
 def helper(x: float) -> float:

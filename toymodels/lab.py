@@ -23,17 +23,13 @@ from toymodels.engine.plan import Plan, plan
 from toymodels.experiment import SCALES, Draw, Experiment, Scale, Swept, caption, load, uses
 from toymodels.findings import Finding
 from toymodels.overrides import apply
-from toymodels.results import census, open_view
-from toymodels.store import Pool, View, check_writable
+from toymodels.results import open_view
+from toymodels.store import Pool, StoredBatch, View, check_writable
 from toymodels.sweep import Events, Sweep, sweep
 
 
 class Missing(ValueError):
     """Cells that are needed are not stored."""
-
-
-def _not_stored(name: str, missing: int, cells: int) -> str:
-    return f"{name}: {missing} of {cells} cells are not stored; `toymodels run` trains them"
 
 
 def experiment_files() -> list[Path]:
@@ -92,7 +88,7 @@ class Study:
         """Train what is missing; `listen` gives each sweep its listener."""
         for name, todo in (plans or self.plans(shard)).items():
             sweep(self.sweeps[name], self.view(name), shard=shard, events=listen(name), todo=todo)
-        for made in ("_swept", "_read"):
+        for made in ("_swept", "_read", "_addresses"):
             getattr(self, made).clear()
         return self
 
@@ -103,39 +99,50 @@ class Study:
         return {}
 
     @cached_property
+    def _addresses(self) -> dict[tuple[str, bool], str]:
+        return {}
+
+    @cached_property
     def _read(self) -> dict[str, xr.Dataset]:
         return {}
 
     def swept(self, name: str) -> Swept:
         """A sweep with its results; Missing if some are not stored."""
         if name not in self._swept:
-            what = self.sweeps[name]
-            view = self.view(name)
+            self._batches(name)
+            what, view = self.sweeps[name], self.view(name)
             if not view.file.exists() or view.read().digests != what.digests:
-                view = self._adopted(name)
-            data = open_view(view)
-            if missing := census(data).get("missing"):
-                raise Missing(
-                    f"{name}: {missing} of {data.status.size} cells are not stored; `toymodels run` trains them"
-                )
-            self._swept[name] = Swept(what, data)
+                view.write(what.grid())  # others may have trained its cells
+            self._swept[name] = Swept(what, open_view(view))
         return self._swept[name]
 
-    def _adopted(self, name: str) -> View:
-        """The view of a sweep whose cells others may have trained."""
-        what, view = self.sweeps[name], self.view(name)
-        missing = len(set(what.digests) - set(self.pool.cells(what.groups)))
+    def _batches(self, name: str) -> list[StoredBatch]:
+        """The batches that hold the cells of a sweep; Missing if there are not all of them."""
+        what = self.sweeps[name]
+        cells = self.pool.cells(what.groups)
+        missing = sum(digest not in cells for digest in what.digests)
         if missing:
-            raise Missing(_not_stored(name, missing, len(what.digests)))
-        view.write(what.grid())
-        return view
+            count = len(what.digests)
+            raise Missing(f"{name}: {missing} of {count} cells are not stored; `toymodels run` trains them")
+        return list({id(cells[digest][0]): cells[digest][0] for digest in what.digests}.values())
 
-    def address(self, name: str) -> str:
-        """The address of a sweep's results, or of a reading."""
+    def address(self, name: str, asked: bool = False) -> str:
+        """The address of a sweep's results, or of a reading; Missing if it is not trained.
+
+        The address of what is `asked` for leaves out what the cells contain: it is known before they are trained.
+        """
+        if (name, asked) not in self._addresses:
+            self._addresses[name, asked] = self._found_address(name, asked)
+        return self._addresses[name, asked]
+
+    def _found_address(self, name: str, asked: bool) -> str:
         if name in self.sweeps:
-            return readings.sweep_address(self.sweeps[name])
-        function = self.experiment.reading(name)
-        return readings.address(function, {used: self.address(used) for used in uses(function)})
+            contents = () if asked else (batch.contents for batch in self._batches(name))
+            return readings.sweep_address(self.sweeps[name], contents)
+        return self._address_of(self.experiment.reading(name), asked)
+
+    def _address_of(self, function: Callable[..., Any], asked: bool = False) -> str:
+        return readings.address(function, {name: self.address(name, asked) for name in uses(function)})
 
     def read(self, name: str) -> xr.Dataset:
         """A reading: as it is stored, or computed now and stored. ValueError if there is none of this name."""
@@ -156,9 +163,6 @@ class Study:
 
     def _made(self, function: Callable[..., Any]) -> Any:
         return function(*(self._argument(name) for name in uses(function)))
-
-    def _address_of(self, function: Callable[..., Any]) -> str:
-        return readings.address(function, {name: self.address(name) for name in uses(function)})
 
     # ------------------------------------------------------------------------------------------------------- drawing
 
@@ -203,9 +207,8 @@ class Study:
     def _findings_file(self) -> Path:
         return self.figures / "findings.json"
 
-    @cached_property
-    def findings_address(self) -> str:
-        return readings.hashed([self._address_of(function) for function in self.experiment.findings])
+    def _findings_address(self, asked: bool = False) -> str:
+        return readings.hashed([self._address_of(function, asked) for function in self.experiment.findings])
 
     def judge(self) -> list[Finding]:
         """All findings, decided now."""
@@ -214,14 +217,25 @@ class Study:
         return found
 
     def verdicts(self) -> list[dict[str, Any]]:
-        """All findings as data: as they were written, where these are current; otherwise decided now and written."""
+        """All findings as data: as they were written, where these are current; otherwise decided now and written.
+
+        Where cells are not stored here, findings that were written for the same question by the same code still count:
+        a checkout brings its own. Missing if there are none.
+        """
         written = findings.read(self._findings_file)
-        if written is not None and written["address"] == self.findings_address:
+        try:
+            address = self._findings_address()
+        except Missing:
+            if written is not None and written.get("asked") == self._findings_address(asked=True):
+                return written["findings"]
+            raise
+        if written is not None and written["address"] == address:
             return written["findings"]
-        found = self.judge()
+        found, asked = self.judge(), self._findings_address(asked=True)
         check_writable(self.figures)
         self.figures.mkdir(parents=True, exist_ok=True)
-        findings.write(self._findings_file, self.name, self.findings_address, found, question=self.experiment.question)
+        about = {"asked": asked, "question": self.experiment.question, "source": self.experiment.source}
+        findings.write(self._findings_file, self.name, address, found, **about)
         data = [each.to_dict() for each in found]
         (self.figures / "findings.md").write_text(findings.markdown(data) + "\n")
         return data

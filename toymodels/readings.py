@@ -14,7 +14,7 @@ import json
 import linecache
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ def address(function: Callable[..., Any], made_from: Mapping[str, str]) -> str:
     return hashed([code(function), dict(sorted(made_from.items())), VERSIONS])
 
 
-def sweep_address(sweep: Sweep) -> str:
-    """The address of a sweep's results: its labels and cells."""
-    return hashed([{axis.name: axis.labels for axis in sweep.axes}, sweep.digests])
+def sweep_address(sweep: Sweep, contents: Iterable[str] = ()) -> str:
+    """The address of a sweep's results: its labels, its cells, and what the batches that hold them contain."""
+    return hashed([{axis.name: axis.labels for axis in sweep.axes}, sweep.digests, sorted(contents)])
 
 
 def hashed(data: Any) -> str:

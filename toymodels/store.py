@@ -76,6 +76,7 @@ class StoredBatch:
         try:  # the header alone, without the machinery of zarr: a view may have hundreds of batches
             with zipfile.ZipFile(path) as zipped:
                 header: dict[str, Any] = json.loads(zipped.read("zarr.json"))["attributes"]
+                chunks = sorted((each.filename, each.CRC) for each in zipped.infolist() if "/c" in each.filename)
         except DAMAGE as error:
             raise StoreError(f"{path}: damaged batch ({error}); delete this file to retrain it") from error
         try:
@@ -88,6 +89,7 @@ class StoredBatch:
             self.steps = np.asarray(header["steps"], np.int32)
             self.snapshot_steps = np.asarray(header["snapshot_steps"], np.int32)
             self.provenance: dict[str, Any] = header["provenance"]
+            self.contents = hashlib.sha256(repr(chunks).encode()).hexdigest()[:16]
         except KeyError as error:
             raise StoreError(
                 f"{path}: damaged batch, its header lacks {error}; delete this file to retrain it"
