@@ -66,9 +66,7 @@ def among(*names: str) -> Choice:
 
 lr, p, seed = partial(Axis, "lr", "optimizer.lr"), partial(Axis, "p", "problem.data.p"), partial(Axis, "seed", "seed")
 ratio, scale = partial(Axis, "ratio", "problem.target.spectrum.ratio"), partial(Axis, "scale", "problem.scale")
-rank, target_rank = (
-    Axis(name, f"problem.{name.replace('_', '.')}", (1, 2, 10, 32)) for name in ("rank", "target_rank")
-)
+rank, target_rank = (Axis(n, f"problem.{n.replace('_', '.')}", (1, 2, 10, 32)) for n in ("rank", "target_rank"))
 loss, every = Choice("loss", {name: {"problem.loss": each} for name, each in LOSSES.items()}), among(*OPTIMIZERS)
 mixed = [lr([0.05]), ratio([0.5, 0.8, 0.95]), scale([1e-3, 1e-1]), seed(range(32))]
 learned = [loss, every, lr([0.1]), target_rank, rank, seed(range(16))]
@@ -101,21 +99,15 @@ def sized(n: int, seeds: int, many: int, batch: int, ranks: tuple[int, ...], **m
 tiny = sized(8, 2, 16, 16, (1, 8), steps=600) | {"flow.lr": (0.04, 0.02), "pairs.record.snapshots": 25}
 tiny |= {"ranks.steps": 200, "sparse.steps": 200, "pairs.steps": 400, "early.steps": 400}
 full = sized(100, 32, 1024, 256, (1, 2, 10, 100), steps=6000) | {"flow.lr": (1e-3, 5e-4, 2.5e-4, 1.25e-4)}
-full |= {
-    "ranks.steps": 4000,
-    "sparse.steps": 4000,
-    "pairs.steps": 1000,
-    "early.steps": 1000,
-    "pairs.record.snapshots": 120,
-}
-full |= {"flow.steps": 80_000, "dense.steps": 32_000}
+full |= {f"{name}.steps": 4000 for name in ("ranks", "sparse")} | {"flow.steps": 80_000, "dense.steps": 32_000}
+full |= {f"{name}.steps": 1000 for name in ("pairs", "early")} | {"pairs.record.snapshots": 120}
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
 
 
 def finite(swept: Swept, name: str = "objective") -> xr.DataArray:
-    """A result of every run that did not diverge, at the first step size where no reading is of several."""
+    """A result of every run that did not diverge; NaN for the others."""
     return usable(swept.data[name].load(), swept.data.status, unconverged=True).astype(np.float64)
 
 
@@ -160,9 +152,8 @@ def deviations(flow: Swept) -> xr.Dataset:
     shared = loss.step * loss.lr <= loss.step.max() * loss.lr.min() * (1 + 1e-9)
     for run, (i, j) in zip(flow.sweep.runs(), np.ndindex(*loss.shape[:2]), strict=True):
         kept, start = shared.isel(lr=i).values, (each.values[i, j] for each in starts)
-        exact[i, j, kept] = theory.rank_one_flow(
-            target_matrix(run.problem.target), *start, time.values[i, j, kept]
-        ).loss
+        A, t = target_matrix(run.problem.target), time.values[i, j, kept]
+        exact[i, j, kept] = theory.rank_one_flow(A, *start, t).loss
     return xr.Dataset({"exact": exact, "time": time, "worst": abs(loss - exact).max("step") / exact.isel(step=0)})
 
 
@@ -170,7 +161,7 @@ def escape_times(escapes: Swept) -> xr.Dataset:
     """Half-drop times s_1 t of all seeds, quantiles and mean of their law, and the p of a Kolmogorov-Smirnov test."""
     (s, levels), target = spectra(escapes), escapes.sweep.base.problem.target
     times = half_drops(finite(escapes), levels.isel(stage=0), levels.isel(stage=1)) * step_sizes(escapes)
-    law = partial(theory.escape_time_distribution, rank=1, shape=(target.n, target.m))
+    law = partial(theory.escape_time_distribution, rank=1, shape=(target.n, target.m), samples=2048)
     laws = [[law(values, c) for c in times.scale.values] for values in s.values]
     tests = [
         [kstest(t[np.isfinite(t)], one.cdf) for t, one in zip(*row, strict=True)]
@@ -203,35 +194,27 @@ def errors(ranks: Swept) -> xr.Dataset:
     """1/2 |A - Ã|^2 at the end and its least value (Eckart & Young 1936), in units of 1/2 |A|^2."""
     s = np.asarray(ranks.sweep.base.problem.target.singular_values(), np.float64)
     levels = [theory.plateau_levels(np.where(np.arange(len(s)) < rank, s, 0)) for rank in ranks.data.target_rank.values]
-    found = above_optimum(
-        finite(ranks, "squared_error").isel(lr=0, step=-1), xr.DataArray(levels, dims=("target_rank", "stage"))
-    )
+    reached = finite(ranks, "squared_error").isel(lr=0, step=-1)
+    found = above_optimum(reached, xr.DataArray(levels, dims=("target_rank", "stage")))
     return found.assign(late=ranks.data.status.isel(lr=0) == UNCONVERGED)
 
 
 def expected_losses(swept: Swept) -> xr.Dataset:
-    """Exact E|(A - Ã) x|^2 at the end and its least value at each rank, in units of its start; A, E[x xᵀ], levels."""
+    """Exact E|(A - Ã) x|^2 at the end and its least value at each rank, in units of its start."""
     (U, V), (A, moment) = (finite(swept, name).isel(lr=0, snapshot=-1) for name in "UV"), inputs(swept)
     core = [["row", "column"], ["row", "component"], ["column", "component"], ["column", "other"]]
     loss = xr.apply_ufunc(theory.regression_loss, A, U, V, moment, input_core_dims=core)
-    levels = xr.apply_ufunc(
-        theory.regression_levels,
-        A,
-        moment,
-        input_core_dims=[core[0], core[3]],
-        output_core_dims=[["stage"]],
-        vectorize=True,
-    )
+    signature = {"input_core_dims": [core[0], core[3]], "output_core_dims": [["stage"]], "vectorize": True}
+    levels = xr.apply_ufunc(theory.regression_levels, A, moment, **signature)
     late = swept.data.status.isel(lr=0) == UNCONVERGED
     return above_optimum(loss, levels).assign(late=late, level=levels).assign_attrs(steps=swept.sweep.base.steps)
 
 
 def inputs(swept: Swept) -> tuple[xr.DataArray, xr.DataArray]:
-    n, density = swept.sweep.base.problem.target.n, swept.data.p
-    moment = [np.asarray(Sparse(n, float(p)).second_moment(), np.float64) for p in density]
-    return targets(swept.sweep.base.problem, swept.data.seed.values).A, xr.DataArray(
-        moment, dims=("p", "column", "other")
-    )
+    """A of every seed, and E[x xᵀ] of every p."""
+    problem = swept.sweep.base.problem
+    moment = [np.asarray(Sparse(problem.target.m, float(p)).second_moment(), np.float64) for p in swept.data.p]
+    return targets(problem, swept.data.seed.values).A, xr.DataArray(moment, dims=("p", "column", "other"))
 
 
 def long_losses(dense: Swept) -> xr.Dataset:
@@ -240,20 +223,17 @@ def long_losses(dense: Swept) -> xr.Dataset:
 
 
 def sparse_losses(sparse: Swept) -> xr.Dataset:
-    """Exact losses at the end; the first half-drops, lr x steps, of rank-one SGD and of descent on the expected loss."""
+    """Exact losses at the end; the first half-drops, lr x steps, of rank-one SGD and of the expected descent."""
     found, (A, moment), at = expected_losses(sparse), inputs(sparse), {"optimizer": "SGD", "rank": 1}
-    U, V, loss, size = (
-        a.sel(at).isel(lr=0).transpose("p", "seed", ...)
-        for a in (*(finite(sparse, n) for n in ("U", "V", "objective")), step_sizes(sparse))
-    )
+    every = (*(finite(sparse, name) for name in ("U", "V", "objective")), step_sizes(sparse))
+    U, V, loss, size = (each.sel(at).isel(lr=0).transpose("p", "seed", ...) for each in every)
     starts = (each.isel(snapshot=0, component=slice(1)).values for each in (U, V))
     curves = theory.expected_descent(A.values, *starts, moment.values[:, None], size.values, sparse.sweep.base.steps)
     descent = xr.DataArray(curves, dims=("p", "seed", "step"), coords={"step": np.arange(curves.shape[-1])})
     # The evaluation loss is a mean over a finite sample of inputs: read as a fraction of its own start.
     levels, shown = found.level.transpose("p", "seed", "stage"), loss / loss.isel(step=0)
-    measured, expected = (
-        half_drops(c, levels[..., 0], levels[..., 1]) * size for c in (shown * levels[..., 0], descent)
-    )
+    first, last = levels[..., 0], levels[..., 1]
+    measured, expected = (half_drops(each, first, last) * size for each in (shown * first, descent))
     return found.assign(measured=measured, expected=expected)
 
 
@@ -261,26 +241,20 @@ def sparse_losses(sparse: Swept) -> xr.Dataset:
 
 
 def plateaus_and_escapes(levels: Swept, staircases: xr.Dataset, component_escapes: xr.Dataset) -> Figure:
-    """Rank-4 learning of a full-rank target with a geometric spectrum by gradient descent. (a) Loss at ratio 1/2 and the
-    middle initial scale: runs, median and quartiles over seeds, the plateaus detected in the first seed (thick,
+    """Rank-4 learning of a full-rank target with a geometric spectrum by gradient descent. (a) Loss at ratio 1/2 and
+    the middle initial scale: runs, median and quartiles over seeds, the plateaus detected in the first seed (thick,
     vermillion), the predicted levels (dashed) and the predicted 5-95 % range of each component's escape (shaded). (b)
     Levels of all detected plateaus relative to theory (grey: within 2 %). (c) Share of seeds that show every
     intermediate plateau, with Wilson intervals that hold together at 95 % for each initial scale (colours, as in b)."""
     figure, axes = draw.panels(1, 3, width_ratios=(1.3, 1, 1))
     scales, places = staircases.scale.values, np.arange(staircases.sizes["ratio"])
-    _staircase(
-        axes[0],
-        *(
-            data.sel(scale=scales[len(scales) // 2], method="nearest")
-            for data in (levels.data.isel(ratio=0), staircases.isel(ratio=0), component_escapes)
-        ),
-    )
+    shown = (levels.data.isel(ratio=0), staircases.isel(ratio=0), component_escapes)
+    _staircase(axes[0], *(data.sel(scale=scales[len(scales) // 2], method="nearest") for data in shown))
     for scale, shift, colour in zip(scales, (-0.24, 0, 0.24), draw.PALETTE, strict=False):
         of = staircases.sel(scale=scale).transpose("ratio", "seed", ...)
         percent = 100 * of.error.values.reshape(len(places), -1)
-        draw.cloud(
-            axes[1], draw.aside(places + shift, percent.shape[1], 0.08, log=False), percent, colour=colour, ms=1.5
-        )
+        x = draw.aside(places + shift, percent.shape[1], 0.08, log=False)
+        draw.cloud(axes[1], x, percent, colour=colour, ms=1.5)
         draw.points(axes[2], places + shift, share(of.complete).estimates, f"{scale:g}", colour)
     axes[1].axhspan(-2, 2, color="0.9", lw=0, zorder=0)
     draw.levels(axes[1], [0])
@@ -324,34 +298,29 @@ def flow_and_escape_law(flow: Swept, deviations: xr.Dataset, escape_times: xr.Da
     axes[0].set(xlabel="time $s_1 t$", ylabel="loss")
     axes[1].set(xlabel="step size $\\eta s_1$", ylabel="$\\max_t |L - L_{flow}|\\, / L(0)$")
     axes[2].set(xlabel="escape time $s_1 t$")
-    for ax, look in zip(axes, ({}, {}, {"title": "ratio, scale", "loc": "lower right"}), strict=True):
-        draw.legend(ax, **look)
+    draw.legend(axes[0])
+    draw.legend(axes[1])
+    draw.legend(axes[2], title="ratio, scale", loc="lower right")
     return figure
 
 
 def alignment_over_training(pairs: Swept, even_alignments: xr.Dataset) -> Figure:
-    """Rank-2 learning of a rank-2 target, by optimizer, at the middle ratio and the smallest initial scale; first half of
-    the steps. (a-d) |cos| of each learned component u_i v_iᵀ with each target component a_k b_kᵀ, in the run that has
-    most bumps of all seeds. (e-h) Median and quartiles over seeds: alignment of the learned with the target span, and
+    """Rank-2 learning of a rank-2 target, by optimizer, at the middle ratio and the smallest initial scale; first half
+    of the steps. (a-d) |cos| of each learned component u_i v_iᵀ with each target component a_k b_kᵀ, in the run with
+    the most bumps. (e-h) Median and quartiles over seeds: alignment of the learned with the target span, and
     mean |cos| of the best one-to-one matching. Only the span is identifiable: mixing the learned components leaves U Vᵀ
     and the loss as they are, so a matching below 1 is no failure to learn."""
     figure, axes = draw.panels(2, 4, height=3.6, sharex=True, sharey=True)
     at = {"ratio": even_alignments.sizes["ratio"] // 2, "scale": 0}
     for (top, bottom), name in zip(axes.T, even_alignments.optimizer.values, strict=True):
         of = even_alignments.isel(at).sel(optimizer=name)
-        most = of.cosine.isel(seed=int(of.bumps.fillna(-1).argmax()))
+        most = of.cosine.isel(seed=int(of.bumps.fillna(-1).argmax("seed")))
         for i, k in np.ndindex(2, 2):
-            look = {
-                "color": draw.PALETTE[i],
-                "ls": draw.DASHED if k else "-",
-                "label": f"learned {i + 1}, target {k + 1}",
-            }
-            top.plot(of.snapshot, most.isel(component=i, target=k), **look)
-        for label, values, colour in (
-            ("span: identifiable", of.span, draw.BLACK),
-            ("matched: not identifiable", matched(of.cosine), draw.ORANGE),
-        ):
-            draw.band(bottom, of.snapshot, values.quantile(QUARTILES, "seed").values, label=label, colour=colour)
+            look = {"color": draw.PALETTE[i], "ls": draw.DASHED if k else "-"}
+            top.plot(of.snapshot, most[:, i, k], label=f"learned {i + 1}, target {k + 1}", **look)
+        span, pairs_of = (each.quantile(QUARTILES, "seed").values for each in (of.span, matched(of.cosine)))
+        draw.band(bottom, of.snapshot, span, label="span: identifiable", colour=draw.BLACK)
+        draw.band(bottom, of.snapshot, pairs_of, label="matched: not identifiable", colour=draw.ORANGE)
         draw.excluded(bottom, left_out(pairs.data.status.isel(at).isel(lr=0).sel(optimizer=name), "kept"))
     axes[0, 0].set(ylim=(-0.03, 1.03), xlim=(0, even_alignments.snapshot.values[-1] / 2))
     draw.outer_labels(axes, "step", ("|cos| of components", "alignment"), list(even_alignments.optimizer.values))
@@ -366,9 +335,8 @@ def bumps_by_optimizer(even_alignments: xr.Dataset, log_alignments: xr.Dataset) 
     snapshots; open: at logarithmically spaced ones, of SGD and Adam only."""
     figure, axes = draw.panels(1, even_alignments.sizes["scale"], width=0.75 * draw.PAGE, height=2.4, sharey=True)
     x, shifts = np.arange(even_alignments.sizes["ratio"]), dict(zip(OPTIMIZERS, draw.shifts(4, 8.0), strict=True))
-    for (index, ax), (data, look) in itertools.product(
-        enumerate(axes), ((even_alignments, {}), (log_alignments, {"mfc": "white"}))
-    ):
+    looks = ((even_alignments, {}), (log_alignments, {"mfc": "white"}))
+    for (index, ax), (data, look) in itertools.product(enumerate(axes), looks):
         for name in data.optimizer.values:
             found = mean(data.bumps.isel(scale=index).sel(optimizer=name)).estimates
             draw.points(ax, x, found, "" if look else name, COLOURS[name], shift=shifts[name] + 3 * bool(look), **look)
@@ -406,9 +374,9 @@ def sparsity(sparse: Swept, sparse_losses: xr.Dataset, long_losses: xr.Dataset) 
     """Regression on sparse non-negative inputs, E|(A - Ã) x|^2. (a) Loss of rank-one SGD in units of its start, by
     activation probability p: runs, median and quartiles over seeds, and the median level of the first plateau of the
     matrix A E[x xᵀ]^(1/2) (dotted). (b) Time, step size x step, to the first half-drop, each seed a dot, and the median
-    of gradient descent on the expected loss from the same starts (dashed). (c) Exact expected loss at the end by learned
-    rank, SGD (filled), Adam (open) and SGD after many more steps (diamonds): medians and quartiles over seeds, and the
-    optimum (dashed, where on the axis)."""
+    of gradient descent on the expected loss from the same starts (dashed). (c) Exact expected loss at the end by
+    learned rank, SGD (filled), Adam (open) and SGD after many more steps (diamonds): medians and quartiles over seeds,
+    and the optimum (dashed, where on the axis)."""
     figure, axes = draw.panels(1, 3, height=2.6)
     cells, p = sparse.data.isel(lr=0).sel(optimizer="SGD", rank=1), sparse.data.p.values
     loss = (finite(sparse) / finite(sparse).isel(step=0)).isel(lr=0).sel(optimizer="SGD", rank=1)
@@ -417,26 +385,23 @@ def sparsity(sparse: Swept, sparse_losses: xr.Dataset, long_losses: xr.Dataset) 
         axes[0].axhline(sparse_losses.least.sel(rank=1).median("seed")[index], color=colour, ls=draw.DOTTED, lw=0.9)
         draw.cloud(axes[1], p[index], sparse_losses.measured.isel(p=index), colour=colour, ms=2.5)
     draw.theory(axes[1], p, sparse_losses.expected.median("seed"), "expected loss")
+    open_, diamond = {"marker": "o", "mfc": "white"}, {"marker": "D"}
+    looks = (("SGD", sparse_losses, -4, {}), ("Adam", sparse_losses, 4, open_), ("SGD", long_losses, 0, diamond))
     for r, rank in enumerate(sparse_losses["rank"].values):
-        for name, data, shift, look in (
-            ("SGD", sparse_losses, -4, {}),
-            ("Adam", sparse_losses, 4, {"mfc": "white"}),
-            ("SGD", long_losses, 0, {"marker": "D"}),
-        ):
+        for name, data, shift, look in looks:
             reached = data.reached.sel(optimizer=name, rank=rank).quantile(QUARTILES, "seed").clip(SMALLEST).values
-            draw.points(
-                axes[2], data.p, reached, "" if look else f"rank {rank}", draw.PALETTE[r], shift=shift, ms=3.5, **look
-            )
+            label = "" if look else f"rank {rank}"
+            draw.points(axes[2], data.p, reached, label, draw.PALETTE[r], shift=shift, ms=3.5, **look)
         draw.theory(axes[2], p, sparse_losses.least.sel(rank=rank).median("seed"))
     axes[0].set(ylabel="loss / start", ylim=(0, 1.03))
     axes[1].set(xscale="log", yscale="log", xlabel="activation probability $p$", ylabel="time of the first half-drop")
     axes[2].set(xscale="log", yscale="log", xlabel="activation probability $p$", ylabel="expected loss / start")
     axes[2].set_ylim(SMALLEST / 2, 300)
     draw.excluded(axes[0], left_out(cells.status, "kept"))
-    for ax, look in zip(
-        axes, ({"extra": {"first plateau": draw.DOTTED}}, {}, {"loc": "upper center", "ncols": 2}), strict=True
-    ):
-        draw.legend(ax, **look)
+    marks = {"Adam": draw.key("", "0.3", **open_), "SGD, longer": draw.key("", "0.3", **diamond, ms=3.5)}
+    draw.legend(axes[0], {"first plateau": draw.DOTTED}, loc="upper right")
+    draw.legend(axes[1])
+    draw.legend(axes[2], marks, loc="upper center", ncols=2)
     return figure
 
 
@@ -449,8 +414,8 @@ def the_staircase(component_escapes: xr.Dataset, staircases: xr.Dataset) -> Iter
         of, at = component_escapes.isel(scale=place), {"scale": scale}
         what = "level of each plateau over that predicted, minus 1, median over the seeds that show it"
         source = ours("tolerance; levels of Baldi & Hornik 1989: half the sum of the squares not yet learned")
-        revised = "was the median alone; now its whole interval, from more seeds"
-        yield Finding("plateau-levels", what, median(of.stage_error), Near(0, 0.02), source, settings=at, digits=".2%")
+        more: dict[str, Any] = {"settings": at, "digits": ".2%"}
+        yield Finding("plateau-levels", what, median(of.stage_error), Near(0, 0.02), source, **more)
         what = "mean time until each component has removed half of its loss, over that predicted"
         source = ours("tolerance; law of small starts, in which a component finds the free vectors only")
         yield Finding("component-escapes", what, mean(of.time / of["mean"]), Near(1, 0.05), source, settings=at)
@@ -466,15 +431,9 @@ def flow_and_law(deviations: xr.Dataset, escape_times: xr.Dataset) -> Iterator[F
     source, revised = ours("limits; the flow is the limit of small steps"), f"was the largest deviation; {seeds}"
     yield Finding("on-the-flow", what, share(worst[0] <= 1e-3), AtLeast(0.8), source, "check", revised=revised)
     ratio = np.exp(np.log(worst).diff("lr") / np.log2(worst.lr).diff("lr"))
-    what, source = (
-        "factor of that deviation for a doubled step size, mean over seeds",
-        ours("tolerance; Euler's method"),
-    )
+    what, source = "factor of that deviation for a doubled step size, mean over seeds", ours("tolerance; Euler's order")
     yield Finding("error-per-doubling", what, mean(ratio), Near(2, 0.2), source, "check")
-    what, source = (
-        "mean time of one component's half-drop, over that predicted",
-        ours("tolerance; law over random starts"),
-    )
+    what, source = "mean time of one component's half-drop, over that predicted", ours("tolerance; theory.escape")
     yield Finding("mean-escape", what, mean(escape_times.time / escape_times["mean"]), Near(1, 0.05), source)
     what = "Kolmogorov-Smirnov p of these times against their law, times the number of tests"
     p, source = each((escape_times.p * escape_times.p.size).clip(max=1)), ours("level; law over random starts")
@@ -484,7 +443,7 @@ def flow_and_law(deviations: xr.Dataset, escape_times: xr.Dataset) -> Iterator[F
 
 def bumps_under_adam(even_alignments: xr.Dataset, log_alignments: xr.Dataset) -> Iterator[Finding]:
     """Whether Adam shows more bumps than SGD from the same starts: at every setting, or at any."""
-    what, source = "bumps in a run's alignments, Adam minus SGD", ours("our conjecture; no paper states it")
+    what, source = "bumps in a run's alignments, Adam minus SGD", ours("a conjecture of ours")
     revised = "was unpaired, one interval a setting, of converged runs; now paired by seed, corrected for the family, "
     revised += "of all runs, because convergence depends on the optimizer"
     for snapshots, data in (("even", even_alignments), ("logarithmic", log_alignments)):
@@ -505,11 +464,9 @@ def optima(errors: xr.Dataset, sparse_losses: xr.Dataset, long_losses: xr.Datase
         own, late = above.sel(loss="squared", optimizer=name), _late(errors.late.sel(loss="squared", optimizer=name))
         what = "seeds whose squared error ends within 1 % of its start above the optimum at all ranks, for all targets"
         attained, source = share((own <= 0.01).all(["target_rank", "rank"])), ours("limits; Eckart & Young 1936")
-        revised, at = (
-            "was the largest excess; now the share of seeds, which is a statement about others",
-            {"optimizer": name},
-        )
-        yield Finding("eckart-young", what, attained, AtLeast(0.8), source, settings=at, revised=revised, note=late)
+        revised = "was the largest excess; now the share of seeds, which is a statement about others"
+        more = {"settings": {"optimizer": name}, "revised": revised, "note": late}
+        yield Finding("eckart-young", what, attained, AtLeast(0.8), source, **more)
     for name in errors.loss.values[1:].tolist():
         what = "squared error above the optimum after training SGD on another loss, full-rank target, median over seeds"
         yield report("other-losses", what, median(above.sel(loss=name, optimizer="SGD")[-1]), settings={"loss": name})
@@ -536,10 +493,25 @@ experiment = Experiment(
     source="Jermyn & Shlegeris 2022; Saxe et al. 2013; Braun et al. 2022",
     sweeps=sweeps,
     scales={"tiny": tiny, "full": full},
-    readings=[staircases, component_escapes, deviations, escape_times, even_alignments, log_alignments]
-    + [errors, sparse_losses, long_losses],
-    figures=[plateaus_and_escapes, flow_and_escape_law, alignment_over_training, bumps_by_optimizer]
-    + [losses_and_ranks, sparsity],
+    readings=[
+        staircases,
+        component_escapes,
+        deviations,
+        escape_times,
+        even_alignments,
+        log_alignments,
+        errors,
+        sparse_losses,
+        long_losses,
+    ],
+    figures=[
+        plateaus_and_escapes,
+        flow_and_escape_law,
+        alignment_over_training,
+        bumps_by_optimizer,
+        losses_and_ranks,
+        sparsity,
+    ],
     findings=[the_staircase, flow_and_law, bumps_under_adam, optima],
     cost="n = 100 instead of 32: about 7 hours on two CPU cores, by the cost of a step, and 1.6 GB",
 )

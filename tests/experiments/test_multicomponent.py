@@ -1,224 +1,169 @@
-"""Laws of the multicomponent experiment: its units, its shared programs, its measures and its small trainings."""
+"""Findings of the multicomponent page on planted readings: each holds, and each fails on its own."""
 
-from pathlib import Path
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import ortho_group
+import xarray as xr
 
-from toymodels import Record, Run, train
-from toymodels.analysis.alignment import component_alignment
-from toymodels.analysis.statistics import difference
-from toymodels.config import get, replace, substitute
-from toymodels.data import Sparse
-from toymodels.experiment import load
-from toymodels.laws import Geometric
-from toymodels.losses import SquaredError
-from toymodels.optimizers import Adam, AdamW, Momentum, Sgd
-from toymodels.problems.factorize import Components, Factorize
-from toymodels.sweep import plan
-from toymodels.theory.regression import expected_descent, regression_loss
+from experiments import multicomponent as page
+from tests.experiments.planted import fails, holds, undecided
+from toymodels.plan import plan
 
-FILE = Path(__file__).parents[2] / "experiments" / "multicomponent.py"
-EXPERIMENT = load(FILE)
-SWEEPS = EXPERIMENT.sweeps("tiny")
-module = __import__("sys").modules["toymodels_experiment_multicomponent"]
-seeds = st.integers(0, 2**20)
+SEEDS, SCALES, OPTIMIZERS = 32, [1e-4, 1e-3], ["SGD", "momentum", "Adam", "AdamW"]
+rng = np.random.default_rng(0)
 
 
-def target_and_start(seed: int, n: int = 5, m: int = 4, r: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(n, m)), rng.normal(size=(n, r)), rng.normal(size=(m, r))
+def spread(*shape: int, size: float = 0.01) -> np.ndarray:
+    """Noise of mean 0 over seeds, the last axis."""
+    noise = size * rng.normal(size=(*shape, SEEDS))
+    return noise - noise.mean(-1, keepdims=True)
 
 
-@pytest.mark.parametrize("loss", [*module.LOSSES])
-def test_the_growth_rate_is_the_largest_singular_value_of_the_gradient_at_zero(loss):
-    problem = replace(
-        Factorize(Components(6, 5, 4, Geometric(0.7, first=3.0), seed=3)),
-        {"loss": module.LOSSES[loss]["problem.loss"]},
+def stairs() -> tuple[xr.Dataset, xr.Dataset]:
+    mean = (("component", "scale"), np.array([[8, 6], [17, 12], [34, 25], [70, 51]], float))
+    time = mean[1][..., None] * (1 + spread(4, 2))
+    dims, coords = ("component", "scale", "seed"), {"scale": SCALES, "stage": range(5)}
+    escapes = xr.Dataset(
+        {
+            "time": (dims, time),
+            "mean": mean,
+            "stage_error": (("scale", "seed", "stage"), 0.001 * rng.normal(size=(2, SEEDS, 5))),
+        },
+        coords,
     )
-    A = problem.target.matrix()
-    gradient = jax.grad(lambda product: problem.loss(product, A))(jnp.zeros_like(A))
-    # float32 gradients of float32 targets: 1e-5 of the largest is their rounding.
-    assert module.growth_rate(problem.target, problem.loss, problem.data) == pytest.approx(
-        np.linalg.norm(gradient, 2), rel=1e-4
+    return escapes, xr.Dataset(
+        {"complete": (("ratio", "scale", "seed"), np.ones((3, 2, SEEDS), bool))}, coords | {"ratio": [0.5, 0.7, 0.9]}
     )
 
 
-@pytest.mark.parametrize("p", [0.05, 1.0])
-def test_the_growth_rate_on_sparse_inputs_is_that_of_the_mean_gradient(p):
-    problem = Factorize(Components(4, 4, 4, Geometric(0.7), seed=3), loss=SquaredError(), data=Sparse(4, p))
-    A, x = problem.target.matrix(), problem.data.sample(jax.random.key(0), 200_000)
-    gradient = jax.grad(lambda product: jnp.sum((x @ (A - product).T) ** 2) / len(x))(jnp.zeros_like(A))
-    # Relative error of a second moment from N draws of which N p are not zero: a few times 1 / sqrt(N p) = 1 %.
-    assert module.growth_rate(problem.target, problem.loss, problem.data) == pytest.approx(
-        np.linalg.norm(gradient, 2), rel=0.04
+def one_component() -> tuple[xr.Dataset, xr.Dataset]:
+    lr = np.array([1e-3, 5e-4, 2.5e-4])
+    worst = xr.DataArray(lr[:, None] * (1 + spread(1, size=0.1)), dims=("lr", "seed"), coords={"lr": lr})
+    mean = xr.DataArray(
+        [[7.0, 5.0], [7.0, 4.5]], dims=("ratio", "scale"), coords={"ratio": [0.5, 0.9], "scale": SCALES}
     )
+    time = mean * xr.DataArray(1 + spread(2, 2), dims=("ratio", "scale", "seed"))
+    return xr.Dataset({"worst": worst}), xr.Dataset({"time": time, "mean": mean, "p": xr.full_like(mean, 0.4)})
 
 
-@pytest.mark.parametrize(
-    ("plain", "general"), [(Sgd(0.05), Momentum(0.05, decay=0.0)), (Adam(0.05), AdamW(0.05, weight_decay=0.0))]
-)
-def test_sgd_and_adam_are_members_of_the_families_that_train_them(plain, general):
-    """W <- W - lr (0 v + g) and W <- W - lr (g' + 0 W) leave nothing to round differently."""
-    run = Run(Factorize(Components(4, 3, 2), scale=0.3), plain, steps=30, record=Record(4, 2))
-    one, other = (train(replace(run, {"optimizer": optimizer})) for optimizer in (plain, general))
-    np.testing.assert_array_equal(one.U, other.U)
+def bumps(more: float = 1.0) -> xr.Dataset:
+    dims, coords = (
+        ("optimizer", "ratio", "scale", "seed"),
+        {"optimizer": OPTIMIZERS, "ratio": [0.5, 0.8], "scale": SCALES},
+    )
+    count = xr.DataArray(1 + spread(4, 2, 2, size=0.3), dims=dims, coords=coords)
+    return xr.Dataset({"bumps": count + more * (count.optimizer == "Adam")})
 
 
-@pytest.mark.parametrize("name", [*SWEEPS])
-def test_a_step_size_is_derived_once_and_from_the_run_alone(name):
-    sweep = SWEEPS[name]
-    labels = {axis.name: axis.labels[-1] for axis in sweep.axes}
-    assert sweep.cell(**labels) == sweep.cell(**labels) == sweep.runs()[-1]
-    wider = replace(sweep.cell(**labels), {"seed": 7})
-    assert wider.seed != sweep.cell(**labels).seed
+def losses() -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+    ranks = xr.Dataset(
+        coords={"loss": ["squared", "l4"], "optimizer": OPTIMIZERS, "target_rank": [1, 2], "rank": [1, 2]}
+    )
+    ranks["least"] = (("target_rank", "rank"), np.array([[0, 0], [0.4, 0]]))
+    ranks["reached"] = ranks.least + xr.DataArray(
+        1e-4 + spread(2, 4, 2, 2, size=1e-5), dims=("loss", "optimizer", "target_rank", "rank", "seed")
+    )
+    ranks["late"] = ranks.reached > 1
+    return ranks, regression([0.1, 1.0], OPTIMIZERS, 2000), regression([1.0], OPTIMIZERS[:2], 16_000)
 
 
-def test_the_derived_step_scales_with_the_one_asked_for_and_stays_stable():
-    base = SWEEPS["ranks"].base
-    for options in module.OPTIMIZERS.values():
-        for losses in module.LOSSES.values():
-            small, large = (
-                module.in_natural_units(replace(base, {**options, **losses, "optimizer.lr": lr})) for lr in (0.01, 0.1)
-            )
-            assert large.optimizer.lr == pytest.approx(10 * small.optimizer.lr)
+def regression(p: list[float], optimizers: list[str], steps: int) -> xr.Dataset:
+    found = xr.Dataset(coords={"p": p, "optimizer": optimizers, "rank": [1, 2]}, attrs={"steps": steps})
+    found["least"] = (("p", "rank", "seed"), 0.3 + spread(len(p), 2))
+    found["reached"] = found.least + xr.DataArray(
+        1e-3 + spread(len(optimizers), len(p), 2, size=1e-4), dims=("optimizer", "p", "rank", "seed")
+    )
+    found["late"] = found.reached > 0.9
+    found["expected"] = (("p", "seed"), 100 + spread(len(p), size=10))
+    return found.assign(measured=found.expected * xr.DataArray(1 + spread(len(p)), dims=("p", "seed")))
 
 
-def test_no_target_is_drawn_from_the_seed_of_a_start():
-    for sweep in EXPERIMENT.sweeps("full").values():
-        ends = [axis.labels[-1] for axis in sweep.axes if axis.name == "seed"]
-        assert max(ends) < module.TARGETS
+def changed(data: xr.Dataset, name: str, change, **labels) -> xr.Dataset:
+    """A Dataset with one variable changed at these labels."""
+    values = data[name].copy(deep=True)
+    values.loc[labels] = change(values.loc[labels])
+    return data.assign({name: values})
 
 
-def test_one_program_serves_each_loss_class_and_optimizer_family():
-    # 4 classes of loss (one for both powers) x 2 families; regression x 2; four small problems, two of two families.
-    assert plan(SWEEPS["ranks"].runs()).programs == 8
-    assert plan(SWEEPS["sparse"].runs()).programs == 2
-    assert sum(plan(sweep.runs()).programs for sweep in SWEEPS.values()) <= 22
+def test_the_staircase() -> None:
+    escapes, whole = stairs()
+    holds(page.the_staircase(escapes, whole))
+    for scale in SCALES:
+        for shift in (0.05, -0.05):
+            level = {"scale": scale, "stage": 2}
+            high = changed(escapes, "stage_error", lambda error, shift=shift: error + shift, **level)
+            fails(page.the_staircase(high, whole), f"plateau-levels[scale={scale:g}]")
+        for factor in (0.8, 1.2):
+            late = changed(escapes, "time", lambda time, factor=factor: factor * time, scale=scale)
+            fails(page.the_staircase(late, whole), f"component-escapes[scale={scale:g}]")
+    few = escapes.isel(seed=slice(3))
+    undecided(page.the_staircase(few, whole), "plateau-levels[scale=0.001]")
 
 
-def test_a_batch_of_targets_is_one_lapack_call_of_each_kind():
-    """Two at once can deadlock: each blocks a thread of XLA's CPU pool until its own tasks have had one."""
-    targets = jax.vmap(lambda seed: substitute(Components(5, 4, 4), seed=seed).vectors())
-    text = jax.jit(targets).lower(jnp.arange(3)).as_text()
-    assert text.count("@lapack_sgeqrf") == 1
+def test_the_flow_and_the_law() -> None:
+    flow, law = one_component()
+    holds(page.flow_and_law(flow, law))
+    fails(page.flow_and_law(10 * flow, law), "on-the-flow")
+    for factor in (0.5, 2):
+        fails(
+            page.flow_and_law(changed(flow, "worst", lambda worst, f=factor: f * worst, lr=1e-3), law),
+            "error-per-doubling",
+        )
+        fails(page.flow_and_law(flow, law.assign(time=(0.5 + 0.35 * factor) * law.time)), "mean-escape")
+    fails(page.flow_and_law(flow, changed(law, "p", lambda p: 1e-3 + 0 * p, ratio=0.5, scale=1e-4)), "law-of-escape")
+    holds(page.flow_and_law(flow, changed(law, "p", lambda p: 4e-3 + 0 * p, ratio=0.5, scale=1e-4)))
 
 
-# ------------------------------------------------------------------------------------------------------------- measures
+def test_bumps() -> None:
+    holds(page.bumps_under_adam(bumps(), bumps()))
+    one = changed(bumps(), "bumps", lambda count: count - 2, optimizer="Adam", ratio=0.8, scale=1e-3)
+    fails(page.bumps_under_adam(one, bumps()), "more-bumps-everywhere[snapshots=even]")
+    fails(page.bumps_under_adam(bumps(), one), "more-bumps-everywhere[snapshots=logarithmic]")
+    both = [f"more-bumps-{where}[snapshots=even]" for where in ("everywhere", "somewhere")]
+    fails(page.bumps_under_adam(bumps(-1.0), bumps()), *both)
+    undecided(page.bumps_under_adam(bumps(0.0), bumps()), *both)
 
 
-@given(seeds, st.floats(0.1, 10))
-def test_component_alignment_is_the_cosine_of_the_products(seed, scale):
-    A, U, V = target_and_start(seed)
-    left, right = np.linalg.qr(A)[0].T[:3], np.linalg.qr(A.T)[0].T[:3]
-    flat = [np.outer(u, v).ravel() for u, v in zip(U.T, V.T, strict=True)]
-    aims = [np.outer(a, b).ravel() for a, b in zip(left, right, strict=True)]
-    cosine = [[abs(x @ y) / np.linalg.norm(x) / np.linalg.norm(y) for y in aims] for x in flat]
-    np.testing.assert_allclose(component_alignment(scale * U, -V / scale, left, right), cosine, atol=1e-12)
+def test_pairs_of_seeds_decide_what_the_means_do_not() -> None:
+    """Runs differ far more between seeds than between optimizers."""
+    noisy = bumps(0.0)
+    noisy["bumps"] = noisy.bumps + xr.DataArray(spread(1, size=5)[0], dims="seed") + 0.5 * (noisy.optimizer == "Adam")
+    holds(page.bumps_under_adam(noisy, noisy))
 
 
-@given(seeds)
-def test_component_alignment_does_not_see_a_rotation_of_both_spaces(seed):
-    A, U, V = target_and_start(seed)
-    left, right = np.linalg.qr(A)[0].T[:2], np.linalg.qr(A.T)[0].T[:2]
-    P, Q = (ortho_group.rvs(size, random_state=seed) for size in A.shape)
-    turned = component_alignment(P @ U, Q @ V, left @ P.T, right @ Q.T)
-    np.testing.assert_allclose(turned, component_alignment(U, V, left, right), atol=1e-12)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optima(optimizer: str) -> None:
+    ranks, sparse, dense = losses()
+    holds(page.optima(ranks, sparse, dense))
+    far = changed(ranks, "reached", lambda error: error + 0.05, loss="squared", optimizer=optimizer, rank=2)
+    fails(page.optima(far, sparse, dense), f"eckart-young[optimizer={optimizer}]")
+    for p, name in ((0.1, "sparse"), (1.0, "dense")):
+        far = changed(sparse, "reached", lambda reached: reached + 0.05, optimizer=optimizer, p=p, rank=2)
+        fails(page.optima(ranks, far, dense), f"regression-on-{name}-inputs[optimizer={optimizer},steps=2000]")
+    if optimizer in dense.optimizer:
+        far = changed(dense, "reached", lambda reached: reached + 0.05, optimizer=optimizer, rank=1)
+        fails(page.optima(ranks, sparse, far), f"regression-on-dense-inputs[optimizer={optimizer},steps=16000]")
+    for factor in (0.8, 1.2):
+        fails(
+            page.optima(ranks, changed(sparse, "measured", lambda time, f=factor: f * time, p=0.1), dense),
+            "half-drop-of-sgd",
+        )
 
 
-def test_component_alignment_of_zero_components_is_zero():
-    np.testing.assert_array_equal(component_alignment(np.zeros((3, 2)), np.zeros((3, 2)), np.eye(3), np.eye(3)), 0)
+def test_runs_that_still_fall_are_counted() -> None:
+    ranks, sparse, dense = losses()
+    found = {each.key: each for each in page.optima(ranks, sparse, dense.assign(late=dense.reached > 0))}
+    assert found["regression-on-dense-inputs[optimizer=SGD,steps=16000]"].note == "64 of 64 runs were still falling"
+    assert not found["eckart-young[optimizer=SGD]"].note
 
 
-@given(seeds)
-def test_the_expected_loss_is_the_mean_over_inputs(seed):
-    A, U, V = target_and_start(seed)
-    x = np.random.default_rng(seed).normal(size=(50, 4)) ** 3
-    mean = np.mean([np.sum(((A - U @ V.T) @ each) ** 2) for each in x])
-    assert regression_loss(A, U, V, x.T @ x / len(x)) == pytest.approx(mean, rel=1e-10)
+def test_one_program_serves_each_loss_class_and_optimizer_family() -> None:
+    """4 classes of loss (one for both powers) x 2 families; regression x 2; small problems, some of two families."""
+    small = page.experiment.at("tiny")
+    assert plan(small["ranks"].runs()).programs == 8
+    assert plan(small["sparse"].runs()).programs == 2
+    assert sum(plan(each.runs()).programs for each in small.values()) <= 26
 
 
-@given(seeds)
-def test_expected_descent_follows_the_gradient_of_the_expected_loss(seed):
-    A, U, V = target_and_start(seed)
-    moment = np.cov(np.random.default_rng(seed).normal(size=(4, 9)))
-    losses = expected_descent(A, U, V, moment, 1e-3, 3)
-    with jax.enable_x64(True):
-
-        def loss(factors):
-            residual = jnp.asarray(A) - factors[0] @ factors[1].T
-            return jnp.trace(residual @ moment @ residual.T)
-
-        factors = (jnp.asarray(U), jnp.asarray(V))
-        for expected in losses:
-            assert float(loss(factors)) == pytest.approx(expected, rel=1e-9)
-            factors = jax.tree.map(lambda w, g: w - 1e-3 * g, factors, jax.grad(loss)(factors))
-
-
-@given(st.lists(st.floats(-5, 5), min_size=2, max_size=20), st.floats(-3, 3))
-def test_a_difference_of_a_shifted_sample_is_the_shift(values, shift):
-    gap = difference(np.array(values) + shift, values)
-    assert gap.mean == pytest.approx(shift, abs=1e-9)
-    assert gap.low <= gap.mean <= gap.high
-    assert np.isnan(difference([], values).mean)
-
-
-def test_the_interval_of_a_difference_covers_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    hits = 0
-    for index in range(300):
-        gap = difference(rng.normal(1, 1, 40), rng.normal(0, 2, 60), resamples=400, seed=index)
-        hits += gap.low <= 1 <= gap.high
-    # 95 % of 300 with a standard error of 1.3 %; a percentile bootstrap of 40 values covers about 94 %.
-    assert 0.90 <= hits / 300 <= 0.99
-
-
-# ------------------------------------------------------------------------------------------------------ small trainings
-
-
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory):
-    """The sweeps that the laws below are read from, trained at tiny sizes."""
-    from toymodels.experiment import Swept
-    from toymodels.sweep import sweep
-
-    return {name: Swept(SWEEPS[name], sweep(SWEEPS[name])) for name in ("flow", "escapes", "pairs", "sparse")}
-
-
-def test_training_follows_the_flow_with_an_error_in_proportion_to_the_step(swept):
-    _, halved = module.flow_findings(swept["flow"])
-    assert halved.holds, halved
-    worst, steps = module.flow_deviations(swept["flow"])
-    # A step lags by lr / 2 in each unit of time: a shift of lr T / 2, T < 12, of a curve of slope below 0.6 L(0).
-    assert (worst <= 3.6 * steps[:, None]).all()
-
-
-def test_escape_times_follow_their_law(swept):
-    for finding in module.escape_findings(swept["escapes"]):
-        assert finding.holds, finding
-
-
-def test_the_learned_span_ends_in_the_target_span(swept):
-    pairs = swept["pairs"]
-    _, span, status = module.pair_alignment(pairs, optimizer="SGD", ratio=0.8, scale=0.1)
-    assert len(span) == int((status == 0).sum())
-    each = module.pair_alignment(pairs, optimizer="SGD", ratio=0.5, scale=0.1)[0]
-    assert ((each >= 0) & (each <= 1)).all()
-    if len(span):
-        assert span[:, -1].min() > 0.9
-
-
-def test_no_trained_matrix_is_below_its_optimum(swept):
-    final, least = module.expected_losses(swept["sparse"])
-    # float32 weights: a squared error of rounding, 1e-7, is far below the 1e-6 allowed.
-    assert (final >= least - 1e-6).all()
-
-
-def test_fields_that_the_overrides_reach_are_there():
-    for sweep in SWEEPS.values():
-        assert get(sweep.base, "optimizer.lr") > 0
+def test_descents_are_more_seeds_of_cells_of_the_levels() -> None:
+    cell = {"ratio": 0.5, "scale": 1e-3, "seed": 7}
+    assert page.sweeps["descents"].cell(**cell) == page.sweeps["levels"].cell(**cell)
