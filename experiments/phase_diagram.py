@@ -258,7 +258,7 @@ def best_of_restarts(models: xr.Dataset, optima: xr.Dataset) -> Iterator[Finding
         text = f"{what}: excess over the optimal loss, median of all cells"
         yield report("typical-excess", text, of_draws(over.median(cells), count), settings=one, digits=".1e")
         text, why = f"{name}: excess over the optimal loss, least of all models", ours("tolerance of float32 weights")
-        yield Finding("none-below", text, exact(excess.min()), AtLeast(-1e-6), why, "check", one, digits=".1e")
+        yield Finding("none-below", text, exact(float(excess.min())), AtLeast(-1e-6), why, "check", one, digits=".1e")
         text = f"{name}, single restarts: share of {sharp} within {MARGIN:g} of the optimal loss"
         yield report("single-restarts", text, mean((excess <= MARGIN).where(clear).mean(cells)), settings=one)
 
@@ -300,7 +300,7 @@ def orders(changes: xr.Dataset) -> Iterator[Finding]:
         text = f"{name}: jump of W Wᵀ at the optimum wherever its arrangement changes"
         yield Finding("first-order", text, each(between.jump), Above(phases.JUMP), why, settings=where)
         signs = xr.concat([cut.jump > phases.JUMP, cut.kink > KINK, cut.coexist != 0], "sign")
-        mixed = exact((signs.any("sign") & ~signs.all("sign")).sum())
+        mixed = exact(float((signs.any("sign") & ~signs.all("sign")).sum()))
         text = f"{name}: changes of the optimum with some but not all of jump, kink, and coexisting minima"
         yield Finding("order-in-doubt", text, mixed, AtMost(0), ours("the envelope theorem"), "check", where)
         yield report("jumps", f"{name}: jump of W Wᵀ at each change of the optimum", each(cut.jump), settings=where)
