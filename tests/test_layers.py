@@ -68,4 +68,4 @@ def test_core_knows_no_problem(path: Path) -> None:
 def test_analysis_and_theory_stand_alone(path: Path) -> None:
     own = path.relative_to(PACKAGE).parts[0]
     if own in ("shapes", "analysis", "theory"):
-        assert imports(path) <= {own, "arrays"} | ({"shapes"} if own != "shapes" else set())
+        assert imports(path) <= {own, "arrays", "estimates"} | ({"shapes"} if own != "shapes" else set())
