@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from toymodels.analysis.adversarial import attacks
+from toymodels.analysis.adversarial import attacks, worst_attacks
 
 seeds = st.integers(0, 999)
 
@@ -58,3 +59,21 @@ def test_wrong_shapes_and_empty_inputs_are_refused():
         attacks(np.eye(2), np.zeros(2), np.zeros((3, 2)))
     with pytest.raises(ValueError, match="finite"):
         attacks(np.eye(2), np.array([0, np.nan]), np.ones((1, 2)))
+
+
+def test_labelled_models_are_attacked_each_on_its_own_examples():
+    random = np.random.default_rng(0)
+    W, b = random.normal(size=(2, 2, 3, 2)), random.normal(size=(2, 2, 3)) / 10
+    x = random.random((2, 5, 3))
+    W[1, 1] = np.nan
+    found = worst_attacks(
+        xr.DataArray(W, dims=("seed", "p", "feature", "hidden")),
+        xr.DataArray(b, dims=("seed", "p", "feature")),
+        xr.DataArray(x, dims=("p", "example", "feature")),
+        size=0.2,
+    ).transpose("seed", "p")
+    for seed, p in ((0, 0), (0, 1), (1, 0)):
+        known = attacks(W[seed, p], b[seed, p], x[p], 0.2)
+        assert found.vulnerability.values[seed, p] == known.vulnerability
+        assert found.increase.values[seed, p] == known.increase
+    assert np.isnan(found.vulnerability.values[1, 1])

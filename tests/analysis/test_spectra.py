@@ -12,6 +12,7 @@ from toymodels.analysis.spectra import (
     frame_spectrum,
     leverage,
     localisation,
+    mean_localisation,
     random_directions,
     saturation,
     spectral_measure,
@@ -92,3 +93,10 @@ def test_eigenvalues_within_the_tolerance_are_one_space():
 def test_random_directions_keep_lengths(seed):
     W = rows_of(seed)
     np.testing.assert_allclose((random_directions(W, seed) ** 2).sum(1), (W**2).sum(1))
+
+
+def test_localised_features_lie_in_one_eigenspace_and_dropped_ones_do_not_count():
+    assert mean_localisation(np.diag([1.0, 2.0, 0.1]), 0.1, 0.25) == pytest.approx(1)
+    assert mean_localisation(np.array([[2.0, 0], [0, 1], [1, 1]]), 0.1, 0.25) < 0.9
+    short = [[2.0, 0], [0, 1], [0.01, 0.01]]
+    assert mean_localisation(short, 0.1, 0.25) > 0.99 > mean_localisation(short, 0.1, 0.0)

@@ -5,7 +5,6 @@ import xarray as xr
 from experiments import superposition as page
 from tests.experiments.planted import fails, holds, undecided
 from toymodels.analysis.lines import polytope_lines
-from toymodels.shapes.polytopes import polygon
 from toymodels.theory import superposition as theory
 
 X = np.array(page.SPARSITIES)
@@ -101,7 +100,7 @@ def test_planted_results_hold() -> None:
     holds(page.digons(models(), shapes()))
     holds(page.predicted_phases(models(), shapes()))
     holds(page.dimensionalities(excess()))
-    holds(page.vulnerability_follows_crowding(attacks(), tracked()))
+    holds(page.vulnerability(attacks(), tracked()))
     holds(page.capacity_saturates(models()))
 
 
@@ -161,13 +160,13 @@ def test_lines_with_fewer_factors_than_nearby_fail(line: str) -> None:
 @pytest.mark.parametrize("slope", [0.33, 1.4])
 def test_slopes_below_and_above_one_fail(side: str, slope: float) -> None:
     other = tracked().slope
-    found = page.vulnerability_follows_crowding(attacks(), tracked(slope=other.where(other.side != side, slope)))
+    found = page.vulnerability(attacks(), tracked(slope=other.where(other.side != side, slope)))
     fails(found, f"vulnerability-slope[range={side}]")
 
 
 def test_what_does_not_track_or_rise_or_saturate_fails() -> None:
-    fails(page.vulnerability_follows_crowding(attacks(), tracked(ranks=0.8 * JITTER)), "vulnerability-ranks")
-    fails(page.vulnerability_follows_crowding(attacks(2.5), tracked()), "vulnerability-rise")
+    fails(page.vulnerability(attacks(), tracked(ranks=0.8 * JITTER)), "vulnerability-ranks")
+    fails(page.vulnerability(attacks(2.5), tracked()), "vulnerability-rise")
     one = by_p(1 + 0 * X)
     fails(page.capacity_saturates(models(capacity=one.where(one.p < 1, 0.9))), "capacity")
     fails(page.capacity_saturates(models(localisation=0.9 * one)), "localisation")
@@ -188,31 +187,6 @@ def test_digons_are_predicted_between_simplices_and_pentagons() -> None:
     )
     pentagon = float(theory.best_scaled(page.SHAPES["pentagon"], 1 / stop).loss)
     assert pentagon == pytest.approx(square_and_dropped, rel=0.01)
-
-
-def test_factors_of_a_known_model_are_counted_with_their_dimensionality() -> None:
-    """A pentagon, a digon, a point and a feature that is dropped, in four dimensions."""
-    W = np.zeros((9, 4))
-    W[:5, :2], W[5:7, 2], W[7, 3], W[8, 3] = polygon(5).vectors, [1, -1], 1, 0.1
-    entries = page._factors(W)
-    assert dict(zip(page.KINDS, entries, strict=False)) == dict.fromkeys(page.KINDS, 0) | {
-        "pentagon": 1,
-        "digon": 1,
-        "point": 1,
-    }
-    shares = entries[len(page.KINDS) :]
-    assert len(shares) == len(W)
-    np.testing.assert_allclose(np.sort(shares[np.isfinite(shares)]), [0.4, 0.5, 1])
-    seeds = xr.DataArray(np.stack([shares, 0 * shares])[:, None], {"seed": [0, 1]}, ("seed", "p", "factor"))
-    found = page.excess(xr.Dataset({"factor": seeds}))
-    assert found.observed.sel(seed=0).values.tolist() == [1, 0, 0, 1, 1, 0]
-    assert not found.observed.sel(seed=1).any()
-
-
-def test_localised_features_lie_in_one_eigenspace_and_dropped_ones_do_not_count() -> None:
-    W = np.diag([1.0, 2.0, 0.1])
-    assert page._localised(W) == pytest.approx(1)
-    assert page._localised(np.array([[2.0, 0], [0, 1], [1, 1]])) < 0.9
 
 
 def test_lines_are_fitted_up_to_the_end_of_pairs_and_beyond() -> None:

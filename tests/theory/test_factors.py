@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toymodels.theory.factors import Savings, savings
+from toymodels.theory.factors import Savings, saving_table, savings
 from toymodels.theory.superposition import feature_variance, two_features
 
 
@@ -33,3 +33,18 @@ def test_a_shape_is_best_between_the_p_at_which_others_save_as_much():
     assert found.where_best("b") == pytest.approx((0.5 ** (2 / 3), 0.25 * 0.5 ** (3 / 4)))
     assert found.where_best("c")[1] == 0.125
     assert np.isnan(found.where_best("d")).all()
+
+
+def test_the_table_tells_where_digons_take_over_from_points():
+    """Where the pair of least loss costs as much as a feature kept and one dropped."""
+    p = 1 / np.geomspace(1.05, 4, 9)
+    found = saving_table(
+        {"point": np.ones((1, 1)), "digon": np.array([[1.0], [-1.0]]), "none": 0.5 * np.ones((2, 1))}, p
+    )
+    digon = found.sel(kind="digon")
+    assert found["rank"].values.tolist() == [1, 1, 1]
+    assert float(digon.stop) == pytest.approx(4)
+    assert np.isnan(found.start.sel(kind="none"))
+    np.testing.assert_array_equal(found.best == "digon", digon.saving > found.saving.sel(kind="point"))
+    np.testing.assert_allclose(found.saving.sel(kind="point"), 1, atol=1e-4)
+    assert (found.best == "digon").any()

@@ -7,8 +7,10 @@ up the interference of all features with feature i.
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
+from toymodels.analysis.labelled import each_model
 from toymodels.arrays import Array, Float
 
 ROOM = 10_000
@@ -77,6 +79,18 @@ def attacks(
         before = rows[block] @ hidden + bias[block, None]
         losses += _losses_by_shift(before, inputs[:, block].T, shifts[block]) / len(inputs)
     return Attacks(float(losses[-1]), losses[:-1], reach)
+
+
+def worst_attacks(W: xr.DataArray, b: xr.DataArray, x: xr.DataArray, size: float = 0.1) -> xr.Dataset:
+    """`vulnerability` and `increase` of every labelled model, on the examples x; NaN for a model that is not finite."""
+
+    def of_one(rows: np.ndarray, bias: np.ndarray, inputs: np.ndarray) -> list[float]:
+        found = attacks(rows, bias, inputs, size)
+        return [found.vulnerability, found.increase]
+
+    core = [["feature", "hidden"], ["feature"], ["example", "feature"]]
+    vulnerability, increase = each_model(of_one, W, b, x, core=core, outputs=["measure"]).transpose("measure", ...)
+    return xr.Dataset({"vulnerability": vulnerability, "increase": increase})
 
 
 def _losses_by_shift(before: np.ndarray, target: np.ndarray, shifts: np.ndarray) -> np.ndarray:

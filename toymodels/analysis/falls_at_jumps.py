@@ -60,7 +60,7 @@ def falls(
 
     Were the moments of all runs drawn alike, whatever their law, own and others would be equal in the mean.
     """
-    usable = np.flatnonzero(np.isfinite(losses).all(axis=1))
+    usable = np.flatnonzero(np.isfinite(losses).all(axis=1)).tolist()
     answer = np.full((3, len(losses)), np.nan)
     whole = (losses[usable, 0] - losses[usable, -1]).mean() if len(usable) else 0.0
     if len(usable) < 2 or not whole > 0:
@@ -84,7 +84,7 @@ def jumps_and_falls(
     steps, curves = D.snapshot.values, D.transpose("seed", "feature", "snapshot").values
     losses = loss.transpose("seed", "snapshot").values.astype(np.float64)
     since, reach = float(since), float(reach)
-    known, late = np.isfinite(losses).all(axis=1), steps >= since
+    known, late = np.asarray(np.isfinite(losses).all(axis=1)), steps >= since
     found = [[each for each in jumps(steps, rows, size, window) if each.step > since] for rows in curves]
     found = [own if usable else [] for own, usable in zip(found, known, strict=True)]
     at = [moments((each.step for each in own), reach) for own in found]

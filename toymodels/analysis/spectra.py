@@ -59,6 +59,12 @@ def localisation(W: Float[Array, "features hidden"] | ArrayLike, tol: float = 0.
     return np.asarray((spectral_measure(W, tol).weights ** 2).sum(axis=1))
 
 
+def mean_localisation(W: Float[Array, "features hidden"] | ArrayLike, tol: float, dead: float) -> float:
+    """The mean over features longer than `dead` times the longest."""
+    lengths = np.sqrt(_lengths(_finite(W)))
+    return float(localisation(W, tol)[lengths > dead * lengths.max()].mean())
+
+
 def leverage(W: Float[Array, "features hidden"] | ArrayLike) -> Float[np.ndarray, " features"]:
     """W_iᵀ F⁺ W_i = |W_i|² E_i[1/l], in [0, 1]: the dimensions that no other feature has; they sum to rank W."""
     rows = _finite(W)

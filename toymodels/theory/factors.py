@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 from jaxtyping import Real
 
 from toymodels.arrays import Array, Float
@@ -114,3 +115,15 @@ def savings(shapes: Mapping[str, Float[Array, "_ _"]], p: Float[Array, " points"
     names = list(shapes)
     best = [names[k] for k in np.argmax([saving[name] for name in names], axis=0)]
     return Savings(np.asarray(p), saving, best, eigenvalue)
+
+
+def saving_table(shapes: Mapping[str, Float[Array, "_ _"]], p: Float[Array, " points"]) -> xr.Dataset:
+    """`savings` by kind and p, the best kind at each p, and of each kind its rank and the range of 1/p, from start to
+    stop, in which it saves most: NaN for one that never does.
+    """
+    found = savings(shapes, p)
+    numbers = {name: (("kind", "p"), list(getattr(found, name).values())) for name in ("saving", "eigenvalue")}
+    start, stop = 1 / np.array([found.where_best(kind) for kind in shapes]).T
+    rank = [vectors.shape[1] for vectors in shapes.values()]
+    by_kind = {name: ("kind", values) for name, values in (("rank", rank), ("start", start), ("stop", stop))}
+    return xr.Dataset(numbers | by_kind | {"best": ("p", found.best)}, {"kind": list(shapes), "p": found.p})
