@@ -1,19 +1,18 @@
 """PCA collapse: three correlated pairs in a plane, from dense to sparse. Elhage et al. 2022, section 5."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
-from toymodels.analysis.collapse import collapse_edge, excess, neighbour_angles, reached, set_cosines, set_spread
-from toymodels.analysis.labelled import each_model, exact_losses
+from toymodels.analysis.collapse import collapse_edge, excess, off_hexagon, reached, set_spread
+from toymodels.analysis.labelled import best_models, each_model, exact_losses, indicators
 from toymodels.config import replace
-from toymodels.data import Correlated
-from toymodels.estimates import Estimate, best, bootstrap, mean, of_best, share
+from toymodels.data import Correlated, covariance
+from toymodels.estimates import best, mean, of_best, of_draws, redrawn, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtLeast, AtMost, Finding, Near, Within, ours, report, stated
 from toymodels.models import Tied
@@ -21,29 +20,24 @@ from toymodels.optimizers import Adam, AdamW, Cosine
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.correlated import correlated_loss, principal_loss
 
-PAIRS, HIDDEN = 3, 2
+PAIRS, HIDDEN, GRID = 3, 2, 0.05
 COLLAPSED = 0.01
 """Spread of a pair up to which it counts as one vector: 1 % of its weight is in the difference of its members."""
-RESAMPLES = 999
-
 SOURCE = "Elhage et al. 2022, section 5, ranges of p, called approximate, of the figure on collapse"
 BANDS = {"none": (0.0, 0.05), "one": (0.05, 0.15), "two": (0.15, 0.2), "all": (0.25, 0.5), "PCA-like": (0.5, 1.0)}
-"""Published: how many pairs are collapsed, and the range of p; between .2 and .25 nothing is said."""
-GRID = 0.05
-"""Step of p that the published ranges are multiples of."""
-EDGES = {1: (0.05, 0.05), 2: (0.15, 0.15), 3: (0.2, 0.25)}
+"""Published: how many pairs are collapsed, and the range of p, in steps of GRID; nothing is said of .2 to .25."""
+EDGES = {"first": (0.05, 0.05), "second": (0.15, 0.15), "third": (0.2, 0.25)}
 """Published: where one pair more is collapsed."""
-FROM = {1: (0.05, 0.1), 2: (0.15, 0.2), 3: (0.2, 0.25)}
-"""The same edges on this grid: the first of its values from which on, one of the two."""
 PALETTE = {"none": draw.BLUE, "one": draw.SKY, "two": draw.ORANGE, "all": draw.RED}
-NAMES, ORDINALS = tuple(PALETTE), ("", "first", "second", "third")
+NAMES = tuple(PALETTE)
+by_number = partial(indicators, dim="collapsed", known=range(PAIRS + 1))
+MEDIAN = "was that the central 95 % of draws touch the range, which scatter passes; now the interval of the median draw"
 
 base = Run(Supervised(Correlated(PAIRS, 2), Tied(HIDDEN)), Adam(Cosine(1e-2)), 4000, 512, record=Record(40, 2))
-by_p, seeds = Axis("p", "problem.data.p", np.geomspace(0.02, 0.95, 24).tolist()), Axis("seed", "seed", range(32))
-pairs = Sweep(base, [by_p, seeds])
-on_grid = Axis("p", "problem.data.p", (GRID * np.arange(1, 13)).round(2).tolist())
 published = replace(base, {"optimizer": AdamW(1e-3), "steps": 10_000, "batch": 1024})
-reference = Sweep(published, [on_grid, Axis("seed", "seed", range(64))])
+by_p = partial(Axis, "p", "problem.data.p")
+pairs = Sweep(base, [by_p(np.geomspace(0.02, 0.95, 24).tolist()), Axis("seed", "seed", range(32))])
+reference = Sweep(published, [by_p((GRID * np.arange(1, 13)).round(2).tolist()), Axis("seed", "seed", range(64))])
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
@@ -56,26 +50,14 @@ def collapse(pairs: Swept) -> xr.Dataset:
     loss = exact_losses(lambda W, b, p: correlated_loss(W, b, p[..., 0], PAIRS), W, b, W.p)
     spread = each_model(lambda W: set_spread(W, PAIRS), W, outputs=["pair"])
     count = (spread <= COLLAPSED).sum("pair").where(loss.notnull())
-    linear = xr.DataArray([_linear_loss(pairs.run(p=p)) for p in W.p.values.tolist()], dims="p")
-    hexagon = each_model(_off_hexagon, W)
-    return xr.Dataset({"loss": loss, "spread": spread, "count": count, "off_hexagon": hexagon, "linear": linear})
+    linear = [principal_loss(covariance(pairs.run(p=p).problem.data), HIDDEN) for p in W.p.values.tolist()]
+    found = {"loss": loss, "spread": spread, "count": count, "off_hexagon": each_model(off_hexagon, W)}
+    return xr.Dataset({**found, "linear": ("p", linear)})
 
 
 def reference_collapse(reference: Swept) -> xr.Dataset:
     """The same for the training of the paper."""
     return collapse(reference)
-
-
-def _linear_loss(run: Run) -> float:
-    """The loss of PCA, from the moments of the data."""
-    first, second = (np.asarray(each, float) for each in (run.problem.data.mean(), run.problem.data.second_moment()))
-    return principal_loss(second - np.outer(first, first), HIDDEN)
-
-
-def _off_hexagon(W: np.ndarray) -> float:
-    """Of the angles between neighbors and those between the members of a pair, the largest distance from 60."""
-    mates = np.degrees(np.arccos(set_cosines(W, 2).clip(-1, 1)))
-    return float(abs(np.append(neighbour_angles(W), mates) - 60).max())
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -86,14 +68,12 @@ def pairs_by_band(pairs: Swept, collapse: xr.Dataset) -> Figure:
     loss in the middle of each published range of p. Above: how many pairs the figure of Elhage et al. 2022 has
     collapsed in that range, and how many are collapsed here."""
     figure, axes = draw.panels(1, len(BANDS), height=1.95, sharey=True, letters=False)
+    models = best_models(collapse.assign(W=pairs.final(unconverged=True)))
     for ax, (name, (low, high)) in zip(axes, BANDS.items(), strict=True):
-        here = collapse.isel(p=int(abs(np.log(collapse.p / np.sqrt(max(low, 0.02) * high))).argmin("p")))
-        chosen = int(here.loss.fillna(np.inf).argmin("seed"))
-        W = pairs.final(unconverged=True).sel(p=here.p).isel(seed=chosen).values
-        draw.arrows(ax, W, np.repeat([draw.BLUE, draw.GREEN, draw.RED], 2).tolist(), reach=1.25)
-        told = f"$p \\leq {high:g}$" if not low else f"$p \\geq {low:g}$" if high == 1 else f"${low:g}$ to ${high:g}$"
-        found = NAMES[int(here["count"][chosen])]
-        ax.set_title(f"published {told}: {name}\nbest at $p={float(here.p):.2g}$: {found}", fontsize=6.5)
+        best = models.isel(p=abs(np.log(models.p / np.sqrt(max(low, 0.02) * high))).argmin("p"))
+        draw.arrows(ax, best.W.values, np.repeat([draw.BLUE, draw.GREEN, draw.RED], 2).tolist(), reach=1.25)
+        found = f"best at $p={float(best.p):.2g}$: {NAMES[int(best['count'])]}"
+        ax.set_title(f"published ${low:g}$ to ${high:g}$: {name}\n{found}", fontsize=6.5)
     draw.outer_labels(axes)
     return figure
 
@@ -102,166 +82,122 @@ def collapse_by_density(pairs: Swept, collapse: xr.Dataset) -> Figure:
     """a: spread of each pair, the share of its squared weight in the difference of its members (0: one vector), for all
     seeds (grey dots) and the best by exact loss (blue, the three pairs in order); behind: the number of collapsed pairs
     published at each density, nothing for .2 to .25 (white). b: share of seeds with none, one, two or all pairs
-    collapsed, colored as in c; black squares: the best. c: least exact loss with each number collapsed, above the
-    least of all; what is more than 16 % above is off the axis. d: least loss over that of the best linear model, PCA,
+    collapsed, colored as in c. c: least exact loss with each number collapsed, above the least of all (0: the best has
+    this number); what is more than 16 % above is off the axis. d: least loss over that of the best linear model, PCA,
     in closed form (dashed: 1); a ReLU can only help."""
-    p, least, top = collapse.p.values, collapse.loss.min("seed"), collapse.loss.fillna(np.inf).argmin("seed")
+    p, models, look = collapse.p.values, best_models(collapse), {"ms": 2.5, "lw": 0.9}
     figure, axes = draw.panels(2, 2, height=4.4, sharex=True)
     spread, counts, above, linear = axes.ravel()
-    every = collapse.spread.transpose("p", "seed", "pair")
-    draw.cloud(spread, p[:, None, None], every, colour="0.55", alpha=0.35)
-    spread.plot(p, np.sort(every.isel(seed=top), axis=1), "o-", ms=2.5, lw=0.8, color=draw.BLUE)
-    spread.set(ylabel="spread of a pair", ylim=(-0.04, 1.0))
-    draw.stacked(counts, p, _shares(collapse), PALETTE, log=True)
-    counts.set(ylabel="share of seeds", ylim=(0, 1))
-    side = counts.twinx()
-    side.plot(p, collapse["count"].isel(seed=top), "s-", ms=2.5, lw=0.8, color="black")
-    side.set(ylim=(-0.15, 3.15), ylabel="pairs collapsed, best", yticks=range(PAIRS + 1), yticklabels=NAMES)
-    side.spines["right"].set_visible(True)
+    draw.cloud(spread, p[:, None, None], collapse.spread.transpose("p", ...), colour="0.55", alpha=0.35)
+    spread.plot(p, np.sort(models.spread.transpose("p", "pair"), axis=1), "o-", color=draw.BLUE, **look)
+    draw.stacked(counts, p, by_number(collapse["count"]).mean("seed"), PALETTE, log=True)
     for count, (name, colour) in enumerate(PALETTE.items()):
-        own = 100 * (collapse.loss.where(collapse["count"] == count).min("seed") / least - 1)
-        above.plot(p, own.where(own < 30), "o-", ms=2.5, lw=0.9, color=colour, label=name)
+        own = collapse.loss.where(collapse["count"] == count).min("seed")
+        above.plot(p, 100 * (own / models.loss - 1), "o-", color=colour, label=name, **look)
+    linear.plot(p, models.loss / models.linear, "o-", color=draw.BLUE, **look)
+    spread.set(ylabel="spread of a pair", ylim=(-0.04, 1))
+    counts.set(ylabel="share of seeds", ylim=(0, 1))
     above.set(ylabel="least loss above best (%)", ylim=(-0.5, 16))
+    linear.set(ylabel="least loss / PCA", ylim=(0, 1.08), xlim=(p[0] / 1.08, p[-1] * 1.08))
     draw.legend(above, title="pairs collapsed", loc="upper left", ncols=2)
-    linear.plot(p, least / collapse.linear, "o-", ms=2.5, lw=0.9, color=draw.BLUE)
     draw.levels(linear, [1], ["PCA"])
-    linear.set(ylabel="least loss / PCA", ylim=(0, 1.08))
-    for ax in (spread, above, linear):
-        _published(ax, p, named=ax is spread)
     draw.log_axis(spread, "x", at=(0.02, 0.05, 0.1, 0.2, 0.5, 1))
-    spread.set_xlim(p[0] / 1.08, p[-1] * 1.08)
-    draw.outer_labels(axes[1], x="activation probability $p$", y=None)
+    for ax in (spread, above, linear):
+        draw.spans(ax, BANDS, named=ax is spread)
+    draw.outer_labels(axes[1], x="activation probability $p$")
     draw.excluded(spread, pairs.left_out("shown"))
     return figure
 
 
 def single_runs(reference: Swept, reference_collapse: xr.Dataset) -> Figure:
     """Single runs of the reference training of Elhage et al. 2022 (AdamW): share of seeds with none, one, two or all
-    pairs collapsed, at multiples of .05, of which the published ranges of p are made. Black lines above: the published
-    ranges, both ends included, and how many pairs are collapsed in them."""
-    p = reference_collapse.p.values
+    pairs collapsed. Grey: the published ranges of p, both ends included, and how many pairs are collapsed in them."""
     figure, ax = draw.panels(width=draw.COLUMN, height=2.4)
-    draw.stacked(ax, p, _shares(reference_collapse), PALETTE, width=0.85 * GRID)
-    ax.spines["left"].set_bounds(0, 1)
-    for name, (low, high) in list(BANDS.items())[:4]:
-        ax.plot([low + 0.004, high - 0.004], [1.04, 1.04], color="black", lw=0.8)
-        ax.text((low + high) / 2, 1.06, name, ha="center", va="bottom", fontsize=draw.SMALL)
-    ax.set(xlabel="activation probability $p$", ylabel="share of seeds", ylim=(0, 1.16), xlim=(0, p[-1] + GRID))
-    draw.ticks(ax, "y", [0, 0.5, 1])
+    shares = by_number(reference_collapse["count"]).mean("seed")
+    draw.stacked(ax, reference_collapse.p.values, shares, PALETTE, width=0.85 * GRID)
+    ax.set(xlabel="activation probability $p$", ylabel="share of seeds", ylim=(0, 1.16))
+    draw.spans(ax, BANDS)
     draw.legend_below(figure, ax, title="pairs collapsed")
     draw.excluded(ax, reference.left_out("shown"))
     return figure
 
 
-def _published(ax: Axes, p: np.ndarray, named: bool) -> None:
-    for place, (name, (low, high)) in enumerate(BANDS.items()):
-        ends = (max(low, p[0] / 1.08), min(high, p[-1] * 1.08))
-        ax.axvspan(*ends, color="0.86" if place % 2 else "0.93", lw=0, zorder=0)
-        if named:
-            ax.text(np.sqrt(ends[0] * ends[1]), 0.985, name, fontsize=draw.SMALL, ha="center", va="top")
-
-
-def _shares(found: xr.Dataset) -> dict[str, np.ndarray]:
-    return {name: (found["count"] == count).mean("seed").values for count, name in enumerate(NAMES)}
-
-
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
-def _of_best(loss: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    return counts[np.arange(len(loss)), np.nan_to_num(loss, nan=np.inf).argmin(1)]
-
-
-def _bootstrap(statistic: Callable[[np.ndarray, np.ndarray], float], found: xr.Dataset) -> Estimate:
-    """A statistic of losses and counts, both by p and seed; the bootstrap over seeds selects whatever it does anew."""
-    both = xr.concat([found.loss, found["count"]], "which").transpose("which", "p", "seed")
-    return bootstrap(lambda drawn: statistic(*drawn.values), both, resamples=RESAMPLES)
 
 
 def edges_of_collapse(collapse: xr.Dataset) -> Iterator[Finding]:
     """In which order, and from which p on, pairs collapse: the best of all seeds, and the median seed."""
-    p, k, said = collapse.p.values, f"best of {collapse.seed.size}", stated(SOURCE)
+    p, drawn, of = collapse.p.values, redrawn(collapse[["loss", "count"]]), partial(of_draws, count=collapse.seed.size)
+    best, medians = best_models(drawn)["count"].values, drawn["count"].median("seed")
+    k, said, falls = f"best of {collapse.seed.size}", stated(SOURCE), np.diff(best[:, ::-1]).max(1).clip(0)
     what = f"{k}: largest fall of the number of collapsed pairs from one p to the next"
-    falls = _bootstrap(lambda *models: max(0.0, -np.diff(_of_best(*models)).min()), collapse)
-    yield Finding("collapse-in-order", what, falls, AtMost(0), said, "best of k")
+    yield Finding("collapse-in-order", what, of(falls), AtMost(0), said, "best of k")
     what = f"{k}: how many of the four numbers of collapsed pairs, none to all, occur at some p"
-    numbers = _bootstrap(lambda *models: len(np.unique(_of_best(*models))), collapse)
+    numbers = of([len(np.unique(each)) for each in best])
     yield Finding("all-numbers", what, numbers, AtLeast(PAIRS + 1), said, "best of k")
     said = stated(f"{SOURCE}; the tolerance, a step of our grid and twice its resolution, is ours")
-    medians = partial(np.nanmedian, axis=1)
-    for count, (low, high) in EDGES.items():
-        limits, what = Within(low * p[0] / p[1], high * p[1] / p[0]), f"p at which the {ORDINALS[count]} pair collapses"
-        found = _bootstrap(lambda *models, count=count: collapse_edge(p, _of_best(*models), count), collapse)
-        yield Finding("edge-of-best", f"{k}: {what}", found, limits, said, "best of k", {"collapsed": count})
-        found = _bootstrap(lambda _, counts, count=count: collapse_edge(p, medians(counts), count), collapse)
-        yield Finding("edge-of-median", f"median seed: {what}", found, limits, said, settings={"collapsed": count})
+    for count, (name, (low, high)) in enumerate(EDGES.items(), 1):
+        limits, what = Within(low * p[0] / p[1], high * p[1] / p[0]), f"p at which the {name} pair collapses"
+        edges, at = [of(collapse_edge(p, each, count)) for each in (best, medians)], {"collapsed": count}
+        yield Finding("edge-of-best", f"{k}: {what}", edges[0], limits, said, "best of k", at)
+        yield Finding("edge-of-median", f"median seed: {what}", edges[1], limits, said, settings=at)
 
 
 def edges_of_single_runs(reference_collapse: xr.Dataset) -> Iterator[Finding]:
     """The published ranges against what one run at each p shows: from which p on so many pairs are collapsed."""
-    p, runs = reference_collapse.p.values, "one run of the reference training drawn at each p"
-    beyond = np.append(p, p[-1] + GRID)
-    was = (
-        "was that the central 95 % of draws touch the range, which scatter passes; now the interval of the median draw"
-    )
-    for count, (low, high) in FROM.items():
-        what, at = f"{runs}: p at which the {ORDINALS[count]} pair collapses", {"collapsed": count}
-        half = _bootstrap(lambda _, n, c=count: beyond[np.searchsorted(reached(n, c), 0.5)], reference_collapse)
-        limits, said = Within(low, high), stated(SOURCE)
-        yield Finding("single-runs", f"{what}, median", half, limits, said, settings=at, revised=was)
-        chance = _bootstrap(lambda _, n, c=count, top=high: reached(n, c)[p <= top][-1], reference_collapse)
-        yield report("chance-of-published", f"{what}, probability of {high:g} or less", chance, settings=at)
+    p, counts, seeds = reference_collapse.p.values, redrawn(reference_collapse["count"]), reference_collapse.seed.size
+    for count, (name, (low, high)) in enumerate(EDGES.items(), 1):
+        chance, at = reached(counts, count), {"collapsed": count}
+        half = of_draws(np.append(p, p[-1] + GRID)[(chance < 0.5).sum(1)], seeds)
+        first = Within(low, max(high, round(low + GRID, 2)))  # on this grid: the first p with so many, one of two
+        what = f"one run of the reference training drawn at each p: p at which the {name} pair collapses"
+        yield Finding("single-runs", f"{what}, median", half, first, stated(SOURCE), settings=at, revised=MEDIAN)
+        by_then = of_draws(chance[:, p <= first.high][:, -1], seeds)
+        yield report("chance-of-published", f"{what}, probability of {first.high:g} or less", by_then, settings=at)
+
+
+def _published(models: xr.Dataset, first: int = len(BANDS)) -> Iterator[tuple[str, int, str, xr.Dataset]]:
+    """Of each published range of p with models: its name, the number of collapsed pairs, a text, the models."""
+    for place, (name, (low, high)) in enumerate([*BANDS.items()][:first]):
+        if (inside := models.sel(p=slice(low, high))).p.size:
+            yield name, min(place, PAIRS), f"p of {low:g} to {high:g}", inside
 
 
 def published_numbers(reference_collapse: xr.Dataset) -> Iterator[Finding]:
     """Which number of collapsed pairs runs of the reference training show most often in each published range."""
-    for place, (name, ends) in enumerate(list(BANDS.items())[:4]):
-        found, at = _inside(reference_collapse, *ends), {"published": name}
-        if found.p.size:
-            runs = f"reference runs, p of {ends[0]:g} to {ends[1]:g}"
-            shares = xr.concat([(found["count"] == each).mean("p") for each in range(PAIRS + 1)], "collapsed")
-            margin = bootstrap(partial(_margin, place), shares, resamples=RESAMPLES)
-            what = f"{runs}: share with {name} collapsed, minus that with the most frequent other number"
-            yield Finding("most-frequent", what, margin, Above(0), stated(SOURCE), settings=at)
-            yield report("shares", f"{runs}: share with each number collapsed", mean(shares), settings=at)
-            by_p = share(found["count"] == place)
-            yield report("share-by-p", f"reference runs: share with {name} collapsed, by p", by_p, settings=at)
-
-
-def _margin(place: int, shares: xr.DataArray) -> float:
-    means = shares.transpose("collapsed", "seed").values.mean(1)
-    return float(means[place] - np.delete(means, place).max())
-
-
-def _inside(found: xr.Dataset, low: float, high: float) -> xr.Dataset:
-    return found.sel(p=(found.p >= low) & (found.p <= high))
+    for name, count, where, models in _published(reference_collapse, len(NAMES)):
+        flags, runs, at = by_number(models["count"]), f"reference runs, {where}: share with", {"published": name}
+        shares = redrawn(flags.mean("p", skipna=False)).mean("seed")
+        over_others = of_draws(shares[:, count] - shares.drop_sel(collapsed=count).max("collapsed"), models.seed.size)
+        what = f"{runs} {name} collapsed, minus that with the most frequent other number"
+        yield Finding("most-frequent", what, over_others, Above(0), stated(SOURCE), settings=at)
+        of_each, by_p = mean(flags.mean("p", skipna=False)), share(flags.sel(collapsed=count))
+        yield report("shares", f"{runs} each number collapsed", of_each, settings=at)
+        yield report("share-by-p", f"reference runs: share with {name} collapsed, by p", by_p, settings=at)
 
 
 def published_geometry(collapse: xr.Dataset) -> Iterator[Finding]:
     """How near the best a model with the published number of collapsed pairs comes, everywhere in its range of p."""
-    for place, (name, ends) in enumerate(BANDS.items()):
-        count, found, at = min(place, PAIRS), _inside(collapse, *ends), {"published": name}
-        if found.p.size:
-            what = f"p of {ends[0]:g} to {ends[1]:g}, {NAMES[count]} of 3 pairs collapsed"
-            worst = _bootstrap(partial(excess, count=count), found)
-            loss, said = f"{what}: largest excess of the least exact loss over the best", ours(f"limit; {SOURCE}")
-            yield Finding("excess", loss, worst, AtMost(0.02), said, "best of k", at)
-            middle = found["count"].isel(p=found.p.size // 2) == count
-            yield report("seeds", f"{what}: share of seeds in the middle of the range", share(middle), settings=at)
+    for name, count, where, models in _published(collapse):
+        what, at, drawn = f"{where}, {NAMES[count]} of 3 pairs collapsed", {"published": name}, redrawn(models)
+        worst = of_draws(excess(drawn.loss, drawn["count"], count), models.seed.size)
+        loss, said = f"{what}: largest excess of the least exact loss over the best", ours(f"limit; {SOURCE}")
+        yield Finding("excess", loss, worst, AtMost(0.02), said, "best of k", at)
+        middle = share(by_number(models["count"]).sel(collapsed=count).isel(p=models.p.size // 2))
+        yield report("seeds", f"{what}: share of seeds in the middle of the range", middle, settings=at)
 
 
 def ends_of_the_range(collapse: xr.Dataset) -> Iterator[Finding]:
     """A hexagon where sparse, and PCA where dense."""
-    sparse, dense, k = _inside(collapse, 0, 0.05), _inside(collapse, 0.5, 1), f"best of {collapse.sizes['seed']}"
+    sparse, dense, k = collapse.sel(p=slice(0.05)), collapse.sel(p=slice(0.5, None)), f"best of {collapse.seed.size}"
     what = f"{k}, p up to .05: largest distance from 60 degrees of angles between neighbors or members of a pair"
-    off = of_best(sparse.off_hexagon, sparse.loss)
-    yield Finding("hexagon", what, off, AtMost(10), ours(f"limit; {SOURCE}: a hexagon"), "best of k")
-    ratio, what = dense.loss / dense.linear, "least exact loss over that of PCA"
-    pca = "eigenvalues of the covariance in closed form (Eckart & Young 1936); range of p"
-    near, last = ours(f"tolerance; {pca}: {SOURCE}"), float(dense.p[-1])
-    yield Finding("pca", f"{k}: {what}, p of .5 and more", best(ratio), Near(1, within=0.1), near, "best of k")
-    at_last = best(ratio.isel(p=-1, drop=True))
-    yield Finding("pca-densest", f"{k}: {what}, p = {last:.2g}", at_last, Near(1, within=0.01), near, "best of k")
+    off, said = of_best(sparse.off_hexagon, sparse.loss), ours(f"limit; {SOURCE}: a hexagon")
+    yield Finding("hexagon", what, off, AtMost(10), said, "best of k")
+    said = ours(f"tolerance; eigenvalues of the covariance in closed form (Eckart & Young 1936); range of p: {SOURCE}")
+    what, ratio = f"{k}: least exact loss over that of PCA, p", dense.loss / dense.linear
+    yield Finding("pca", f"{what} of .5 and more", best(ratio), Near(1, within=0.1), said, "best of k")
+    what, densest = f"{what} = {float(dense.p[-1]):.2g}", best(ratio.isel(p=-1, drop=True))
+    yield Finding("pca-densest", what, densest, Near(1, within=0.01), said, "best of k")
 
 
 experiment = Experiment(

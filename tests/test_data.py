@@ -11,7 +11,18 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toymodels.data import Anticorrelated, Constant, Correlated, Exponential, Noisy, OneSparse, Sparse, Uniform, observe
+from toymodels.data import (
+    Anticorrelated,
+    Constant,
+    Correlated,
+    Exponential,
+    Noisy,
+    OneSparse,
+    Sparse,
+    Uniform,
+    covariance,
+    observe,
+)
 from toymodels.laws import Geometric, PowerLaw
 
 BATCH = 20_000
@@ -197,6 +208,15 @@ def test_second_moment_is_a_covariance(p: float, low: float, high: float) -> Non
         on, mean, moment = (np.asarray(x, float) for x in moments(data))
         assert np.linalg.eigvalsh(moment - np.outer(mean, mean)).min() >= -1e-5
         np.testing.assert_allclose(np.diag(moment), on * second + (1 if isinstance(data, Noisy) else 0), rtol=1e-5)
+
+
+def test_the_covariance_of_correlated_sets() -> None:
+    """Variance p/3 - p²/4; p (1 - p) / 4 within a set, 0 between sets."""
+    own, within = 0.3 / 3 - 0.3**2 / 4, 0.3 * 0.7 / 4
+    found = covariance(Correlated(2, 2, 0.3))
+    assert found.dtype == np.float64
+    one = [[own, within], [within, own]]
+    np.testing.assert_allclose(found, np.kron(np.eye(2), one), atol=1e-7)
 
 
 def test_sampling_maps_over_cells() -> None:

@@ -58,6 +58,7 @@ PRIMITIVES = {
     "theory": lambda ax, data: draw.theory(ax, STEPS, data[0]),
     "moments": lambda ax, data: draw.moments(ax, data[0]),
     "runs": lambda ax, data: draw.runs(ax, STEPS, data, "runs"),
+    "spans": lambda ax, data: draw.spans(ax, {"a": (-1, data[0, 0]), "b": tuple(data[0, 1:3])}),
     "points": lambda ax, data: draw.points(ax, STEPS, np.sort(data[:3], 0), shift=3, flagged=data[0] > 0.5, ls="-"),
     "census": lambda ax, data: draw.census(ax, np.sort(data[:3], 0), data[3], shift=3),
     "cloud": lambda ax, data: draw.cloud(ax, STEPS, data),
@@ -358,6 +359,17 @@ def test_levels_are_horizontal_and_moments_vertical(ax):
     assert ax.get_legend_handles_labels()[1] == ["jumps"]
 
 
+def test_spans_end_at_the_limits_and_leave_them_alone(ax):
+    ax.set(xscale="log", xlim=(0.1, 10))
+    draw.spans(ax, {"low": (0, 0.4), "beyond": (20, 30), "high": (1, 20)})
+    np.testing.assert_allclose([(patch.get_x(), patch.get_width()) for patch in ax.patches], [(0.1, 0.3), (1, 9)])
+    found = {text.get_text(): text.get_position()[0] for text in ax.texts}
+    assert found == pytest.approx({"low": 0.2, "high": 10**0.5})
+    assert ax.get_xlim() == (0.1, 10)
+    draw.spans(ax, {"one more": (1, 2)}, named=False)
+    assert len(ax.texts) == 2
+
+
 def test_runs_are_thin_lines_under_one_label(ax):
     lines = draw.runs(ax, PLACES, [MIDDLE, HIGH, [1, np.nan, 2]], "seeds", draw.GREEN)
     np.testing.assert_array_equal(lines.get_segments()[1], np.column_stack([PLACES, HIGH]))
@@ -394,7 +406,6 @@ def test_a_log_axis_reads_in_plain_numbers(ax):
     assert not len(ax.yaxis.get_minorticklocs())
 
 
-@given(st.floats(-8, 8), st.floats(0.05, 12), st.booleans())
 def test_ticks_of_a_log_axis_are_few_and_inside(start, width, upside_down):
     figure = mpl.figure.Figure()
     axes = figure.add_subplot()
@@ -467,6 +478,8 @@ def test_stacked_bars_stand_on_each_other_in_their_colours(ax):
     assert none[0].get_x() + none[0].get_width() == pytest.approx(2)  # bars meet midway on the log axis
     assert none[1].get_x() == pytest.approx(2)
     assert ax.get_legend_handles_labels()[1] == ["none", "all"]
+    draw.stacked(ax, [1.0, 4.0], list(shares.values()), {"none": draw.BLUE, "all": draw.RED}, log=True)
+    assert [bar.get_y() for bar in ax.containers[3]] == [0.25, 0.5]
 
 
 OCTAHEDRON = np.vstack([np.eye(3), -np.eye(3)])

@@ -117,6 +117,21 @@ def test_selections_lie_inside_the_bootstrap() -> None:
     )
 
 
+def test_resamples_at_once_are_those_of_the_bootstrap() -> None:
+    """To the last bit, for arrays and for data sets, whatever the order of dimensions."""
+    values = labelled(np.random.default_rng(4).normal(size=(6, 10)), p=range(6))
+    one_by_one = estimates.bootstrap(lambda x: float(x.max("seed").min()), values, resamples=99)
+    drawn = estimates.redrawn(values.T, resamples=99)
+    assert drawn.dims == ("draw", "p", "seed")
+    np.testing.assert_array_equal(drawn[0], values)
+    assert estimates.of_draws(drawn.max("seed").min("p"), 10) == one_by_one
+    both = estimates.redrawn(xr.Dataset({"x": values, "fixed": ("p", np.arange(6))}), resamples=99)
+    np.testing.assert_array_equal(both.x, drawn)
+    assert both.fixed.dims == ("p",)
+    unbounded = estimates.of_draws([1.0, *[np.nan] * 9], 3, "draw")
+    assert (unbounded.low, unbounded.value, unbounded.high, unbounded.unit) == (-np.inf, 1.0, np.inf, "draw")
+
+
 def test_labels_say_where() -> None:
     values = xr.DataArray(
         np.ones((2, 3, 2)), dims=("seed", "p", "kind"), coords={"p": [0.1, 0.2, 0.3], "kind": ["a", "b"]}

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from toymodels.arrays import Array, Float, Number
 from toymodels.config import config, static
@@ -113,6 +114,12 @@ class Distribution(Protocol):
     def marginals(self) -> Float[Array, " n"]: ...
     def mean(self) -> Float[Array, " n"]: ...
     def second_moment(self) -> Float[Array, "n n"]: ...
+
+
+def covariance(data: Distribution) -> Float[np.ndarray, "n n"]:
+    """Cov x in float64, of the exact moments."""
+    mean, second = (np.asarray(moment, np.float64) for moment in (data.mean(), data.second_moment()))
+    return second - np.outer(mean, mean)
 
 
 def _moment(value: Value, together: Float[Array, "n n"]) -> Float[Array, "n n"]:

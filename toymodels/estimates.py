@@ -9,7 +9,7 @@ that all of them hold together at the stated level. A class of things, such as t
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -87,6 +87,7 @@ class Category:
 
 
 Measured = Estimate | Series | Category
+Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
 
 # -------------------------------------------------------------------------------------------------------- deterministic
@@ -153,13 +154,36 @@ def bootstrap(
 
     Efron & Tibshirani 1993, chapter 13. Resamples in which the statistic is NaN count as unbounded on both sides.
     """
-    count, rng = values.sizes[over], np.random.default_rng(0)
-    value = float(statistic(values))
-    drawn = np.array([float(statistic(values.isel({over: rng.integers(count, size=count)}))) for _ in range(resamples)])
-    tail = (1 - level) / 2
+    count = values.sizes[over]
+    drawn = [float(statistic(values.isel({over: places}))) for places in _resamples(count, resamples)]
+    return of_draws(drawn, count, over, level)
+
+
+def redrawn(values: Labelled, over: str = "seed", resamples: int = 999) -> Labelled:
+    """`bootstrap` for a statistic of many resamples at once, a hundred times faster: all of them along a first
+    dimension "draw", the values themselves at draw 0, `over` last. What is read off each draw goes to `of_draws`.
+
+    For example, of_draws(redrawn(values).mean("seed").max("p"), count). Memory: `resamples` times the values.
+    """
+    places = xr.DataArray(_resamples(values.sizes[over], resamples), dims=("draw", over))
+    return values.drop_vars(over, errors="ignore").isel({over: places}).transpose("draw", ..., over)
+
+
+def of_draws(
+    draws: xr.DataArray | np.ndarray | Sequence[float], count: int, over: str = "seed", level: float = LEVEL
+) -> Estimate:
+    """The statistic of `count` units, which comes first, with the percentile interval of those of their resamples; one
+    that is NaN counts as unbounded on both sides."""
+    value, *others = np.asarray(draws, np.float64)
+    drawn, tail = np.array(others), (1 - level) / 2
     low = np.quantile(np.where(np.isnan(drawn), -np.inf, drawn), tail, method="lower")
     high = np.quantile(np.where(np.isnan(drawn), np.inf, drawn), 1 - tail, method="higher")
     return Estimate(value, min(low, value), max(high, value), over, count)
+
+
+def _resamples(count: int, resamples: int) -> np.ndarray:
+    """Places of the units: their own, then those of so many resamples."""
+    return np.vstack([np.arange(count), np.random.default_rng(0).integers(count, size=(resamples, count))])
 
 
 # ------------------------------------------------------------------------------------------------------------ best of k

@@ -14,8 +14,10 @@ from toymodels.analysis.collapse import (
     excess,
     members_lie,
     neighbour_angles,
+    off_hexagon,
     opposite_across_sets,
     reached,
+    regular,
     set_cosines,
     set_spread,
 )
@@ -87,6 +89,24 @@ def test_angles_between_neighbours_add_up_to_a_turn(degrees):
     assert found.min() >= -1e-9
 
 
+def test_distance_from_a_hexagon_with_pairs_side_by_side():
+    angle = np.pi / 3 * np.arange(6)
+    hexagon = np.stack([np.cos(angle), np.sin(angle)], 1)
+    assert off_hexagon(hexagon) == pytest.approx(0, abs=1e-4)
+    assert off_hexagon(hexagon[[0, 2, 1, 3, 4, 5]]) == pytest.approx(60)  # members of two pairs 120 apart
+    assert off_hexagon(hexagon[[0, 0, 2, 2, 4, 4]]) == pytest.approx(60)
+
+
+@given(st.integers(3, 8), st.floats(0, 6.3), st.floats(0.3, 2))
+def test_only_a_regular_polygon_is_one(n, turn, scale):
+    angle = turn + 2 * np.pi / n * np.random.default_rng(n).permutation(n)
+    polygon = scale * np.stack([np.cos(angle), np.sin(angle)], 1)
+    assert regular(polygon)
+    assert not regular(polygon * np.append(np.ones(n - 1), 0.9)[:, None])
+    assert not regular(np.vstack([polygon, polygon[:1]]))
+    assert not regular(np.vstack([polygon, 0 * polygon[:1]]))
+
+
 @given(st.integers(1, 6), st.floats(0.01, 0.5))
 def test_an_edge_lies_between_the_neighbours_that_bracket_it(place, low):
     p = np.geomspace(low, 1, 8)
@@ -94,6 +114,8 @@ def test_an_edge_lies_between_the_neighbours_that_bracket_it(place, low):
     assert p[place - 1] < collapse_edge(p, counts, 2) < p[place]
     assert np.isnan(collapse_edge(p, counts, 1))  # everywhere
     assert np.isnan(collapse_edge(p, counts, 3))  # nowhere
+    both = collapse_edge(p, [counts, np.full(8, 2)], 2)
+    np.testing.assert_array_equal(both, [collapse_edge(p, counts, 2), np.nan])
 
 
 def test_what_single_runs_reach_is_that_of_every_combination_of_runs():
@@ -103,6 +125,7 @@ def test_what_single_runs_reach_is_that_of_every_combination_of_runs():
     for count in (1, 2, 3):
         from_there_on = np.flip(np.logical_and.accumulate(np.flip(drawn >= count, 1), 1), 1)
         np.testing.assert_allclose(reached(counts, count), from_there_on.mean(0))
+        np.testing.assert_allclose(reached([counts, 0 * counts], count), [from_there_on.mean(0), np.zeros(4)])
 
 
 def test_the_excess_is_that_of_the_worst_p_and_unknown_where_there_is_no_such_model():
@@ -111,3 +134,4 @@ def test_the_excess_is_that_of_the_worst_p_and_unknown_where_there_is_no_such_mo
     assert excess(loss, counts, 0) == pytest.approx(0.5)
     assert excess(loss, counts, 2) == pytest.approx(1.0)
     assert np.isnan(excess(loss, counts, 1))
+    np.testing.assert_allclose(excess([loss, 2 * loss], [counts, 2 - counts], 2), [1.0, 0.5])

@@ -1,10 +1,10 @@
-"""Labelled plateaus, and which name each entry has."""
+"""Labelled plateaus, which name each entry has, and the best models."""
 
 import numpy as np
 import xarray as xr
 
 from toymodels.analysis.dynamics import plateaus
-from toymodels.analysis.labelled import indicators, plateau_table
+from toymodels.analysis.labelled import best_models, indicators, plateau_table
 
 
 def test_the_plateaus_of_curves_are_those_of_each_filled_up():
@@ -28,3 +28,14 @@ def test_every_entry_has_one_of_the_names():
     assert found["name"].values.tolist() == ["a", "b"]
     assert (found.sum("name") == 1).all()
     assert found.sel(name="a").values.tolist() == [[False, True], [False, False]]
+    numbers = xr.DataArray([2.0, np.nan, 0.0], dims="seed")
+    expected = [[0, np.nan, 1], [0, np.nan, 0], [1, np.nan, 0]]
+    np.testing.assert_array_equal(indicators(numbers, "count", range(3)).transpose("count", "seed"), expected)
+
+
+def test_the_best_models_have_the_least_loss():
+    loss = xr.DataArray([[2.0, np.nan, 1.0], [3.0, 5.0, 4.0]], {"p": [0.1, 0.2], "seed": [7, 8, 9]}, ("p", "seed"))
+    found = best_models(xr.Dataset({"loss": loss, "twice": 2 * loss.T, "of_p": 3 * loss.p}))
+    assert found.seed.values.tolist() == [9, 7]
+    assert found.twice.values.tolist() == [2, 6]
+    assert found.of_p.dims == ("p",)

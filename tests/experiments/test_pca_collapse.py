@@ -1,5 +1,7 @@
 """PCA collapse: each finding holds and fails on planted results; known models are read."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -12,11 +14,6 @@ GRID = (page.GRID * np.arange(1, 13)).round(2)
 SEEDS, RUNS = 12, 64
 FIRST = {1: 6, 2: 13, 3: 14}
 """Places of P from which on so many pairs are collapsed."""
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "RESAMPLES", 60)
 
 
 def counts(**first: int) -> np.ndarray:
@@ -119,16 +116,26 @@ def test_runs_at_one_p_alone_are_judged_where_they_are() -> None:
 # ------------------------------------------------------------------------------------------------------------- readings
 
 
-def test_distance_from_a_hexagon_with_pairs_side_by_side() -> None:
+def swept(W: np.ndarray) -> SimpleNamespace:
+    """Models by p and seed, with b = 0."""
+    weights = xr.DataArray(W, {"p": [0.05, 1.0], "seed": [0, 1]}, ("p", "seed", "feature", "hidden"))
+    final = {"W": weights, "b": 0 * weights.isel(hidden=0)}
+    cell = page.pairs.cell(p=page.pairs.axes[0].labels[0], seed=0)
+    return SimpleNamespace(
+        final=lambda name="W", unconverged=False: final[name],
+        run=lambda p: page.replace(cell, {"problem.data.p": p}),
+    )
+
+
+def test_models_that_are_known() -> None:
+    """A hexagon whose first pair is collapsed, and nothing at all; lost models have no count."""
     angle = np.pi / 3 * np.arange(6)
     hexagon = np.stack([np.cos(angle), np.sin(angle)], 1)
-    assert page._off_hexagon(hexagon) == pytest.approx(0, abs=1e-4)
-    assert page._off_hexagon(hexagon[[0, 2, 1, 3, 4, 5]]) == pytest.approx(60)  # members of two pairs 120 apart
-    collapsed = hexagon[[0, 0, 2, 2, 4, 4]]
-    assert page._off_hexagon(collapsed) == pytest.approx(60)
-
-
-def test_the_loss_of_pca_where_all_is_on() -> None:
-    """p = 1: six independent uniform variables, of which a linear model keeps two."""
-    run = page.pairs.cell(p=page.pairs.axes[0].labels[0], seed=0)
-    assert page._linear_loss(page.replace(run, {"problem.data.p": 1.0})) == pytest.approx(4 / 12, rel=1e-5)
+    found = page.collapse(swept(np.stack([[hexagon[[0, 0, 2, 3, 4, 5]], 0 * hexagon], [hexagon, np.nan * hexagon]])))
+    np.testing.assert_array_equal(found["count"], [[1, 0], [0, np.nan]])
+    np.testing.assert_allclose(found.spread[0, 0], [0, 1 / 4, 1 / 4], atol=1e-12)
+    np.testing.assert_allclose(found.off_hexagon[:, 0], [60, 0], atol=1e-4)
+    np.testing.assert_allclose(found.loss[0, 1], 6 * 0.05 / 3)
+    assert np.isnan([found[name][1, 1] for name in ("loss", "off_hexagon")]).all()
+    # Where all is on, p = 1, six independent uniform variables, of which a linear model keeps two.
+    assert found.linear[1] == pytest.approx(4 / 12, rel=1e-5)

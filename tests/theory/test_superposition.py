@@ -424,3 +424,11 @@ def test_the_exact_linear_loss_is_the_mean_over_draws():
     x = np.where(random.random((200_000, 3)) < p, random.random((200_000, 3)), 0)
     sampled = ((x - x @ W @ W.T - b) ** 2 @ importance).mean()
     assert theory.linear_loss(W, b, p, importance) == pytest.approx(sampled, rel=0.01)
+
+
+def test_many_p_of_the_same_models_at_once():
+    """p may have more leading axes than the models."""
+    random = np.random.default_rng(5)
+    W, b, p = random.normal(size=(3, 4, 2)), random.normal(size=(3, 4)), random.uniform(size=(5, 3, 4))
+    one_by_one = [theory.expected_loss(W, b, each) for each in p]
+    np.testing.assert_array_equal(theory.expected_loss(W, b, p), one_by_one)

@@ -75,20 +75,38 @@ def neighbour_angles(W: Float[Array, "*models features 2"] | ArrayLike) -> Float
     return np.diff(angle, axis=-1, append=angle[..., :1] + 360)
 
 
-def collapse_edge(p: Float[Array, " p"] | ArrayLike, counts: Float[Array, " p"] | ArrayLike, count: int) -> float:
+def off_hexagon(W: Float[Array, "6 2"] | ArrayLike) -> float:
+    """Of the angles between neighbours and of those between the members of pairs, the largest distance from 60."""
+    mates = np.degrees(np.arccos(set_cosines(W, 2).clip(-1, 1)))
+    return float(abs(np.append(neighbour_angles(W), mates) - 60).max())
+
+
+def regular(W: Float[Array, "features 2"] | ArrayLike, lengths: float = 0.05, degrees: float = 5.0) -> bool:
+    """Whether rows make a regular polygon: equal lengths, neighbours equally far apart, within these tolerances."""
+    length, angle = np.linalg.norm(np.asarray(W, np.float64), axis=1), neighbour_angles(W)
+    return bool(length.min() >= (1 - lengths) * length.max() and abs(angle - 360 / len(angle)).max() <= degrees)
+
+
+def collapse_edge(
+    p: Float[Array, " p"] | ArrayLike, counts: Float[Array, "*draws p"] | ArrayLike, count: int
+) -> Float[np.ndarray, "*draws"]:
     """The p above which at least `count` sets are collapsed, midway between two p on a log scale; NaN where unseen."""
-    p, below = np.asarray(p, np.float64), np.flatnonzero(np.asarray(counts) < count)
-    unseen = not len(below) or below[-1] == len(p) - 1
-    return float("nan") if unseen else float(np.sqrt(p[below[-1]] * p[below[-1] + 1]))
+    p, below = np.asarray(p, np.float64), np.asarray(counts) < count
+    last = len(p) - 1 - below[..., ::-1].argmax(-1)  # the last p with fewer, if there is one
+    edge = np.sqrt(p[last] * p[np.minimum(last + 1, len(p) - 1)])
+    return np.where(below.any(-1) & ~below[..., -1], edge, np.nan)
 
 
-def reached(counts: Float[Array, "p runs"] | ArrayLike, count: int) -> Float[np.ndarray, " p"]:
+def reached(counts: Float[Array, "*draws p runs"] | ArrayLike, count: int) -> Float[np.ndarray, "*draws p"]:
     """By p: the chance that of one run drawn at each p, all from there on have at least `count` sets collapsed."""
-    return np.cumprod((np.asarray(counts) >= count).mean(1)[::-1])[::-1]
+    return np.cumprod((np.asarray(counts) >= count).mean(-1)[..., ::-1], -1)[..., ::-1]
 
 
-def excess(loss: Float[Array, "p runs"] | ArrayLike, counts: Float[Array, "p runs"] | ArrayLike, count: int) -> float:
+def excess(
+    loss: Float[Array, "*draws p runs"] | ArrayLike, counts: Float[Array, "*draws p runs"] | ArrayLike, count: int
+) -> Float[np.ndarray, "*draws"]:
     """The least loss with `count` sets collapsed over the least of all, minus 1, at the worst p; NaN where unseen."""
     loss = np.nan_to_num(np.asarray(loss, np.float64), nan=np.inf, posinf=np.inf)
-    least = np.where(np.asarray(counts) == count, loss, np.inf).min(1)
-    return float((least / loss.min(1)).max() - 1) if np.isfinite(least).all() else float("nan")
+    least = np.where(np.asarray(counts) == count, loss, np.inf).min(-1)
+    ratio = np.where(np.isfinite(least), least, np.nan) / loss.min(-1)
+    return np.asarray(ratio.max(-1) - 1)

@@ -82,10 +82,12 @@ def _middle(flat: Plateau) -> float:
     return flat.stop if flat.kind == "final" else float(np.sqrt(max(flat.start, 1) * max(flat.stop, 1)))
 
 
-def indicators(names: xr.DataArray, dim: str = "name") -> xr.DataArray:
-    """Whether each entry has each of the names that occur, along a new dimension: for the shares of all names."""
-    known = np.unique(names.values)
-    return xr.concat([names == name for name in known], xr.Variable(dim, known))
+def indicators(names: xr.DataArray, dim: str = "name", known: Sequence[Any] | None = None) -> xr.DataArray:
+    """Whether each entry has each of the names that are known, or that occur, along a new first dimension: for the
+    shares of all names. Names may be numbers; NaN has none of them, and gives NaN."""
+    every = np.unique(names.values) if known is None else np.asarray(known)
+    flags = xr.concat([names == name for name in every], xr.Variable(dim, every))
+    return flags if names.notnull().all() else xr.where(names.isnull(), np.nan, flags).transpose(dim, ...)
 
 
 def padded(rows: Sequence[Sequence[Any]], *inner: int) -> np.ndarray:

@@ -15,6 +15,7 @@ Curves
     theory(ax, x, y, label=None)            the one dashed line; dash=DOTTED for a second theory
     levels(ax, values, labels=None)         theory as horizontal lines, named in the margin
     moments(ax, places, label=None)         vertical dotted lines
+    spans(ax, {"name": (low, high)})        ranges of x as grey bands, named at the top
     band(ax, x, interval, label=)           a line inside the band of its intervals
     runs(ax, x, values, label=)             every run thin, one legend entry
     loss_curves(ax, steps, losses)          median, quartiles and runs on log axes
@@ -50,7 +51,7 @@ Style and files
 
 from toymodels.draw.axes import log_axis, outer_labels, panel_labels, panels, ticks
 from toymodels.draw.bars import feature_bar, feature_colours, stack, stacked
-from toymodels.draw.curves import band, ecdf, levels, loss_curves, moments, runs, theory, trajectories
+from toymodels.draw.curves import band, ecdf, levels, loss_curves, moments, runs, spans, theory, trajectories
 from toymodels.draw.files import save
 from toymodels.draw.geometry import arrows, polytope
 from toymodels.draw.legends import category_legend, colour_bar, key, legend, legend_below
@@ -130,6 +131,7 @@ __all__ = [
     "save",
     "scatter_lines",
     "shifts",
+    "spans",
     "stack",
     "stacked",
     "style",

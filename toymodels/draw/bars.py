@@ -17,19 +17,21 @@ from toymodels.draw.maps import edges
 def stacked(
     ax: Axes,
     x: Float[Array, " bars"] | ArrayLike,
-    shares: Mapping[str, Any],
+    shares: Mapping[str, Any] | ArrayLike,
     palette: Mapping[str, Any],
     width: float | None = None,
     log: bool = False,
 ) -> None:
-    """Bars at x, each stacked from 0 in the order of shares, name -> heights, in the colours of the palette.
+    """Bars at x, each stacked from 0 in the order of shares, name -> heights, in the colours of the palette; an array
+    has rows in the palette's order.
 
     width: of all bars; without, they touch midway between neighbouring x, on a log axis too.
     """
     xs, bottom = np.asarray(x, np.float64), np.zeros(np.size(x))
     ends = edges(xs, log)
     left, widths = (ends[:-1], np.diff(ends)) if width is None else (xs - width / 2, np.full(len(xs), width))
-    for name, heights in shares.items():
+    rows = shares if isinstance(shares, Mapping) else dict(zip(palette, np.asarray(shares), strict=True))
+    for name, heights in rows.items():
         height = np.nan_to_num(np.asarray(heights, np.float64), posinf=0, neginf=0)
         if height.shape != xs.shape:
             raise ValueError(f"{name}: {height.shape} heights for {len(xs)} bars")

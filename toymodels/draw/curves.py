@@ -1,6 +1,6 @@
 """Curves over x: theory, levels, moments, bands, runs, and the curves of training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from toymodels.arrays import Array, Float
 from toymodels.draw.intervals import Ends, ends
 from toymodels.draw.margin import margin_labels
-from toymodels.draw.style import DASHED, DOTTED, PALETTE, THEORY
+from toymodels.draw.style import DASHED, DOTTED, PALETTE, SMALL, THEORY
 
 
 def theory(
@@ -67,6 +67,20 @@ def moments(
     found = np.atleast_1d(np.asarray(places, np.float64))
     for index, place in enumerate(found[np.isfinite(found)]):
         ax.axvline(place, **{"lw": 0.7, "zorder": 0, **look}, color=colour, ls=dash, label=None if index else label)
+
+
+def spans(ax: Axes, ranges: Mapping[str, tuple[float, float]], named: bool = True) -> None:
+    """Ranges of x as bands behind the data, light and dark grey in turn, named at the top, or not; nothing outside the
+    limits. Call it once the axes have their scale and limits."""
+    limits, log = ax.get_xlim(), ax.get_xscale() == "log"
+    for index, (name, found) in enumerate(ranges.items()):
+        low, high = np.clip(found, *limits)
+        if low < high:
+            ax.axvspan(low, high, color="0.86" if index % 2 else "0.93", lw=0, zorder=0)
+            middle, where = np.sqrt(low * high) if log else (low + high) / 2, ax.get_xaxis_transform()
+            if named:
+                ax.text(middle, 0.985, name, transform=where, fontsize=SMALL, ha="center", va="top")
+    ax.set_xlim(limits)
 
 
 def band(

@@ -67,11 +67,9 @@ def _checked(W: Any, p: Any, sets: int, most: float) -> tuple[int, np.ndarray]:
 
 def _over_states(W: Any, b: Any, states: Iterable[tuple[np.ndarray, np.ndarray]]) -> Any:
     """sum over states of the probability of each, a product over sets (last axis), times the loss given what is on."""
-    W, b = np.asarray(W, np.float64), np.asarray(b, np.float64)
-    total = np.zeros(W.shape[:-2])
-    for on, chances in states:
-        total += chances.prod(-1) * expected_loss(W, b, np.where(on, 1.0, OFF))
-    return total[()]
+    on, chances = zip(*states, strict=True)
+    given = np.where(np.stack(on), 1.0, OFF).reshape(len(on), *(1,) * (np.ndim(W) - 2), -1)
+    return (np.stack(chances).prod(-1) * expected_loss(W, b, given)).sum(0)[()]
 
 
 def principal_loss(covariance: Real[Array, "features features"] | Nested, m: int) -> float:

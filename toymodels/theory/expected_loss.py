@@ -108,7 +108,8 @@ def active_sets(n: int) -> np.ndarray:
 
 
 def _output_losses(xp: ModuleType, a: Any, b: Any, p: Any) -> Any:
-    """E (x_0 - max(y, 0))^2, y = b + sum_j a_j x_j. `a` and `p` are (..., n), `b` (...).
+    """E (x_0 - max(y, 0))^2, y = b + sum_j a_j x_j. `a` and `p` are (..., n), `b` (...); p may have more leading axes,
+    which then cost little: given what is on, the loss does not depend on it.
 
     Two exact forms, the second with the residual z = x_0 - y, whose moments are elementary:
     E[x_0^2] - 2 E[x_0 max(y, 0)] + E[max(y, 0)^2] = E[z^2] - 2 E[x_0 max(-y, 0)] - E[max(-y, 0)^2].
@@ -130,11 +131,11 @@ def _output_losses(xp: ModuleType, a: Any, b: Any, p: Any) -> Any:
 def _expected_loss(xp: ModuleType, W: Any, b: Any, p: Any, importance: Any, encoder: Any) -> Any:
     n = W.shape[-2]
     gram = W @ xp.swapaxes(encoder, -1, -2)
-    batch = np.broadcast_shapes(gram.shape[:-2], b.shape[:-1], p.shape[:-1])
+    batch = np.broadcast_shapes(gram.shape[:-2], b.shape[:-1])
     # Each output sees the features in turn, itself first.
     turn = (np.arange(n, dtype=np.int32)[:, None] + np.arange(n, dtype=np.int32)) % n
     a = xp.broadcast_to(gram[..., turn[:, :1], turn], (*batch, n, n))
-    losses = _output_losses(xp, a, xp.broadcast_to(b, (*batch, n)), xp.broadcast_to(p, (*batch, n))[..., turn])
+    losses = _output_losses(xp, a, xp.broadcast_to(b, (*batch, n)), xp.broadcast_to(p, (*p.shape[:-1], n))[..., turn])
     return (importance * losses).sum(-1)
 
 
