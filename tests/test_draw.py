@@ -406,6 +406,7 @@ def test_a_log_axis_reads_in_plain_numbers(ax):
     assert not len(ax.yaxis.get_minorticklocs())
 
 
+@given(st.floats(-8, 8), st.floats(0.05, 12), st.booleans())
 def test_ticks_of_a_log_axis_are_few_and_inside(start, width, upside_down):
     figure = mpl.figure.Figure()
     axes = figure.add_subplot()
