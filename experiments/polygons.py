@@ -70,7 +70,7 @@ def critical() -> xr.Dataset:
         "rotation": [abs(each.eigenvalues[0]) for each in made],
         "curvature": [each.eigenvalues[1] for each in made],
     }
-    return data.assign({name: ("n", values) for name, values in curved.items()}, notation=notation)
+    return data.assign(notation=notation, **{name: ("n", values) for name, values in curved.items()})
 
 
 def _notation(n: int, k: int, silent: int) -> str:
