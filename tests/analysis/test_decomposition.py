@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toymodels.analysis.decomposition import grouped, loss_parts
+from toymodels.analysis.decomposition import loss_parts
 from toymodels.theory.superposition import expected_loss
 
 
@@ -51,11 +51,10 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         loss_parts(np.ones((5, 3)), np.eye(2), np.zeros(2), np.ones(2))
 
 
-def test_parts_of_ignored_features_are_one_and_shares_sum_to_one() -> None:
-    W, b, importance = np.array([[1.0, 0], [0, 1], [0, 0.0]]), np.array([0.0, -0.1, 0.15]), np.ones(3)
-    parts = loss_parts(sparse(3, 0.3, 20_000), W, b, importance)
-    found = grouped(parts, np.array([1.0, 1.0, 0.0]), 0.02)
-    assert found.ignored == pytest.approx(sum(each[2] for each in parts))
-    assert found.total == pytest.approx(sum(each.sum() for each in parts))
-    assert sum(found.shares) == pytest.approx(1)
-    assert grouped(parts, np.zeros(3), 0.02).own == 0
+def test_draws_of_zeros_count_and_may_come_in_any_order() -> None:
+    rng = np.random.default_rng(3)
+    x, W, b = sparse(3, 0.1, 6000), rng.normal(size=(3, 2)), np.array([0.2, -0.1, 0.3])
+    error = ((x - np.maximum(x @ W @ W.T + b, 0)) ** 2).mean(0)
+    np.testing.assert_allclose(sum(loss_parts(x, W, b, np.ones(3))), error, rtol=1e-12)
+    np.testing.assert_allclose(loss_parts(x, W, b, np.ones(3)), loss_parts(x[::-1], W, b, np.ones(3)), rtol=1e-9)
+    np.testing.assert_allclose(loss_parts(np.zeros((5, 3)), W, b, np.ones(3)).own, np.maximum(b, 0) ** 2, rtol=1e-12)

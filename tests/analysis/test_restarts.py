@@ -2,11 +2,21 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from toymodels.analysis.restarts import basins, best, drop_worst, finite_losses, least_over_least, loss_gap
+from toymodels.analysis.restarts import (
+    basins,
+    best,
+    drop_worst,
+    finite_losses,
+    least_over_least,
+    loss_gap,
+    near_best,
+    of_best_model,
+)
 
 KINDS = {k: np.stack([np.cos(a), np.sin(a)], -1) for k in (5, 6) for a in [2 * np.pi * np.arange(k) / k]}
 PENTAGON, SQUARE = KINDS[5], np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [0.0, 0]])
@@ -26,6 +36,15 @@ def test_planted_basins(kinds: list[bool], seed: int, scale: float) -> None:
     ]
     assert all(basin.least == loss[basin.places].min() and basin.most == loss[basin.places].max() for basin in found)
     assert all(basin.share.mean == pytest.approx(basin.restarts / len(kinds)) for basin in found)
+
+
+def test_numbers_of_the_restarts_near_the_best() -> None:
+    """The fourth is not near, the fifth is lost, and the sixth has no number."""
+    values = xr.DataArray([2.0, 1, 1, 5, 5, np.nan], dims="seed")
+    loss = xr.DataArray([1.0, 1.01, 1.02, 1.1, np.nan, 1.0], dims="seed")
+    found = near_best(values, loss, 1.02)
+    assert (found.name, found.unit, found.count) == ("1", "restart", 3)
+    assert found.shares == {"1": pytest.approx(2 / 3), "2": pytest.approx(1 / 3)}
 
 
 def test_signs_matter_unless_even() -> None:
@@ -77,3 +96,10 @@ def test_least_over_least_says_nothing_without_one_of_the_two():
     assert least_over_least([2.0, 3.0, np.nan], [8.0, 9.0]) == 0.25
     assert np.isnan(least_over_least([2.0, 3.0], [np.nan, np.inf]))
     assert np.isnan(least_over_least([], [1.0]))
+
+
+def test_labelled_values_of_the_best_restart_leave_out_lost_ones() -> None:
+    loss = xr.DataArray([[2.0, np.nan, 1], [np.nan, 3, 4]], dims=("p", "seed"))
+    values = xr.Dataset({"kept": loss * 10, "p": ("p", [0, 1])})
+    assert of_best_model(values, loss).kept.values.tolist() == [10, 30]
+    assert of_best_model(values.kept, loss).dims == ("p",)

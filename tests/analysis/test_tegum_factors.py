@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from toymodels.analysis.geometry import feature_dimensionality, orthogonal_pairs, tegum_factors
+from toymodels.analysis.geometry import factor_count, feature_dimensionality, orthogonal_pairs, tegum_factors
 from toymodels.shapes import polytopes
 
 RAYS = [polytopes.simplex(d) for d in (0, 1, 2, 3, 6, 9)] + [polytopes.polygon(k) for k in (5, 6, 7, 12)]
@@ -81,6 +81,7 @@ def test_irregular_factors_are_told_apart_exactly(seed, shapes):
 def test_components_are_those_of_a_closure(seed, n, m, tol):
     """Against the transitive closure by matrix powers; leakage is below the cut; labels count up by first member."""
     W = np.random.default_rng(seed).normal(size=(n, m))
+    assert factor_count(0 * W) == 0
     units = W / np.linalg.norm(W, axis=1, keepdims=True)
     linked = np.abs(units @ units.T) > tol
     closure = np.linalg.matrix_power(linked.astype(float) + np.eye(n), n) > 0
@@ -88,6 +89,8 @@ def test_components_are_those_of_a_closure(seed, n, m, tol):
     np.testing.assert_array_equal(closure, found.labels[:, None] == found.labels)
     firsts = [int(np.flatnonzero(found.labels == k)[0]) for k in range(len(found.factors))]
     assert firsts == sorted(firsts)
+    assert factor_count(W, tol) == len(found.factors)
+    assert factor_count(W, dead=0.3) == len(tegum_factors(W, dead=0.3).factors)
     for k, factor in enumerate(found.factors):
         np.testing.assert_array_equal(factor.members, np.flatnonzero(found.labels == k))
         assert factor.leakage <= tol

@@ -6,7 +6,7 @@ import xarray as xr
 
 from experiments import capacity
 from tests.experiments.planted import fails, holds, undecided
-from toymodels.analysis.decomposition import loss_parts
+from toymodels.analysis.capacities import NONE, PARTS
 from toymodels.config import get
 from toymodels.experiment import Swept
 from toymodels.laws import per_feature
@@ -43,18 +43,16 @@ def allocations() -> xr.Dataset:
 
 
 def relus() -> xr.Dataset:
-    p, kinds = [1.0, 0.1, 0.01], list(capacity.PARTS)
-    C = [[1, 1, 0, 0, 0, 0], [0.5, 0.5, 0.5, 0.5, 0, 0], [1 / 3] * 6]
-    parts = along_seeds([[1, 0.5, 0.3], [0, 0, 0.3], [0, 0, 0], [0, 0.5, 0.4]], "kind", "p", kind=kinds, p=p)
-    data = {"C": along_seeds(C, "p", "feature", p=p), "blocks": along_seeds([2, 2, 1], "p"), "parts": parts}
-    return xr.Dataset({**data, "parts_above_a_tenth": parts}, attrs={"m": 2})
+    p, C = [1.0, 0.1, 0.01], [[1, 1, 0, 0, 0, 0], [0.5, 0.5, 0.5, 0.5, 0, 0], [1 / 3] * 6]
+    shares = along_seeds([[1, 0.5, 0.3], [0, 0, 0.3], [0, 0, 0], [0, 0.5, 0.4]], "part", "p", part=list(PARTS), p=p)
+    data = {"C": along_seeds(C, "p", "feature", p=p), "blocks": along_seeds([2, 2, 1], "p")}
+    return xr.Dataset({**data, "shares": shares.expand_dims(threshold=[NONE, 0.1])}, attrs={"m": 2})
 
 
 def test_planted_results_hold() -> None:
     holds(capacity.extra_feature_as_allocated(extras()))
     holds(capacity.many_features_as_allocated(allocations()))
-    holds(capacity.relu_models_share_when_sparse(relus()))
-    holds(capacity.loss_of_relu_models(relus()))
+    holds(capacity.sparse_features_share(relus()))
 
 
 def changed(data: xr.Dataset, name: str, level: object, /, **places: int) -> xr.Dataset:
@@ -85,23 +83,24 @@ def test_each_finding_of_many_features_fails_on_its_own(id, name, value, places)
     fails(capacity.many_features_as_allocated(changed(allocations(), name, value, **places)), id)
 
 
-def test_each_finding_of_relu_models_fails_on_its_own() -> None:
-    share, loss = capacity.relu_models_share_when_sparse, capacity.loss_of_relu_models
-    fails(share(changed(relus(), "C", [1, 1, 0, 0, 0, 0], p=2)), "polysemantic-when-sparse")
-    fails(share(changed(relus(), "C", 0.6, p=1, seed=0, feature=0)), "capacity-bounded")
-    fails(share(changed(relus(), "C", 0.3, p=2)), "capacity-used")
-    parts = relus().parts
-    fails(
-        loss(relus().assign(parts=parts + 0.1 * (parts.p == 1) * (parts.kind != "ignored features"))),
-        "ignored-when-dense",
-    )
-    fails(loss(changed(relus(), "parts", 3, kind=0, p=2)), "ignored-when-sparse")
+@pytest.mark.parametrize(
+    ("id", "name", "value", "places"),
+    [
+        ("polysemantic-when-sparse", "C", [1, 1, 0, 0, 0, 0], {"p": 2}),
+        ("capacity-bounded", "C", 0.6, {"p": 1, "seed": 0, "feature": 0}),
+        ("capacity-used", "C", 0.3, {"p": 2}),
+        ("ignored-when-dense", "shares", [0.9, 0.1, 0, 0], {"threshold": 0, "p": 0}),
+        ("ignored-when-sparse", "shares", [0.6, 0, 0, 0.4], {"threshold": 0, "p": 2}),
+    ],
+)
+def test_each_finding_of_relu_models_fails_on_its_own(id, name, value, places) -> None:
+    data = relus().transpose("threshold", "p", "seed", "part", "feature")  # values are along the last dimension
+    fails(capacity.sparse_features_share(changed(data, name, value, **places)), id)
 
 
-def test_features_are_counted_and_lost_models_are_not() -> None:
-    C = xr.DataArray([[1, 0.5, 0.5, 0], [np.nan] * 4], dims=("seed", "feature"))
-    assert capacity.counts(C).isel(seed=0).values.tolist() == [1, 2, 1]
-    assert capacity.counts(C).isel(seed=1).isnull().all()
+def test_a_seed_without_a_model_is_no_failure() -> None:
+    lost = changed(relus(), "C", np.nan, seed=0).assign(shares=relus().shares.where(relus().seed > 0))
+    holds(capacity.sparse_features_share(lost))
 
 
 def as_allocated(name: str, **axes: object) -> Swept:
@@ -134,15 +133,6 @@ def test_the_best_allocation_is_read_as_itself() -> None:
     assert capacity.capacity_by_weight(found).axes[2].get_xticks().tolist() == [2, 6, 20]
 
 
-def test_parts_are_those_of_all_examples() -> None:
-    """The examples of zeros that are left out are added again."""
-    rng = np.random.default_rng(0)
-    x = rng.random((capacity.DRAWS, 3)) * (rng.random((capacity.DRAWS, 3)) < 0.2)
-    W, b, importance = rng.normal(size=(3, 2)), rng.normal(size=3), np.array([1.0, 0.5, 0.2])
-    found = capacity._parts(x[(x != 0).any(1)], W, b, importance)
-    np.testing.assert_allclose(found, np.array(loss_parts(x, W, b, importance)), rtol=1e-9)
-
-
 def test_models_of_the_means_lose_one_and_ignore_everything() -> None:
     sweep = replaced({"relu": capacity.relu}, {"p": [0.1], "seed": [0]})["relu"]
     data = {
@@ -151,5 +141,6 @@ def test_models_of_the_means_lose_one_and_ignore_everything() -> None:
         "status": (("p", "seed"), np.full((1, 1), OK)),
     }
     found = capacity.relus(Swept(sweep, xr.Dataset(data, {"p": [0.1], "seed": [0]})))
-    assert found.parts.sel(kind="ignored features").item() == pytest.approx(1, abs=0.02)
-    assert (found.parts.isel(kind=slice(1, None)) == 0).all()
+    assert found.loss.item() == pytest.approx(1, abs=0.02)
+    assert found.shares.sel(part="ignored features").values.ravel().tolist() == [1, 1]
+    assert (found.shares.isel(part=slice(1, None)) == 0).all()

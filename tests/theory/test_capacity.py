@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from toymodels.analysis.geometry import feature_dimensionality
 from toymodels.problems.quadratic import Quadratic
-from toymodels.theory.capacity import best_allocation, best_weights, boundaries, feature_loss, tight_frame
+from toymodels.theory.capacity import (
+    best_allocation,
+    best_weights,
+    boundaries,
+    extra_capacity,
+    feature_loss,
+    optima,
+    tight_frame,
+)
 
 weights = st.lists(st.floats(0.05, 3), min_size=2, max_size=7)
 
@@ -100,6 +108,30 @@ def test_sharing_begins_and_ends_at_the_boundaries(k: float, n: int, data: st.Da
     assert some > 1e-6
     assert most < 1 - 1e-6
     assert all_of_it == pytest.approx(1, abs=1e-9)
+
+
+@given(st.floats(1.5, 40), st.floats(0.01, 20), st.integers(2, 7), st.data())
+def test_the_extra_feature_has_the_capacity_of_the_best_allocation(k, r, n, data) -> None:
+    m = data.draw(st.integers(1, n - 1))
+    expected = best_allocation(m, (1.0,) * (n - 1) + (r,), k).capacity[-1]
+    assert extra_capacity(k, r, n, m) == pytest.approx(expected, abs=1e-6)
+
+
+def test_ties_and_arrays_of_extra_features() -> None:
+    assert extra_capacity([2.0, 3.0, 5.0], 1.0, 4, 2).tolist() == [0, 0, 0.5]
+    with pytest.raises(ValueError, match="n=2, m=2"):
+        extra_capacity(5.0, 1.0, 2, 2)
+
+
+def test_optima_are_best_allocations_with_their_blocks_and_spectra() -> None:
+    """Kurtosis 2: four whole dimensions, eigenvalues are the weights; 40: one block for all."""
+    v = 0.85 ** np.arange(12)
+    found = optima(4, v, [2.0, 6.0, 40.0])
+    assert found.blocks.tolist() == [4, 3, 1]
+    np.testing.assert_allclose(found.spectrum[0], v[:4])
+    np.testing.assert_allclose(found.spectrum[2], found.spectrum[2, 0])
+    np.testing.assert_allclose(found.capacity.sum(1), 4)
+    assert found.loss.tolist() == [best_allocation(4, v, k).loss for k in (2.0, 6.0, 40.0)]
 
 
 def test_below_kurtosis_three_the_greater_weights_take_all() -> None:

@@ -7,6 +7,9 @@ from numpy.typing import ArrayLike
 
 from toymodels.arrays import Array, Float
 
+BLOCK = 2048
+"""Draws at a time, so that their arrays stay in the processor's cache."""
+
 
 class LossParts(NamedTuple):
     """Of each feature, means over the draws; the sum of all is the loss."""
@@ -28,40 +31,18 @@ def loss_parts(
     inactive, active: what the others add to that where x_i = 0 and where not, which is interference (negative where it
     helps, as where a bias makes up for it). Raises ValueError for shapes that do not fit.
     """
-    x, W, b, importance = (np.asarray(each, np.float64) for each in (x, W, b, importance))
+    x = np.asarray(x)
+    W, b, importance = (np.asarray(each, np.float64) for each in (W, b, importance))
     n = W.shape[0]
     if W.ndim != 2 or x.ndim != 2 or x.shape[1] != n or not b.shape == importance.shape == (n,):
         raise ValueError(f"x of shape {x.shape}, W of {W.shape}: draws of {n} features, and {n} numbers of the others")
-    error = (x - np.maximum(x @ W @ W.T + b, 0)) ** 2
-    alone = (x - np.maximum(x * (W**2).sum(1) + b, 0)) ** 2
-    added = error - alone
-    inactive = np.where(x == 0, added, 0).sum(0)
-    return LossParts(*(importance * part / len(x) for part in (alone.sum(0), inactive, added.sum(0) - inactive)))
-
-
-class Grouped(NamedTuple):
-    """Of the loss of each model: all of ignored features, and the parts of the others."""
-
-    ignored: Float[np.ndarray, "*models"]
-    own: Float[np.ndarray, "*models"]
-    inactive: Float[np.ndarray, "*models"]
-    active: Float[np.ndarray, "*models"]
-
-    @property
-    def total(self) -> Float[np.ndarray, "*models"]:
-        return np.asarray(np.sum(self, axis=0))
-
-    @property
-    def shares(self) -> "Grouped":
-        return Grouped(*(part / self.total for part in self))
-
-
-def grouped(
-    parts: LossParts | Float[np.ndarray, "3 *models features"],
-    capacity: Float[np.ndarray, "*models features"],
-    none: float,
-) -> Grouped:
-    """Sums over features of `loss_parts`, with all parts of features of capacity up to `none`, ignored, in one."""
-    parts = np.asarray(parts)
-    ignored = none >= capacity
-    return Grouped((parts.sum(0) * ignored).sum(-1), *(parts * ~ignored).sum(-1))
+    lengths, some = (W**2).sum(1), x[(x != 0).any(1)]
+    own = (len(x) - len(some)) * np.maximum(b, 0) ** 2  # of draws of zeros, which are all alike: nothing is added there
+    added, inactive = np.zeros(n), np.zeros(n)
+    for few in np.array_split(some, len(some) // BLOCK + 1):
+        alone = (few - np.maximum(few * lengths + b, 0)) ** 2
+        more = (few - np.maximum(few @ W @ W.T + b, 0)) ** 2 - alone
+        own += alone.sum(0)
+        added += more.sum(0)
+        inactive += np.einsum("ij,ij->j", more, few == 0)
+    return LossParts(*(importance * part / len(x) for part in (own, inactive, added - inactive)))

@@ -34,6 +34,7 @@ __all__ = [
     "Factor",
     "TegumFactors",
     "dimensions_per_feature",
+    "factor_count",
     "feature_dimensionality",
     "frame_potential",
     "interference",
@@ -286,6 +287,20 @@ def tegum_factors(
         rank, polytope, residual = _recognise(rows.unit[members], exact, even, irregular)
         factors.append(Factor(members, len(members), rank, float(D[members].sum()), leakage, polytope, residual))
     return TegumFactors(labels, factors, _name_whole(factors), tol)
+
+
+@_of_each_model(features=False)
+def factor_count(
+    W: Float[Array, "*models features hidden"] | xr.DataArray | ArrayLike,
+    tol: Number | None = None,
+    dead: Number = 5e-3,
+) -> Float[Array, "*models"] | xr.DataArray | int:
+    """Number of orthogonal factors, as `tegum_factors` finds them: faster, as none is recognised."""
+    rows = _rows(W, dead)
+    units = rows.unit[rows.alive]
+    tol = orthogonality_cut(units) if tol is None else tol
+    _check_fraction("tol", tol)
+    return int(components(np.abs(units @ units.T) > tol).max(initial=-1)) + 1
 
 
 def orthogonality_cut(units: Float[np.ndarray, "features hidden"]) -> float:

@@ -1,19 +1,28 @@
 """Restarts of one problem: the best of them, their mean without the worst, and the basins that they end in."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
 from toymodels.analysis.statistics import Interval, proportion
 from toymodels.arrays import Array, Float, Int
+from toymodels.estimates import Category
+
+Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
 
 def best(loss: Float[Array, "*cells restarts"] | ArrayLike) -> Int[np.ndarray, "*cells"]:
     """The place of the least loss along the last axis; NaN is never the best unless there is nothing else."""
     loss = np.asarray(loss, np.float64)
     return np.asarray(np.argmin(np.where(np.isnan(loss), np.inf, loss), axis=-1))
+
+
+def of_best_model(values: Labelled, loss: xr.DataArray, over: str = "seed") -> Labelled:
+    """Labelled values at the restart of least loss, cell by cell; a loss of NaN is never the least."""
+    return values.isel({over: loss.fillna(np.inf).argmin(over)})
 
 
 def finite_losses(
@@ -26,6 +35,14 @@ def finite_losses(
     lost = ~(np.isfinite(W).all((-2, -1)) & np.isfinite(b).all(-1))
     values = loss(np.where(lost[..., None, None], 0.0, W), np.where(lost[..., None], 0.0, b), *args)
     return np.where(lost, np.nan, values)
+
+
+def near_best(values: xr.DataArray, loss: xr.DataArray, factor: float) -> Category:
+    """A number of each restart whose loss is at most `factor` times the least: the most frequent, and all shares."""
+    found = values.where(loss <= factor * loss.min()).values
+    found = found[np.isfinite(found)]
+    shares = {f"{value:g}": float((found == value).mean()) for value in np.unique(found)}
+    return Category(max(shares, key=shares.__getitem__), shares, "restart", len(found))
 
 
 def drop_worst(

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Real
 
-from toymodels.arrays import Array, Float
+from toymodels.arrays import Array, Float, Int
 
 Number = float | int
 Nested = Sequence[Any]
@@ -60,6 +60,12 @@ class Allocation(NamedTuple):
     capacity: Float[np.ndarray, " features"]
     loss: float
 
+    @property
+    def blocks(self) -> int:
+        """Orthogonal blocks: each whole dimension, and one of all features that share."""
+        whole, some = self.capacity > 1 - 1e-6, self.capacity > 1e-6
+        return int(whole.sum() + (some & ~whole).any())
+
 
 def best_allocation(m: int, weights: Real[Array, " features"] | Nested, kurtosis: Number) -> Allocation:
     """min of sum_i feature_loss(C_i) over 0 <= C_i <= 1, sum_i C_i <= m.
@@ -79,6 +85,8 @@ def best_allocation(m: int, weights: Real[Array, " features"] | Nested, kurtosis
         low, high = 0.0, (k - 1) / 2 * max(v.max(), 1e-300)  # of the square root of a marginal return
         for _ in range(200):
             root = (low + high) / 2
+            if not low < root < high:
+                break
             low, high = (root, high) if _shared(root, v, k).sum() > m else (low, root)
         capacity = _shared(high, v, k)
     return Allocation(capacity, float(np.sum(feature_loss(capacity, v, k))))
@@ -102,6 +110,22 @@ def best_weights(
         level = v[shared] * (k - 1) / (2 + (k - 3) * C[shared])
         W[shared, len(whole) :] = np.sqrt(level)[:, None] * tight_frame(C[shared], m - len(whole))
     return W
+
+
+class Optima(NamedTuple):
+    """Best allocations, one a kurtosis, and the blocks and the eigenvalues of Wᵀ W, largest first, of their W."""
+
+    capacity: Float[np.ndarray, "cells features"]
+    loss: Float[np.ndarray, " cells"]
+    blocks: Int[np.ndarray, " cells"]
+    spectrum: Float[np.ndarray, "cells hidden"]
+
+
+def optima(m: int, weights: Real[Array, " features"] | Nested, kurtosis: Real[Array, " cells"] | Nested) -> Optima:
+    """`best_allocation` and what `best_weights` look like, at every kurtosis."""
+    found = [(best_allocation(m, weights, k), best_weights(m, weights, k)) for k in np.asarray(kurtosis).tolist()]
+    cells = [(each.capacity, each.loss, each.blocks, np.linalg.eigvalsh(W.T @ W)[::-1]) for each, W in found]
+    return Optima(*map(np.array, zip(*cells, strict=True)))
 
 
 SLACK = 1e-9
@@ -146,8 +170,27 @@ def boundaries(kurtosis: Real[Array, "..."] | Nested | Number, n: int, m: int) -
     For a feature among n - 1 others of weight 1 in m dimensions: its first capacity returns as much as the others lose
     with m dimensions among them, its last as much as they lose with m - 1. Raises ValueError unless 1 <= m < n.
     """
-    if not 1 <= m < n:
-        raise ValueError(f"n={n}, m={m}: features share dimensions if there are fewer of these, and at least one")
+    _check_extra(n, m)
     _, k = _checked(1.0, kurtosis)
     high = np.maximum(k, 3)  # at 3 both are 1
     return Boundaries(2 / (2 + (high - 3) * m / (n - 1)), (high - 1) / (2 + (high - 3) * (m - 1) / (n - 1)))
+
+
+def extra_capacity(
+    kurtosis: Real[Array, "..."] | Nested | Number, weight: Real[Array, "..."] | Nested | Number, n: int, m: int
+) -> Float[np.ndarray, "..."]:
+    """The capacity that the best allocation gives a feature among n - 1 others of weight 1, between its `boundaries`.
+
+    (2 (r - 1) / (k - 3) + r m / (n - 1)) / (1 + r / (n - 1)) within [0, 1], where its marginal return is that of the
+    others; all or nothing for k <= 3, and nothing for a tie. Raises ValueError unless 1 <= m < n.
+    """
+    _check_extra(n, m)
+    r, k = _checked(weight, kurtosis)
+    gap = np.where(k > 3, k - 3, 1)
+    shared = (2 * (r - 1) / gap + r * m / (n - 1)) / (1 + r / (n - 1))
+    return np.where(k > 3, np.clip(shared, 0, 1), r > 1)
+
+
+def _check_extra(n: int, m: int) -> None:
+    if not 1 <= m < n:
+        raise ValueError(f"n={n}, m={m}: features share dimensions if there are fewer of these, and at least one")
