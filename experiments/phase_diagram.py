@@ -172,8 +172,8 @@ def phase_diagrams(models: xr.Dataset, optima: xr.Dataset, boundaries: xr.Datase
     best of all restarts by exact loss, classified, beside the exact optimum over weights and biases. The extra feature
     is the one with importance r. Lines: where its superposition begins and ends to win without bias (dotted), with the
     best bias at unit norm (dashed), with everything optimised (solid). Dots: the two best arrangements are within 2 %
-    of each other in loss. Mixed signs: neither opposite nor on one side. At p = 1 losses nearly tie, and what is
-    trained may differ."""
+    of each other in loss. Mixed signs: neither opposite nor on one side. At p = 1, and at r = 1 in B, arrangements tie
+    or nearly do, and what is trained may differ."""
     figure, axes = draw.panels(1, 4, height=3.1, sharey=True, letters=False)
     kinds = {"trained": best_of(models).name, "optimal": optima.name}
     shown = [(name, what) for name in QUESTIONS for what in kinds]
@@ -248,11 +248,8 @@ def best_of_restarts(models: xr.Dataset, optima: xr.Dataset) -> Iterator[Finding
         excess, best, clear = of.loss / optimum.loss - 1, best_redrawn(of.loss), optimum.gap > MARGIN
         over, same = excess.isel(seed=best), (of.name == optimum.name).isel(seed=best)
         sharp, what = f"the {int(clear.sum())} cells (of {clear.size}) with a clear winner", f"{name}, best of {count}"
-        text, right = (
-            f"{what}: share of {sharp} that have its arrangement",
-            of_draws(same.where(clear).mean(cells), count),
-        )
-        yield Finding("optimal-arrangement", text, right, AtLeast(0.95), LIMIT, KIND, one)
+        right, text = same.where(clear).mean(cells), f"{what}: share of {sharp} that have its arrangement"
+        yield Finding("optimal-arrangement", text, of_draws(right, count), AtLeast(0.95), LIMIT, KIND, one)
         text, most = f"{what}: excess over the optimal loss, largest of all cells", of_draws(over.max(cells), count)
         yield Finding("largest-excess", text, most, AtMost(MARGIN), LIMIT, KIND, one, digits=".1e")
         text = f"{what}: excess over the optimal loss, median of all cells"
@@ -315,13 +312,9 @@ def trained_jumps(jumps: xr.Dataset, changes: xr.Dataset) -> Iterator[Finding]:
     off = off.transpose("draw", "change")
     was = "was the jump of the optimum listed first; now that of the nearest, as those that tie are listed by chance"
     for where, name, cut in by_cut(changes):
-        label, drawn = [f"r = {r}" for r in cut.r.values], {"away": away, "off": off}
-        family = {
-            what: Series(
-                tuple(label), tuple(of_draws(draws[:, place], count, len(label)) for place in cut.place.values)
-            )
-            for what, draws in drawn.items()
-        }
+        label, family = tuple(f"r = {r}" for r in cut.r.values), {}
+        for what, draws in (("away", away), ("off", off)):
+            family[what] = Series(label, tuple(of_draws(draws[:, i], count, len(label)) for i in cut.place.values))
         what, near = f"{name}, best of {count} in the cells on either side of each change", Near(0, within=CLOSE)
         text = f"{what}: difference of W Wᵀ from the nearest optimum"
         yield Finding("at-an-optimum", text, family["away"], AtMost(CLOSE), LIMIT, KIND, where, digits=".1e")

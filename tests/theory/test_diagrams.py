@@ -52,3 +52,17 @@ def test_a_cell_at_a_tie_is_on_neither_side():
     changes = diagrams.changes_along(phases.two_branches, [0.75], np.array([0.25, 0.5, 1, 2, 4]))
     tie = int(abs(changes.r - 1).argmin("change"))
     assert changes.cell[:, tie].values.tolist() == [1, 3]
+
+
+def test_jumps_of_all_pairs_are_those_of_each():
+    """Models near either of two optima that tie at r = 1, and somewhere else."""
+    below, above = phases.tied_optima(phases.two_branches, [0.75, 0.75], [1.0, 1.334])
+    assert len(below.names) == 2
+    noise = np.random.default_rng(0).normal(0, 0.3, size=(2, 4, 2, 1))
+    lower, upper = below.W[[0, 1, 0, 1]] + noise[0], above.W[[0, 0, 0, 0]] + noise[1]
+    away, off = phases.compared_jumps(lower, upper, below, above)
+    for i in range(4):
+        for j in range(4):
+            one = phases.compared_jump(lower[i], upper[j], below, above)
+            np.testing.assert_allclose(off[i, j], one.trained - one.exact, atol=1e-12)
+            np.testing.assert_allclose(max(away[0, i], away[1, j]), one.away)
