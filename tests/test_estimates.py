@@ -132,6 +132,15 @@ def test_resamples_at_once_are_those_of_the_bootstrap() -> None:
     assert (unbounded.low, unbounded.value, unbounded.high, unbounded.unit) == (-np.inf, 1.0, np.inf, "draw")
 
 
+def test_the_ratio_of_two_bests_selects_both_anew() -> None:
+    one, other = labelled([4.0, np.nan, 6.0, 8.0]), labelled([np.nan, 2.0, 3.0, np.nan, 9.0])
+    coords = {"seed": range(5)}
+    found = estimates.best_over_best(one.assign_coords(seed=range(4)), other.assign_coords(coords))
+    assert (found.value, found.count) == (2.0, 5)
+    assert found.low < 2 < found.high
+    assert np.isnan(estimates.best_over_best(one, np.nan * one).value)
+
+
 def test_labels_say_where() -> None:
     values = xr.DataArray(
         np.ones((2, 3, 2)), dims=("seed", "p", "kind"), coords={"p": [0.1, 0.2, 0.3], "kind": ["a", "b"]}

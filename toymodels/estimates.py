@@ -214,6 +214,13 @@ def category_of_best(names: xr.DataArray, loss: xr.DataArray, over: str = "seed"
     return Category(ranked[0], shares, "restart", len(ranked))
 
 
+def best_over_best(one: xr.DataArray, other: xr.DataArray, over: str = "seed") -> Estimate:
+    """The least of one loss over the least of another, NaN left out; the bootstrap selects both anew."""
+    both = xr.Dataset({"one": one, "other": other})
+    least = redrawn(both, over).min(over)
+    return of_draws(least["one"] / least["other"], both.sizes[over], over)
+
+
 def chances_of_best(count: int) -> np.ndarray:
     """The probability that the r-th best of `count` restarts is the best of as many drawn from them again."""
     ends = ((count - np.arange(count + 1)) / count) ** count

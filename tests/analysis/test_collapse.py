@@ -12,6 +12,7 @@ from scipy.stats import ortho_group
 from toymodels.analysis.collapse import (
     collapse_edge,
     excess,
+    lying,
     members_lie,
     neighbour_angles,
     off_hexagon,
@@ -19,6 +20,7 @@ from toymodels.analysis.collapse import (
     reached,
     regular,
     set_cosines,
+    set_interference,
     set_spread,
 )
 
@@ -79,6 +81,23 @@ def test_how_the_members_of_pairs_lie_does_not_depend_on_rotation_and_size(turn,
         assert members_lie(cosine) == name
     mixed = xr.DataArray([[0.0, 0.1], [0.0, -1.0], [-0.9, -1.0]], dims=("seed", "pair"))
     assert members_lie(mixed).values.tolist() == ["orthogonal", "otherwise", "antipodal"]
+
+
+def test_lost_models_lie_in_no_way():
+    models = xr.Dataset({"lie": ("seed", ["antipodal", "otherwise", "otherwise"]), "loss": ("seed", [1, 1, np.nan])})
+    np.testing.assert_array_equal(lying(models, "antipodal"), [1, 0, np.nan])
+
+
+def test_interference_within_sets_and_between_them():
+    """Two sets, each orthogonal in itself; the second is the first, turned by 30 degrees."""
+    turned = np.array([[np.cos(np.pi / 6), 0.5], [-0.5, np.cos(np.pi / 6)]])
+    W = xr.DataArray(np.vstack([np.eye(2), turned])[None], dims=("seed", "feature", "hidden"))
+    found = set_interference(W, 2).isel(seed=0)
+    np.testing.assert_allclose(found.cosine.where(found.same, drop=True), 0, atol=1e-12)
+    np.testing.assert_allclose(np.sort(found.cosine.where(~found.same, drop=True)), [0.5, 0.5, 0.75**0.5, 0.75**0.5])
+    assert float(found.ratio) < 1e-12
+    dropped = set_interference(W * xr.DataArray([1, 1, 1, 0.1], dims="feature"), 2, dead=0.25).cosine
+    assert dropped.isnull().sum() == 3
 
 
 @given(st.lists(st.floats(-180, 180), min_size=2, max_size=7))

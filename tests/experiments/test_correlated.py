@@ -1,25 +1,16 @@
 """Correlated features: known arrangements are read, and each finding holds and fails on planted results."""
 
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
 
 from experiments import correlated
 from tests.experiments.planted import fails, holds, undecided
-from toymodels.estimates import bootstrap
 
 P, SEEDS, RIVALS = [0.02, 0.05, 0.1], 16, 8
 COORDS = {"p": P, "seed": range(SEEDS)}
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(correlated, "bootstrap", partial(bootstrap, resamples=60))
 
 
 def grid(**by_kind: object) -> xr.DataArray:
@@ -70,6 +61,13 @@ def test_what_no_seed_and_no_start_shows_decides_nothing() -> None:
     undecided(correlated.pairs_arrange_themselves(pairs(), nowhere), *keys)
 
 
+def test_lost_models_are_left_out() -> None:
+    data = pairs(loss=pairs().loss.where(pairs().seed != 3))
+    found = {each.key: each.measured for each in correlated.pairs_arrange_themselves(data, rivals())}
+    assert [each.count for each in found["seeds[kind=correlated]"].estimates] == [SEEDS - 1] * 2
+    assert found["seeds-over-control[kind=correlated]"].count == SEEDS - 1
+
+
 def test_a_few_seeds_more_than_in_the_control_are_undecided() -> None:
     few = with_lie(pairs(), "anticorrelated", "otherwise", slice(2, None))
     undecided(correlated.pairs_arrange_themselves(few, rivals()), "seeds-over-control[kind=anticorrelated]")
@@ -87,16 +85,11 @@ def triples(**changes: xr.DataArray) -> xr.Dataset:
     return xr.Dataset(data).assign(changes)
 
 
-def test_each_finding_on_triples_fails_on_its_own() -> None:
-    holds(correlated.pairs_lie_side_by_side(triples()))
-    fails(correlated.pairs_lie_side_by_side(triples(angle=triples().angle + 40)), "side-by-side")
-    control = with_lie(triples(), "independent", "side by side")
-    fails(correlated.pairs_lie_side_by_side(control), "side-by-side-over-control")
-
-
-def test_each_finding_on_hexagons_fails_on_its_own() -> None:
-    find, few = correlated.independent_hexagons, triples().hexagon
+def test_each_finding_on_three_pairs_fails_on_its_own() -> None:
+    find, few = correlated.three_pairs, triples().hexagon
     holds(find(triples()))
+    fails(find(triples(angle=triples().angle + 40)), "side-by-side")
+    fails(find(with_lie(triples(), "independent", "side by side")), "side-by-side-over-control")
     fails(find(triples(hexagon=~few, loss=xr.where(few, 1.0, 2.0))), "hexagon-seeds")
     fails(find(triples(loss=xr.where(few, 0.5, 1.0))), "hexagon-loss")
     undecided(find(triples(hexagon=few & False)), "hexagon-loss")
@@ -116,9 +109,9 @@ def test_bases_hold_and_fail() -> None:
 
 
 def swept(**by_kind: np.ndarray) -> SimpleNamespace:
-    """Models of one seed, one a kind, with b = 0."""
-    coords = {"kind": list(by_kind), "seed": [0]}
-    W = xr.DataArray(np.stack(list(by_kind.values()))[:, None], coords, ("kind", "seed", "feature", "hidden"))
+    """Models by kind, one or some a kind, with b = 0."""
+    models = np.stack([np.reshape(W, (-1, *W.shape[-2:])) for W in by_kind.values()])
+    W = xr.DataArray(models, {"kind": list(by_kind)}, ("kind", "seed", "feature", "hidden"))
     final = {"W": W, "b": 0 * W.isel(hidden=0)}
     return SimpleNamespace(final=lambda name="W", unconverged=False: final[name])
 
@@ -134,20 +127,14 @@ def test_the_exact_loss_of_each_arrangement_of_two_pairs() -> None:
         np.testing.assert_allclose(found.angle, {"orthogonal": 90, "antipodal": 180}[name], atol=1e-5)
 
 
-@given(st.floats(0, 6.3), st.floats(0.3, 2))
-def test_only_a_regular_hexagon_is_one(turn: float, scale: float) -> None:
-    angle = turn + np.pi / 3 * np.array([3, 0, 5, 1, 4, 2])
-    hexagon = scale * np.stack([np.cos(angle), np.sin(angle)], 1)
-    pentagon = np.vstack([correlated.SQUARE, [[0.7, 0.7], [0.0, 0.0]]])
-    assert correlated._hexagon(hexagon) == 1
-    assert correlated._hexagon(hexagon * np.array([1, 1, 1, 1, 1, 0.9])[:, None]) == 0
-    assert correlated._hexagon(pentagon) == 0
+def test_a_hexagon_of_six_features() -> None:
+    angle = np.pi / 3 * np.array([3, 0, 5, 1, 4, 2])
+    hexagon = np.stack([np.cos(angle), np.sin(angle)], 1)
+    found = correlated.triple_geometry(swept(independent=np.stack([hexagon, hexagon * [1, 2], np.nan * hexagon])))
+    np.testing.assert_array_equal(found.hexagon.squeeze(), [1, 0, np.nan])
 
 
-def test_interference_within_halves_and_between_them() -> None:
-    """Halves orthogonal in themselves; the second is the first, turned by 30 degrees."""
-    turned = np.array([[np.cos(np.pi / 6), 0.5], [-0.5, np.cos(np.pi / 6)]])
-    found = correlated.interference(swept(any=np.vstack([np.eye(2), turned]))).isel(kind=0, seed=0)
-    np.testing.assert_allclose(found.cosine.where(found.same, drop=True), 0, atol=1e-12)
-    np.testing.assert_allclose(np.sort(found.cosine.where(~found.same, drop=True)), [0.5, 0.5, 0.75**0.5, 0.75**0.5])
-    assert float(found.ratio) < 1e-12
+def test_interference_of_two_sets() -> None:
+    found = correlated.interference(swept(any=np.vstack([np.eye(2), np.eye(2)]))).isel(kind=0, seed=0)
+    np.testing.assert_array_equal(found.same, [True, False, False, False, False, True])
+    np.testing.assert_array_equal(found.cosine, [0, 1, 0, 0, 1, 0])

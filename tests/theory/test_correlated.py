@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toymodels.data import Anticorrelated, Correlated
-from toymodels.theory.correlated import anticorrelated_loss, correlated_loss, principal_loss
+from toymodels.theory.correlated import anticorrelated_loss, correlated_loss, loss_of_pairs, principal_loss
 from toymodels.theory.superposition import expected_loss, feature_variance
 
 
@@ -48,6 +48,13 @@ def test_one_probability_a_model():
     one = [correlated_loss(W[i], b[i], p[i], 2) for i in range(3)]
     np.testing.assert_allclose(correlated_loss(W, b, p, 2), one, rtol=1e-12)
     assert correlated_loss(W, np.zeros((3, 4)), 0.0, 2).max() < 1e-25
+
+
+def test_pairs_by_kind():
+    """Opposite features of unit length interfere where both are on, by E min(x, y)^2 = 1 / 6 each."""
+    W, b, p = np.array([[[1.0, 0], [-1, 0], [0, 1], [0, -1]]]), np.zeros((1, 4)), np.array([[0.1]])
+    found = {kind: float(loss_of_pairs(kind, W, b, p)[0]) for kind in ("correlated", "anticorrelated", "independent")}
+    assert found == pytest.approx({"correlated": 4 * 0.1 / 6, "anticorrelated": 0, "independent": 4 * 0.1**2 / 6})
 
 
 @given(st.integers(1, 2), st.integers(1, 3), st.floats(0.05, 0.95))

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from toymodels.analysis.labelled import each_model
 from toymodels.arrays import Array, Float
 
 
@@ -66,6 +67,22 @@ def members_lie(cosine: xr.DataArray, over: str = "pair") -> xr.DataArray:
     for each, so in found.items():
         name = name.where(~so.all(over), each)
     return name.astype(str)
+
+
+def lying(models: xr.Dataset, how: str) -> xr.DataArray:
+    """Whether "lie" of models, as `members_lie` tells it, is so; NaN for lost models, those without a "loss"."""
+    return xr.where(models.loss.isnull(), np.nan, models.lie == how)
+
+
+def set_interference(W: xr.DataArray, sets: int, dead: float = 0.0) -> xr.Dataset:
+    """|cos| of all pairs of features that are represented, as in `set_cosines`, which of them are the "same" set's, and
+    the "ratio" of the mean cos² within the sets to that between them."""
+    n = W.sizes["feature"]
+    first, second = np.array(np.triu_indices(n, 1)) // (n // sets)
+    same = xr.DataArray(first == second, dims="pair")
+    cosine = abs(each_model(lambda W: set_cosines(W, n, dead), W, outputs=["pair"]))
+    within, between = ((cosine**2).where(which).mean("pair") for which in (same, ~same))
+    return xr.Dataset({"cosine": cosine, "same": same, "ratio": within / between})
 
 
 def neighbour_angles(W: Float[Array, "*models features 2"] | ArrayLike) -> Float[np.ndarray, "*models features"]:

@@ -54,6 +54,19 @@ def anticorrelated_loss(
     return _over_states(W, b, ((member[list(on)].ravel(), np.where(np.array(on) < size, one, none)) for on in states))
 
 
+def loss_of_pairs(
+    kind: str,
+    W: Real[Array, "... features hidden"] | Nested,
+    b: Real[Array, "... features"] | Nested,
+    p: Real[Array, "... 1"] | Nested,
+) -> Any:
+    """The exact loss of pairs of features that are "correlated", "anticorrelated" or "independent"; p is that of a
+    feature, with an axis for features of length 1 as in `expected_loss`."""
+    of_sets = {"correlated": correlated_loss, "anticorrelated": anticorrelated_loss}
+    sets, of_each = np.shape(W)[-2] // 2, np.asarray(p)[..., 0]
+    return of_sets[kind](W, b, of_each, sets) if kind in of_sets else expected_loss(W, b, p)
+
+
 def _checked(W: Any, p: Any, sets: int, most: float) -> tuple[int, np.ndarray]:
     """The number of features, and p of each model."""
     shape = np.shape(W)
