@@ -56,7 +56,7 @@ def diagram(n: int) -> Sweep:
     """n features in n - 1 dimensions, all of importance 1 but the last, the extra one."""
     base = Run(Population(Sparse(n), Tied(n - 1)), Adam(Cosine(3e-2)), steps=1500, record=Record(20, 2))
     r = Axis("r", "problem.loss.importance", np.geomspace(0.1, 10, 17).round(6))
-    p, seed = Axis("p", "problem.data.p", np.geomspace(0.01, 1, 17)), Axis("seed", "seed", range(24))
+    p, seed = Axis("p", "problem.data.p", np.geomspace(0.01, 1, 17)), Axis("seed", "seed", range(10))
     return Sweep(base, [p, r, seed], last)
 
 

@@ -143,7 +143,7 @@ class Sweep:
     @cached_property
     def groups(self) -> list[str]:
         """Addresses of the programs that the cells need."""
-        return list({group_key(run): group_digest(run) for run in self.runs()}.values())
+        return [group_digest(run) for run in {group_key(run): run for run in self.runs()}.values()]
 
     def with_seeds_moved(self, offset: int) -> "Sweep":
         """The same sweep on other seeds: every axis of seeds moved, or the seed of the base where none is swept."""
