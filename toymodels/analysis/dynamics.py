@@ -148,7 +148,7 @@ def _search(t: np.ndarray, fit: np.ndarray, band: float, noise: np.ndarray, cont
     """Plateaus at the band asked for, then, under noise, at wider bands, where fewer records rule out chance."""
     found: list = []
     for wider in (band, 2 * band, 4 * band) if noise.any() else (band,):
-        fresh = _merge(_choose(_candidates(t, fit, wider, noise, contrast, min_records), found, t), fit, wider)
+        fresh = _merge(_choose(*_candidates(t, fit, wider, noise, contrast, min_records), found, t), fit, wider)
         # The rest of a plateau that is already there is no new one.
         new = [one for one in fresh if all(_apart(one, other, fit, wider) for other in found)]
         found = sorted(found + new)
@@ -162,8 +162,9 @@ def _apart(one: tuple[int, int, str], other: tuple[int, int, str], fit: np.ndarr
 
 def _candidates(
     t: np.ndarray, fit: np.ndarray, band: float, noise: np.ndarray, contrast: float, min_records: int
-) -> list[tuple[int, int, str]]:
-    """For every first record the longest stretch within one band, kept if the loss falls faster before and after it."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For every first record the longest stretch within one band, kept if the loss falls faster before and after it:
+    begins, ends, kinds."""
     log_t = np.log(t) if t[0] > 0 else np.log(t - t[0] + (t[1] - t[0]))
     first = np.arange(len(t))
     last = np.searchsorted(-fit, -(fit - band), side="right") - 1
@@ -178,7 +179,7 @@ def _candidates(
     good &= (no_rise | (before >= contrast)) & (no_fall | (after >= contrast))
     kinds = np.where(no_rise, np.where(no_fall, "whole", "initial"), np.where(no_fall, "final", "interior"))
     begin, end = np.where(no_rise, 0, first), np.where(no_fall, len(t) - 1, last)
-    return [(int(begin[i]), int(end[i]), str(kinds[i])) for i in first[good]]
+    return begin[good], end[good], kinds[good]
 
 
 def _no_drop(fit: np.ndarray, band: float, noise: np.ndarray) -> np.ndarray:
@@ -192,12 +193,10 @@ def _contrast(
     x: np.ndarray, fit: np.ndarray, first: np.ndarray, last: np.ndarray, band: float, clear: np.ndarray, side: int
 ) -> np.ndarray:
     """Time within the band over the time one band takes after it (side 1) or before it (side -1), at its fastest."""
-    edge = last if side > 0 else first
-    fastest = np.zeros(len(x))
-    for distance in DISTANCES:
-        time = np.abs(_crossing(x, fit, fit[edge] - side * distance * band) - x[edge])
-        speed = distance / np.maximum(time, np.finfo(float).tiny)
-        fastest = np.where(distance * band >= clear, np.fmax(fastest, speed), fastest)
+    edge, distance = last if side > 0 else first, np.array(DISTANCES)[:, None]
+    time = np.abs(_crossing(x, fit, fit[edge] - side * distance * band) - x[edge])
+    speed = distance / np.maximum(time, np.finfo(float).tiny)
+    fastest = np.fmax.reduce(np.where(distance * band >= clear, speed, 0.0), initial=0.0)
     return (x[last] - x[first]) * fastest
 
 
@@ -208,13 +207,16 @@ def _crossing(x: np.ndarray, fit: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return np.interp(levels, fit[keep][::-1], x[keep][::-1], left=np.nan, right=np.nan)
 
 
-def _choose(candidates: list, taken: list, t: np.ndarray) -> list:
+def _choose(begin: np.ndarray, end: np.ndarray, kinds: np.ndarray, taken: list, t: np.ndarray) -> list:
     """The longest in steps of those that overlap, and none that overlaps what is taken; the first of equals."""
-    chosen: list = []
-    length = {one: round((t[one[1]] - t[one[0]]) / (t[-1] - t[0]), 9) for one in candidates}
-    for i, j, kind in sorted(candidates, key=lambda one: (-length[one], one)):
-        if all(j < a or b < i for a, b, _ in taken + chosen):
-            chosen.append((i, j, kind))
+    length = np.round((t[end] - t[begin]) / (t[-1] - t[0]), 9)
+    left, chosen = np.lexsort((end, begin, -length)), []
+    for a, b, _ in taken:
+        left = left[(end[left] < a) | (b < begin[left])]
+    while len(left):
+        i, j = begin[left[0]], end[left[0]]
+        chosen.append((int(i), int(j), str(kinds[left[0]])))
+        left = left[(end[left] < i) | (j < begin[left])]
     return sorted(chosen)
 
 
@@ -323,25 +325,29 @@ def converged(
     runs = np.asarray(loss, np.float64)
     if runs.ndim == 0 or runs.shape[-1] == 0:
         raise ValueError(f"loss of shape {runs.shape}: its last axis is the steps")
-    answers = np.array([_converged(steps, run, rtol, fraction) for run in runs.reshape(-1, runs.shape[-1])], bool)
+    answers = _converged(steps, runs.reshape(-1, runs.shape[-1]), rtol, fraction)
     return bool(answers[0]) if runs.ndim == 1 else answers.reshape(runs.shape[:-1])
 
 
-def _converged(steps: ArrayLike, loss: np.ndarray, rtol: float, fraction: float) -> bool:
-    t, y = _trajectory(steps, loss)
-    if len(y) < len(loss) or len(y) < 2:
-        return False
+def _converged(steps: ArrayLike, runs: np.ndarray, rtol: float, fraction: float) -> np.ndarray:
+    """(runs,): of all runs at once, as a store has thousands of them."""
+    t, _ = _trajectory(steps, np.zeros(runs.shape[-1]))
+    finite = np.isfinite(runs).all(-1)
+    if len(t) < 2:
+        return np.zeros(len(runs), bool)
+    y = np.where(finite[:, None], runs, 0.0)
     reach = fraction * (t[-1] - t[0])
     # Where records are sparse each mean still takes one record more than its span.
     middle = min(int(np.searchsorted(t, t[-1] - reach, side="left")), len(t) - 1)
     early = min(int(np.searchsorted(t, t[-1] - 2 * reach, side="left")), middle - 1)
-    tail, previous = y[middle:], y[early:middle]
-    if np.abs(np.median(tail)) <= 1e-6 * abs(y[0]):
-        return True
-    noise = _noise(y[min(early, max(len(y) - 20, 0)) :])[0]
-    error = noise * np.sqrt(1 / len(tail) + 1 / len(previous))
-    change = abs(tail.mean() - previous.mean())
-    return bool(change <= max(rtol * abs(previous.mean()), 2.5 * error))
+    tail, previous = y[:, middle:], y[:, early:middle]
+    gone = np.abs(np.median(tail, -1)) <= 1e-6 * np.abs(y[:, 0])
+    rough = np.abs(np.diff(y[:, min(early, max(len(t) - 20, 0)) :], 2)) * 1.4826 / np.sqrt(6)
+    noise = np.median(rough, -1) if rough.shape[-1] else np.zeros(len(y))
+    error = noise * np.sqrt(1 / tail.shape[-1] + 1 / previous.shape[-1])
+    before = previous.mean(-1)
+    change = np.abs(tail.mean(-1) - before)
+    return finite & (gone | (change <= np.maximum(rtol * np.abs(before), 2.5 * error)))
 
 
 def diverged(loss: Float[Array, "*runs steps"] | ArrayLike, factor: float | int = 100.0) -> bool | np.ndarray:
