@@ -124,6 +124,39 @@ def test_endings_by_loss_then_factors_without_restarts_that_failed():
     ]
 
 
+def test_a_table_of_endings_has_a_row_for_all_others():
+    """Two cells: one with three endings, of which two are named; one in which a single restart is left."""
+    square, triangle = np.array([[1.0, 0, 0], [0, 1, 0], [-1, 0, 0]]), np.pad(simplex(2).vectors, ((0, 0), (0, 1)))
+    V = xr.DataArray(
+        np.stack([[triangle, square, triangle, triangle]] * 2), dims=("size", "seed", "feature", "dimension")
+    )
+    V[1, 1:] = np.nan
+    loss = xr.DataArray([[2.0, 2.0, 1.0, 5.0], [3.0, *[np.nan] * 3]], {"size": ["a", "b"]}, ("size", "seed"))
+    found = packings.endings_table(V.transpose("feature", "seed", "size", "dimension"), loss, 1e-3, named=2)
+    assert found["name"].values.tolist() == [["triangle", "axis + axis of 2", "2 more"], ["triangle", "", ""]]
+    assert found.label.values.tolist()[0][:2] == ["triangle", "axis + axis of 2, +1e+02%"]
+    assert found.label.values.tolist()[1] == ["triangle", "", ""]
+    assert found.restarts.values.tolist() == [[1, 1, 2], [1, 0, 0]]
+    assert found.place.values.tolist() == [[2, 1, -1], [0, -1, -1]]
+    assert found["size"].values.tolist() == ["a", "b"]
+
+
+def test_a_cell_without_restarts_has_empty_endings():
+    lost = xr.DataArray(np.full((1, 2), np.nan), dims=("size", "seed"))
+    V = lost.expand_dims({"feature": 3, "dimension": 2})
+    found = packings.endings_table(V, lost, 1e-3, named=1)
+    assert found["name"].values.tolist() == [["", ""]]
+    assert found.restarts.values.tolist() == [[0, 0]]
+
+
+def test_cosines_are_sorted_by_factor_and_padding_stays_last():
+    V = np.array([[1.0, 0, 0], [0, 1, 0], [-2, 0, 0], [0, 1, 0.1], [0, 0, 0]])
+    found = packings.cosines_by_factor(V, 0.01)
+    near = 1 / np.sqrt(1.01)
+    expected = [[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, near, 0], [0, 0, near, 1, 0], [0, 0, 0, 0, 1]]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
 # ------------------------------------------------------------------------------------------------- restarts by power
 
 
@@ -163,3 +196,10 @@ def test_restarts_of_smaller_packings_are_padded_and_lost_ones_are_left_out():
     assert (axes.loss, axes.factors, axes.pairs, axes.between) == (6, 3, 24, 24)
     assert found.isel(seed=1).factors == 1
     assert found.isel(seed=2).to_array().isnull().all()
+
+
+def test_the_best_restart_of_equal_losses_has_most_factors_and_is_nan_where_all_are_lost():
+    order = xr.DataArray([[1.0, 1 - 1e-9], [np.nan, np.nan]], dims=("power", "seed"))
+    factors = xr.DataArray([[1.0, 3.0], [np.nan, np.nan]], dims=("power", "seed"))
+    best = packings.best_restarts(xr.Dataset({"order": order, "factors": factors}))
+    np.testing.assert_array_equal(best.factors, [3, np.nan])

@@ -12,7 +12,7 @@ import xarray as xr
 from toymodels.analysis.geometry import Factor, tegum_factors
 from toymodels.arrays import Array, Bool, Float, Int
 from toymodels.estimates import Estimate, Series
-from toymodels.shapes.packing import cosines, interference_losses, orthogonal_factors
+from toymodels.shapes.packing import components, cosines, interference_losses, orthogonal_factors
 
 
 def orthogonal_pair_counts(V: Float[Array, "*cells vectors dim"], tol: float) -> Int[np.ndarray, "*cells"]:
@@ -22,14 +22,20 @@ def orthogonal_pair_counts(V: Float[Array, "*cells vectors dim"], tol: float) ->
 
 def orthogonal_factor_counts(V: Float[Array, "*cells vectors dim"], tol: float) -> Int[np.ndarray, "*cells"]:
     """Connected components of the pairs with |cos_ij| > tol of each cell: orthogonal factors, zero rows aside."""
-    # A row of zeros is a component by itself.
-    return np.asarray(orthogonal_factors(V, tol).max(axis=-1) + 1 - np.sum(~_alive(V), axis=-1))
+    return _factor_counts(V, orthogonal_factors(V, tol))
 
 
 def between_factor_pair_counts(V: Float[Array, "*cells vectors dim"], tol: float) -> Int[np.ndarray, "*cells"]:
     """Number of ordered pairs in different components of |cos_ij| > tol: n^2 - sum_f n_f^2, zero rows aside."""
     factor = orthogonal_factors(V, tol)
     return _pair_counts(V, factor[..., :, None] != factor[..., None, :])
+
+
+def _factor_counts(
+    V: Float[Array, "*cells vectors dim"], factor: Int[np.ndarray, "*cells vectors"]
+) -> Int[np.ndarray, "*cells"]:
+    # A row of zeros is a component by itself.
+    return np.asarray(factor.max(axis=-1) + 1 - np.sum(~_alive(V), axis=-1))
 
 
 def _pair_counts(
@@ -61,14 +67,15 @@ def restarts(V: xr.DataArray, signed: bool, tol: float, within: float) -> xr.Dat
     """
     V = V.transpose(..., "feature", "dimension")
     good, rows = V.notnull().any(["feature", "dimension"]), V.fillna(0).values  # zero rows are in no pair
-    power = V.power.astype(np.float64)
+    power, size = V.power.astype(np.float64), np.abs(cosines(rows))
+    factor, loosely, strictly = (components(size > cut) for cut in (_fraction(tol), tol * 10, tol / 10))
     found = {
         "loss": interference_losses(rows, power.broadcast_like(good).transpose(*good.dims).values, signed),
-        "factors": orthogonal_factor_counts(rows, tol),
-        "factors_loosely": orthogonal_factor_counts(rows, tol * 10),
-        "factors_strictly": orthogonal_factor_counts(rows, tol / 10),
-        "pairs": orthogonal_pair_counts(rows, tol),
-        "between": between_factor_pair_counts(rows, tol),
+        "factors": _factor_counts(rows, factor),
+        "factors_loosely": _factor_counts(rows, loosely),
+        "factors_strictly": _factor_counts(rows, strictly),
+        "pairs": _pair_counts(rows, size <= tol),
+        "between": _pair_counts(rows, factor[..., :, None] != factor[..., None, :]),
     }
     data = xr.Dataset({name: (good.dims, np.asarray(each, np.float64)) for name, each in found.items()}, good.coords)
     data = data.assign_coords(power=power).where(good)
@@ -79,6 +86,11 @@ def tied(loss: xr.DataArray, factors: xr.DataArray, within: float, over: str = "
     """A loss to find the best restart by: of those that equal the least to `within`, relative, most factors win."""
     least = loss.min(over)
     return loss.where(loss > least * (1 + within) + 1e-12, least - (1e-6 * least + 1e-9) * factors)
+
+
+def best_restarts(found: xr.Dataset) -> xr.Dataset:
+    """What `restarts` found, of the best restart by `order` alone; NaN where all are left out."""
+    return found.isel(seed=found.order.fillna(np.inf).argmin("seed"))
 
 
 def takeover(best: Series, powers: Float[Array, " powers"] | list[float], d: int) -> Estimate:
@@ -142,6 +154,46 @@ def endings(
     upto = len(ordered) if named is None else named
     names = [configuration_name(V[places[0]], tol, even) for _, places in ordered[:upto]] + [""] * len(ordered)
     return [Ending(name, level, places) for name, ((level, _), places) in zip(names, ordered, strict=False)]
+
+
+def endings_table(V: xr.DataArray, loss: xr.DataArray, tol: float, even: bool = False, named: int = 4) -> xr.Dataset:
+    """`endings` over "seed" at each of the other labels, along "rank", least loss first, as many as `named`.
+
+    name, label (with the excess over the least loss, "pentagon, +2%"), restarts, and place, that of the first of them.
+    One rank more, "7 more", holds the restarts of all others; ranks that are not needed have no name, no restarts and
+    place -1. V: axes of the losses x feature x dimension; NaN for restarts that are left out, and as padding of smaller
+    packings.
+    """
+    levels = loss.transpose(..., "seed")
+    rows = V.transpose(*levels.dims, "feature", "dimension").fillna(0)
+    table = [
+        _ranked(endings(rows.values[cell], levels.values[cell], tol, even, named), named)
+        for cell in np.ndindex(levels.shape[:-1])
+    ]
+    dims, shape = (*levels.dims[:-1], "rank"), (*levels.shape[:-1], named + 1)
+    columns = zip(*(row for cell in table for row in cell), strict=True)
+    each = zip(("name", "label", "restarts", "place"), columns, strict=True)
+    data = {name: (dims, np.array(values).reshape(shape)) for name, values in each}
+    return xr.Dataset(data, {dim: levels[dim] for dim in dims[:-1]})
+
+
+def _ranked(found: list[Ending], named: int) -> list[tuple[str, str, int, int]]:
+    """Name, label, restarts and place of the first endings, empty rows, and a row for all others."""
+    least = found[0].loss if found else 0.0
+    over = [f", +{100 * (end.loss / least - 1):.2g}%" if least and end is not found[0] else "" for end in found]
+    first = [
+        (end.name, end.name + more, end.restarts, end.places[0])
+        for end, more in zip(found[:named], over[:named], strict=True)
+    ]
+    others = found[named:]
+    rest = f"{len(others)} more" if others else ""
+    return [*first, *[("", "", 0, -1)] * (named - len(first)), (rest, rest, sum(end.restarts for end in others), -1)]
+
+
+def cosines_by_factor(V: Float[Array, "vectors dim"], tol: float) -> Float[np.ndarray, "vectors vectors"]:
+    """|cos_ij|, 1 on the diagonal, of vectors sorted by orthogonal factor; rows of zeros, as padding, stay last."""
+    order = np.argsort(orthogonal_factors(V, tol), kind="stable")
+    return np.asarray(np.abs(cosines(V)) + np.eye(len(V)))[np.ix_(order, order)]
 
 
 def configuration_name(V: Float[Array, "vectors dim"], tol: float, even: bool = False) -> str:

@@ -9,6 +9,7 @@ Figures and axes
     outer_labels(axes, x=, y=, titles=)     labels on the outer axes only; call it last
     ticks(ax, "x", places, labels=None)     label these places, no minor ticks
     log_axis(ax, "x", at=None)              log scale, plain numbers, no minor ticks
+    stretched_axis(ax, centre, width, at)   x axis that is linear near the centre, logarithmic away from it
     excluded(ax, text)                      a note above the upper right corner: what is left out
     panel_labels(axes)                      a, b, c (panels does it)
 Curves
@@ -29,6 +30,8 @@ Points
     discs(ax, x, y, share)                  area proportional to a share
     flagged_points(ax, x, y, flagged)       filled and open markers without intervals
     scatter_lines(ax, x, D, lines)          every D_i, with guide lines
+    restarts(ax, x, values, best, known)    all restarts grey, the best one, what is known
+    names_along(ax, x, names, y)            the name of each stretch of x
 Bars, maps, matrices, geometry
     stacked(ax, x, shares, palette)         stacked bars of shares
     stack(ax, weights, signed=False)        neuron stack plot; feature_bar(figure, axes, count) beside it
@@ -39,6 +42,9 @@ Bars, maps, matrices, geometry
     matrix, gram, bias, part(ax, 10)        one matrix; W Wᵀ; b beside; lines that part sets of features
     arrows(ax, W, colours, reach)           rows of W in the plane
     polytope(ax, W, colours, view)          their convex hull, a pictogram, in the plane or in space
+Tables of small drawings in one axes, rows and columns named
+    tiles(ax, values, captions, rows, ...)  matrices of any sizes
+    tallies(ax, counts, labels, rows, ...)  bars with labels on them
 Legends
     legend(ax, extra={"exact": DASHED})     inside; extra explains what has no label of its own; key(...) makes a handle
     legend_below(figure, axes, extra=)      one for all axes, outside below, as many columns as fit; above=True
@@ -59,6 +65,8 @@ from toymodels.draw.maps import categories, edges, heatmap
 from toymodels.draw.margin import excluded
 from toymodels.draw.matrices import bias, gram, matrices, matrix, part
 from toymodels.draw.points import aside, census, cloud, discs, flagged_points, points, scatter_lines, shifts
+from toymodels.draw.restarts import restarts
+from toymodels.draw.scales import names_along, stretched_axis
 from toymodels.draw.style import (
     BLACK,
     BLUE,
@@ -77,6 +85,7 @@ from toymodels.draw.style import (
     THEORY,
     style,
 )
+from toymodels.draw.tables import tallies, tiles
 
 __all__ = [
     "BLACK",
@@ -121,12 +130,14 @@ __all__ = [
     "matrices",
     "matrix",
     "moments",
+    "names_along",
     "outer_labels",
     "panel_labels",
     "panels",
     "part",
     "points",
     "polytope",
+    "restarts",
     "runs",
     "save",
     "scatter_lines",
@@ -134,8 +145,11 @@ __all__ = [
     "spans",
     "stack",
     "stacked",
+    "stretched_axis",
     "style",
+    "tallies",
     "theory",
     "ticks",
+    "tiles",
     "trajectories",
 ]

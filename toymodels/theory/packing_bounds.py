@@ -157,8 +157,11 @@ def linear_programming_bound(n: Count, d: Count, power: Number, signed: bool = F
     return max(0.0, float(n * (n - 1) * h[0] - n * h[1:].sum()))
 
 
-def loss_bounds(n: Count, d: Count, power: Number, signed: bool = False) -> dict[str, float]:
-    """Every lower bound on the loss of n nonzero vectors in d dimensions that holds at this power, by name."""
+def loss_bounds(n: Count, d: Count, power: Number, signed: bool = False, enough: float = math.inf) -> dict[str, float]:
+    """Every lower bound on the loss of n nonzero vectors in d dimensions that holds at this power, by name.
+
+    enough: a loss that is attained; where a bound in closed form equals it, linear programming is left out, as slow.
+    """
     n, d, q = sizes_and_power(n, d, power)
     bounds = {"non-negative": 0.0}
     if signed:
@@ -171,14 +174,14 @@ def loss_bounds(n: Count, d: Count, power: Number, signed: bool = False) -> dict
             bounds["dependences"] = few_more_bound(n, d, q)
         bounds |= {f"moment {2 * order}": moment_bound(n, d, q, order) for order in range(2, 9)}
         bounds["orthoplex"] = orthoplex_bound(n, d, q)
-    if d > 1 and n > (2 * d if signed else d):
+    if d > 1 and n > (2 * d if signed else d) and max(bounds.values()) < enough * (1 - 1e-12):
         bounds["linear programming"] = linear_programming_bound(n, d, q, signed)
     return bounds
 
 
-def loss_bound(n: Count, d: Count, power: Number, signed: bool = False) -> LossBound:
+def loss_bound(n: Count, d: Count, power: Number, signed: bool = False, enough: float = math.inf) -> LossBound:
     """The largest of `loss_bounds`, and its name: no n nonzero vectors in d dimensions have a smaller loss."""
-    bounds = loss_bounds(n, d, power, signed)
+    bounds = loss_bounds(n, d, power, signed, enough)
     # A bound must be larger by more than rounding to displace one that is named before it.
     name = functools.reduce(lambda best, other: other if bounds[other] > bounds[best] * (1 + 1e-9) else best, bounds)
     return LossBound(bounds[name], name)
