@@ -451,6 +451,17 @@ def test_matrices_share_one_scale_with_their_biases():
     plt.close(figure)
 
 
+def test_lengths_share_one_scale_of_colours_and_the_first_of_a_row_is_labelled():
+    figure, axes = draw.panels(1, 2, letters=False)
+    scale = draw.lengths(axes, [np.eye(2), [[0, 2.0], [0, 0]]], [[0.0, 0.5], [3.0, 0.0]])
+    assert scale.get_clim() == (0, 3)
+    assert [bar.get_width() for bar in axes[1].patches] == [2, 0]
+    np.testing.assert_allclose(axes[1].patches[0].get_facecolor(), scale.to_rgba(3.0))
+    assert (axes[0].get_ylabel(), axes[1].get_ylabel()) == ("feature", "")
+    assert axes[0].yaxis_inverted()
+    plt.close(figure)
+
+
 def test_parting_lines_lie_between_features(ax):
     draw.matrix(ax, np.eye(4))
     draw.part(ax, 2)

@@ -106,3 +106,13 @@ def test_readings_of_known_models() -> None:
     found = page.relu(Known("small"), Known("big"))
     assert found.number.sel(p=0.1).values.tolist() == [[5, 6], [20, 21]]
     np.testing.assert_allclose(found.over_linear, np.broadcast_to([1, 2], (2, 7, 2)))
+
+
+def test_a_lost_model_counts_neither_way() -> None:
+    small, small_linear = Known("small"), Known("small_linear")
+    for swept in (small, small_linear):
+        swept.W[:, 1] = np.nan
+    found = page.relu(small, Known("big"))
+    assert found[["number", "over_linear"]].isel(n=0, seed=1).isnull().all().to_array().all()
+    assert found.number.isel(n=0, seed=0).notnull().all()
+    assert page.linear(small_linear, Known("big_linear"))["first"].isel(n=0).isnull().values.tolist() == [False, True]

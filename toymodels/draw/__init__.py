@@ -39,6 +39,7 @@ Bars, maps, matrices, geometry
     categories(ax, x, y, names, palette)    a phase diagram
     edges(centres, log)                     the edges of the cells
     matrices(axes, values, biases, titles)  matrices in one scale of colours; returns the mesh for a colour bar
+    lengths(axes, W, values)                lengths of rows as bars, coloured by values in one scale
     matrix, gram, bias, part(ax, 10)        one matrix; W Wᵀ; b beside; lines that part sets of features
     arrows(ax, W, colours, reach)           rows of W in the plane
     polytope(ax, W, colours, view)          their convex hull, a pictogram, in the plane or in space
@@ -63,7 +64,7 @@ from toymodels.draw.geometry import arrows, polytope
 from toymodels.draw.legends import category_legend, colour_bar, key, legend, legend_below
 from toymodels.draw.maps import categories, edges, heatmap
 from toymodels.draw.margin import excluded
-from toymodels.draw.matrices import bias, gram, matrices, matrix, part
+from toymodels.draw.matrices import bias, gram, lengths, matrices, matrix, part
 from toymodels.draw.points import aside, census, cloud, discs, flagged_points, points, scatter_lines, shifts
 from toymodels.draw.restarts import restarts
 from toymodels.draw.scales import names_along, stretched_axis
@@ -124,6 +125,7 @@ __all__ = [
     "key",
     "legend",
     "legend_below",
+    "lengths",
     "levels",
     "log_axis",
     "loss_curves",

@@ -6,10 +6,13 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import QuadMesh
+from matplotlib.colors import Normalize
 from numpy.typing import ArrayLike
 
 from toymodels.arrays import Array, Float
+from toymodels.draw.curves import moments
 from toymodels.draw.legends import inner_colour_bar
 
 
@@ -90,6 +93,28 @@ def matrices(
         if b is not None:
             bias(ax, b, reach, label)
     return mesh
+
+
+def lengths(
+    axes: Axes | Sequence[Axes] | np.ndarray, W: Sequence[ArrayLike], values: Sequence[ArrayLike], unit: float = 1.0
+) -> ScalarMappable:
+    """|W_i| of each of several W (features x hidden) as bars, the first feature on top, with a dotted line at `unit`.
+
+    Bars are coloured by a value of each feature in one scale from 0 to the largest, or to `unit`; returns it for
+    `colour_bar(figure, mappable, axes, "superposition")`. The first axes of each row are labelled.
+    """
+    flat, models = list(np.asarray(axes, object).ravel()), [np.linalg.norm(np.asarray(each), axis=1) for each in W]
+    colours = ScalarMappable(
+        Normalize(0, max(unit, _largest([np.asarray(each, np.float64) for each in values]))), "viridis"
+    )
+    for ax, norms, each in zip(flat, models, values, strict=True):
+        ax.barh(np.arange(len(norms)), norms, 1.0, color=colours.to_rgba(np.asarray(each)))
+        ax.set(xlim=(0, 1.45 * unit), ylim=(len(norms) - 0.5, -0.5), xticks=[0, unit], yticks=[])
+        moments(ax, [unit], colour="0.6", lw=0.5)
+        place = ax.get_subplotspec()
+        if place is None or place.is_first_col():
+            ax.set(ylabel="feature", yticks=[0, len(norms) - 1], yticklabels=[1, len(norms)])
+    return colours
 
 
 def part(ax: Axes, *after: int) -> None:
