@@ -406,6 +406,14 @@ def test_a_log_axis_reads_in_plain_numbers(ax):
     assert not len(ax.yaxis.get_minorticklocs())
 
 
+def test_a_sparsity_axis_runs_from_dense_to_sparse(ax):
+    ax.plot([0.03, 0.7], [1, 10])
+    draw.sparsity_axis(ax, [0.03, 0.12, 0.15, 0.14, 0.7], "loss")
+    assert ax.get_xlim()[0] > 0.7 > 0.03 > ax.get_xlim()[1]
+    assert tick_texts(ax.xaxis) == ["0.7", "0.15", "\n0.14", "0.12", "0.03"]
+    assert (ax.get_ylabel(), ax.get_xscale()) == ("loss", "log")
+
+
 @given(st.floats(-8, 8), st.floats(0.05, 12), st.booleans())
 def test_ticks_of_a_log_axis_are_few_and_inside(start, width, upside_down):
     figure = mpl.figure.Figure()

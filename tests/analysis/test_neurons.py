@@ -68,6 +68,22 @@ def test_signs_of_known_neurons():
     assert not neurons.pairs_of_signs(encoder, 0.9)
 
 
+def test_displayed_neurons_are_in_their_gauge_and_in_order():
+    fixed = neurons.displayed([[0.0, 2.0, 1.0], [-4.0, 0.0, 2.0]], [[3.0, 1.0, 5.0]])
+    np.testing.assert_array_equal(fixed.encoder, [[1, 0, 0.5], [0, -1, 1]])
+    np.testing.assert_array_equal(fixed.W, [[2, 12, 10]])
+    large = neurons.displayed([[0.0, 2.0, 1.0], [-4.0, 0.0, 2.0]], [[3.0, 1.0, 5.0], [1.0, 1.0, 1.0]], least=0.6)
+    np.testing.assert_array_equal(large.encoder, [[1, 0, 0], [0, -1, 1]])
+    np.testing.assert_array_equal(large.W, [[2, 12, 10], [2, 0, 0]])
+
+
+def test_features_that_are_on_alone_are_answered_by_their_own_neurons():
+    """Two neurons of opposite sign give |x|; one gives max(x, 0) plus a bias, or nothing where that is below zero."""
+    encoder, x = np.array([[1.0, -2.0, 0.0], [0.0, 0.0, 1.0]]), np.array([-1.0, -0.5, 0.0, 1.0])
+    W, b = np.array([[1.0, 0.5, 0.0], [7.0, 7.0, 1.0]]), np.array([0.0, -0.25])
+    np.testing.assert_allclose(neurons.responses(encoder, W, b, x), [[1, 0.5, 0, 1], [0, 0, 0, 0.75]])
+
+
 def test_neurons_that_are_large_in_turn():
     """Inputs (2, -1/2) with outputs (1/2, 2); a neuron of one feature is not counted."""
     encoder, W = np.array([[2.0, 1.0, 1.0], [-0.8, 0.0, 0.5]]), np.array([[0.5, 1.0, 1.0], [2.0, 3.0, 0.5]])
@@ -79,11 +95,16 @@ def test_neurons_that_are_large_in_turn():
 def test_a_basis_stands_out_from_its_rotations():
     """Five features on five neurons; turned once, the same weights have no basis left."""
     W = np.eye(10, 5)
-    own, less, mean = neurons.against_rotations(W, 200)
+    own, less, mean = neurons.against_rotations(W, 0, 200)
     assert own == less == 1 > mean
-    turned = neurons.against_rotations(W @ neurons.rotations(5, 1, seed=3)[0], 200)
+    turned = neurons.against_rotations(W @ neurons.rotations(5, 1, seed=3)[0], 0, 200)
     assert 0.025 < turned[1] < 0.975
     assert turned[2] == pytest.approx(mean, abs=0.02)
+
+
+def test_what_a_neuron_holds_turns_it_on():
+    W = np.array([[1.0, -1.0, 0.0, 0.6], [0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.0, -4.8]])
+    np.testing.assert_array_equal(neurons.excitatory(W), [[1, 0, 0, 0.6], [0, 0, 1, 1], [0, 0, 0, 0]])
 
 
 def test_features_kept():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toymodels.analysis.ranges import crossing, half_drop, level_ends
+from toymodels.analysis.ranges import crossing, falls_through_one, half_drop, level_ends
 
 
 @given(st.floats(0.1, 3.9), st.sampled_from([-1, 1]))
@@ -46,6 +46,11 @@ def test_crossings_of_many_runs_are_those_of_each():
     assert np.isnan(found[0, :2]).all()
     assert np.isnan(crossing(x, y, 6)).all()
     assert crossing(x[:2], [np.inf, -1.0]) == 0.5  # from infinity it has fallen at the next point
+
+
+def test_ratios_cross_one_on_a_straight_line_between_logarithms():
+    found = falls_through_one([0.01, 1, 0.1], [[0.1, 10, 0.1], [0.1, 0.5, 2], [4, 2, 3], [0.5, np.nan, 2]])
+    np.testing.assert_allclose(found, [10**-0.5, 10 ** -(1 + np.log(2) / np.log(20)), np.nan, 10**-1.5])
 
 
 def test_half_drops_of_known_curves():

@@ -120,8 +120,3 @@ def test_readings_of_known_weights() -> None:
     assert ratios.relu.sizes == {"p": 1, "rotation": 8}
     assert ratios.relu.min() > 1.05
     np.testing.assert_allclose(ratios.linear, 1, atol=1e-5)
-
-
-def test_what_a_neuron_holds_turns_it_on() -> None:
-    W = np.array([[1.0, -1.0, 0.0, 0.6], [0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.0, -4.8]])
-    np.testing.assert_array_equal(page.used(W), [[1, 0, 0, 0.6], [0, 0, 1, 1], [0, 0, 0, 0]])

@@ -4,12 +4,20 @@ W is features x hidden, with any number of models before; a neuron is a column. 
 privileged bases and on computation in superposition.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
 from toymodels.arrays import Array, Bool, Float, Int
+
+Labelled = TypeVar("Labelled", xr.DataArray, np.ndarray)
+
+ONE_FEATURE = 0.9
+"""Share of a neuron's squared weights on its largest feature above which it counts as a neuron of one feature."""
+KEPT = 0.5
+"""Norm of a feature's weights, over that of the largest feature, from which it counts as kept."""
 
 
 class Gauge(NamedTuple):
@@ -36,6 +44,34 @@ def gauge_fixed(
     return Gauge(inward / scale, outward * scale)
 
 
+def displayed(
+    encoder: Float[Array, "features hidden"] | ArrayLike,
+    W: Float[Array, "outputs hidden"] | ArrayLike,
+    least: float = 0.0,
+) -> Gauge:
+    """One model `gauge_fixed`, its neurons in the `display_order` of their inputs; weights below `least` times the
+    largest of their neuron are 0."""
+    fixed = gauge_fixed(encoder, W)
+    order = display_order(fixed.encoder)
+    return Gauge(*(np.where(np.abs(w) >= least * np.abs(w).max(axis=0), w, 0)[:, order] for w in fixed))
+
+
+def responses(
+    encoder: Float[Array, "features hidden"] | ArrayLike,
+    W: Float[Array, "features hidden"] | ArrayLike,
+    b: Float[Array, " features"] | ArrayLike,
+    x: Float[Array, " values"] | ArrayLike,
+) -> Float[np.ndarray, "features values"]:
+    """y_i of ReLU(W ReLU(encoderᵀ x) + b) for each feature i that is on alone, at each of these values of x_i."""
+    hidden = np.maximum(_columns("encoder", encoder)[:, :, None] * np.asarray(x), 0)  # feature that is on, neuron, x
+    return np.maximum(np.einsum("im,imx->ix", _columns("W", W), hidden) + np.asarray(b)[:, None], 0)
+
+
+def excitatory(W: Labelled) -> Labelled:
+    """max(W, 0): what turns a ReLU on, as features are never negative. A large negative weight only keeps it off."""
+    return W.clip(0)
+
+
 def concentration(W: Float[Array, "*models features hidden"] | ArrayLike) -> Float[np.ndarray, "*models hidden"]:
     """max_f W_fj² / sum_f W_fj²: 1 for a neuron of one feature, 1/k for k equal ones, NaN for one without weights."""
     squares = _columns("W", W) ** 2
@@ -44,7 +80,7 @@ def concentration(W: Float[Array, "*models features hidden"] | ArrayLike) -> Flo
 
 
 def monosemantic(
-    W: Float[Array, "*models features hidden"] | ArrayLike, threshold: float
+    W: Float[Array, "*models features hidden"] | ArrayLike, threshold: float = ONE_FEATURE
 ) -> Bool[np.ndarray, "*models hidden"]:
     """max_f W_fj² > threshold sum_f W_fj²; never for a neuron without weights. ValueError for thresholds not in (0, 1).
 
@@ -55,7 +91,7 @@ def monosemantic(
     return np.asarray(np.nan_to_num(concentration(W)) > threshold)
 
 
-def pairs_of_signs(encoder: Float[Array, "features hidden"] | ArrayLike, threshold: float) -> bool:
+def pairs_of_signs(encoder: Float[Array, "features hidden"] | ArrayLike, threshold: float = ONE_FEATURE) -> bool:
     """Whether each feature has exactly two neurons to itself, one for x > 0 and one for x < 0."""
     columns = _columns("encoder", encoder)
     feature, alone = np.abs(columns).argmax(axis=0), monosemantic(columns, threshold)
@@ -64,7 +100,9 @@ def pairs_of_signs(encoder: Float[Array, "features hidden"] | ArrayLike, thresho
     return bool(alone.all()) and found == [(each, sign) for each in range(len(columns)) for sign in (-1.0, 1.0)]
 
 
-def exchanged(encoder: Float[Array, "features hidden"], W: Float[Array, "features hidden"], threshold: float) -> float:
+def exchanged(
+    encoder: Float[Array, "features hidden"], W: Float[Array, "features hidden"], threshold: float = ONE_FEATURE
+) -> float:
     """Of neurons of several features by input, the share with a larger output for the second than for the first.
 
     The asymmetric motif of Elhage et al. 2022: inputs such as (2, -1/2), outputs (1/2, 2). NaN without such neurons.
@@ -102,13 +140,15 @@ def rotated_alignments(
     return basis_alignment(columns @ rotations(columns.shape[1], count, seed))
 
 
-def against_rotations(W: Float[Array, "features hidden"] | ArrayLike, count: int, seed: int = 0) -> tuple[float, ...]:
+def against_rotations(
+    W: Float[Array, "features hidden"] | ArrayLike, seed: int | np.integer, count: int
+) -> tuple[float, ...]:
     """`basis_alignment` of W; the share of random rotations of W that are less aligned; their mean alignment."""
-    own, others = float(basis_alignment(W)), rotated_alignments(W, count, seed)
+    own, others = float(basis_alignment(W)), rotated_alignments(W, count, int(seed))
     return own, float((others < own).mean()), float(others.mean())
 
 
-def features_kept(W: Float[Array, "features hidden"] | ArrayLike, threshold: float) -> int:
+def features_kept(W: Float[Array, "features hidden"] | ArrayLike, threshold: float = KEPT) -> int:
     """How many rows of W have at least `threshold` of the largest norm."""
     norms = np.linalg.norm(_columns("W", W), axis=1)
     return int((norms >= threshold * norms.max()).sum())

@@ -53,6 +53,16 @@ def crossing(
     return np.where(found, xs[before] + share * (xs[before + 1] - xs[before]), np.nan)[()]
 
 
+def falls_through_one(
+    x: Float[Array, " points"] | ArrayLike, ratio: Float[Array, "*runs points"] | ArrayLike
+) -> Float[np.ndarray, "*runs"] | float:
+    """Where each positive ratio first falls through 1 on the way from the largest x down, straight on two logarithmic
+    axes; NaN where it never does. x > 0, in any order."""
+    xs = np.log(np.asarray(x, np.float64))
+    down = np.argsort(-xs)
+    return np.exp(crossing(xs[down], np.log(np.asarray(ratio, np.float64)[..., down])))
+
+
 def half_drop(
     t: Float[Array, " times"] | ArrayLike,
     loss: Float[Array, "*runs times"] | ArrayLike,

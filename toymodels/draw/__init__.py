@@ -9,6 +9,7 @@ Figures and axes
     outer_labels(axes, x=, y=, titles=)     labels on the outer axes only; call it last
     ticks(ax, "x", places, labels=None)     label these places, no minor ticks
     log_axis(ax, "x", at=None)              log scale, plain numbers, no minor ticks
+    sparsity_axis(ax, p, label)             log axis of p, dense features on the left; label is that of y
     stretched_axis(ax, centre, width, at)   x axis that is linear near the centre, logarithmic away from it
     excluded(ax, text)                      a note above the upper right corner: what is left out
     panel_labels(axes)                      a, b, c (panels does it)
@@ -56,7 +57,7 @@ Style and files
     save(figure, path, vector="svg")        PNG and a vector file, the same bytes for the same figure
 """
 
-from toymodels.draw.axes import log_axis, outer_labels, panel_labels, panels, ticks
+from toymodels.draw.axes import log_axis, outer_labels, panel_labels, panels, sparsity_axis, ticks
 from toymodels.draw.bars import feature_bar, feature_colours, stack, stacked
 from toymodels.draw.curves import band, ecdf, levels, loss_curves, moments, runs, spans, theory, trajectories
 from toymodels.draw.files import save
@@ -145,6 +146,7 @@ __all__ = [
     "scatter_lines",
     "shifts",
     "spans",
+    "sparsity_axis",
     "stack",
     "stacked",
     "stretched_axis",

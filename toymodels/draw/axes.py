@@ -110,6 +110,20 @@ def log_axis(ax: Axes, axis: str = "x", at: Sequence[Any] | ArrayLike | None = N
             ticks(ax, name, at)
 
 
+def sparsity_axis(ax: Axes, p: Sequence[Any] | ArrayLike, label: str) -> None:
+    """A log axis of the activation probability, from dense features to sparse ones, with ticks at these p, and the
+    label of the y axis. Of labels that would touch, every second one is lower."""
+    ps = np.sort(np.asarray(p, np.float64))[::-1]
+    names, low = [], True
+    for before, each in zip([np.inf, *ps], ps, strict=False):
+        low = not low and np.log(before / each) < 0.1 * np.log(ps[0] / ps[-1])
+        names.append(f"\n{each:.3g}" if low else f"{each:.3g}")
+    log_axis(ax)
+    ticks(ax, "x", ps, names)
+    ax.set(xlabel="activation probability $p$", ylabel=label)
+    ax.xaxis.set_inverted(True)
+
+
 class _Digits(Locator):
     """Of 1, 2, 5 or 1, 3 or 1 a decade, the most that are at most six; beyond six decades, every second or so."""
 
