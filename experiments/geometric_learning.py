@@ -1,7 +1,6 @@
 """Learning as geometry: two sets of three correlated features in three dimensions. Elhage et al. 2022, section 6."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,8 +10,8 @@ from matplotlib.figure import Figure
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
 from toymodels.analysis.collapse import opposite_across_sets, set_spread
 from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
-from toymodels.analysis.labelled import each_model, exact_losses, indicators, plateau_table
-from toymodels.analysis.restarts import basins
+from toymodels.analysis.labelled import each_model, exact_losses, indicators, named, plateau_table
+from toymodels.analysis.restarts import basins, of_best_model
 from toymodels.data import Correlated
 from toymodels.estimates import category_of_best, mean, of_best, share
 from toymodels.experiment import Experiment, Swept
@@ -32,7 +31,6 @@ EVERY = 0.7
 CHANGED = "was all; a share can be decided from the seeds at hand, few exceptions allowed"
 PAPER = "Elhage et al. 2022, section 6, phenomenon 2"
 SAME = xr.DataArray(np.kron(np.eye(SETS), np.ones((SIZE, SIZE))), dims=("feature", "other"))
-OTHERS = SAME - xr.DataArray(np.eye(SETS * SIZE), dims=SAME.dims)
 
 problem = Supervised(Correlated(SETS, SIZE, SHOWN), Tied(3, scale=1e-3))
 descent = Run(problem, Momentum(Cosine(5e-2)), 24_000, 1024, record=Record(250, 250, examples=8192))
@@ -42,7 +40,6 @@ start = Choice("start", {"Xavier": {"problem.model.scale": 1.0}, "small": {"prob
 adam = Run(problem, Adam(Cosine(1e-2)), 4000, 512, record=Record(30, 2))
 restarts = Sweep(adam, [p, start, Axis("seed", "seed", range(32))])
 tiny = {"flow.steps": 2400, "restarts.steps": 400, "restarts.p": [SHOWN], "seed": range(4)}
-full = {"flow.steps": 60_000, "restarts.steps": 10_000, "restarts.seed": range(256)}
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
@@ -57,7 +54,7 @@ def stages(flow: Swept) -> xr.Dataset:
     average = np.asarray(law.mean(), np.float64)
     linear = principal_loss(np.asarray(law.second_moment(), np.float64) - np.outer(average, average), SETS)
     over = exact_losses(_loss, first.W, first.b, law.p) / linear
-    away = abs(_gram(first.W) - SAME / SIZE).max(SAME.dims)
+    away = abs(xr.dot(first.W, first.W.rename(feature="other"), dim="hidden") - SAME / SIZE).max(SAME.dims)
     found = table.assign(W=models.W, over_linear=over, away=away, linear=linear).assign_attrs(p=law.p)
     return found.merge(_geometry(flow.final("W", unconverged=True).drop_vars("snapshot")))
 
@@ -66,32 +63,22 @@ def ends(restarts: Swept) -> xr.Dataset:
     """Of every restart: exact loss and geometry; of all seeds together: the number of basins."""
     W, b = (restarts.final(name, unconverged=True) for name in ("W", "b"))
     loss = exact_losses(_loss, W, b, W.p)
-    told = each_model(_basins, W, loss, core=[("seed", "feature", "hidden"), ("seed",)])
+    core = [("seed", "feature", "hidden"), ("seed",)]
+    told = each_model(lambda *every: float(len(basins(*every, tol=0.1))), W, loss, core=core)
     return _geometry(W).assign(loss=loss, basins=told)
 
 
 def _geometry(W: xr.DataArray) -> xr.Dataset:
     """name; largest |D_i - 1/2|; largest |W_i.W_j| in a set; whether antipodes are of two sets."""
     off_half = abs(each_model(feature_dimensionality, W, outputs=["feature"]) - 1 / 2).max("feature")
-    inside = abs(_gram(W)).where(OTHERS > 0).max(SAME.dims)
+    inside = abs(xr.dot(W, W.rename(feature="other"), dim="hidden")).where(np.eye(SETS * SIZE) < SAME).max(SAME.dims)
+    name = each_model(lambda W: tegum_factors(W, tol=ORTHOGONAL, dead=0.25).name, W)
     crosses = each_model(lambda W: float(opposite_across_sets(W, SETS)), W)
-    return xr.Dataset({"name": each_model(_name, W), "off_half": off_half, "inside": inside, "crosses": crosses})
+    return xr.Dataset({"name": name, "off_half": off_half, "inside": inside, "crosses": crosses})
 
 
 def _loss(W: np.ndarray, b: np.ndarray, p: np.ndarray) -> np.ndarray:
     return np.asarray(correlated_loss(W, b, p[..., 0], SETS))
-
-
-def _gram(W: xr.DataArray) -> xr.DataArray:
-    return xr.dot(W, W.rename(feature="other"), dim="hidden")
-
-
-def _name(W: np.ndarray) -> str:
-    return tegum_factors(W, tol=ORTHOGONAL, dead=0.25).name
-
-
-def _basins(W: np.ndarray, loss: np.ndarray) -> float:
-    return float(len(basins(W, loss, tol=0.1)))
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -109,20 +96,20 @@ def regimes(flow: Swept, stages: xr.Dataset) -> Figure:
     times, singular = cell.snapshot.values[1:], np.linalg.svd(W, compute_uv=False)
     figure = plt.figure(figsize=(draw.PAGE, 5.4))
     grid = figure.add_gridspec(4, max(one.plateau.size, 1), height_ratios=(1.25, 1, 0.9, 0.9))
-    loss, shape = (figure.add_subplot(grid[row, :]) for row in (0, 1))
+    loss, shape = (figure.add_subplot(grid[row, :], xscale="log", xlim=(4, steps[-1])) for row in (0, 1))
     draw.runs(loss, steps, flow.data.objective.transpose("seed", "step").values[:, 1:], colour="0.8", lw=0.4)
     loss.plot(steps, cell.objective.values[1:], color=draw.BLUE)
-    for place, spread in enumerate(np.where(singular[:, :1] > 0.05, set_spread(W, SETS), np.nan).T):
-        shape.plot(times, spread, color=draw.PALETTE[place], label=f"set {place + 1}")
+    spreads = np.where(singular[:, :1] > 0.05, set_spread(W, SETS), np.nan)
+    shape.plot(times, spreads, label=[f"set {place + 1}" for place in range(SETS)])
     shape.plot(times, singular, color="0.5", lw=0.7, ls=draw.DOTTED)
     for place in range(one.plateau.size):
-        flat = one.isel(plateau=place)
+        flat, pair = one.isel(plateau=place), [figure.add_subplot(grid[row, place]) for row in (2, 3)]
         for ax in (loss, shape):
             ax.axvspan(max(float(flat.start), 4), float(flat.stop), color="0.93", lw=0, zorder=0)
-        _solid_and_gram(figure, grid[2, place], grid[3, place], flat.W.values, f"step {float(flat.middle):.0f}")
-    loss.set(xscale="log", yscale="log", ylabel="loss", xlim=(4, steps[-1]), xticklabels=[])
+        draw.polytope_and_gram(pair, flat.W.values, SIZE, f"step {float(flat.middle):.0f}")
+    loss.set(yscale="log", ylabel="loss", xticklabels=[])
     draw.levels(loss, [stages.linear], ["PCA"])
-    shape.set(xscale="log", xlabel="step", ylabel="spread,\nsingular values", xlim=(4, steps[-1]), ylim=(-0.05, 1.6))
+    shape.set(xlabel="step", ylabel="spread,\nsingular values", ylim=(-0.05, 1.6))
     draw.levels(shape, [1 - 1 / SIZE], ["orthogonal"])
     draw.legend(shape, {"singular values": draw.key(draw.DOTTED, "0.5", lw=0.7)}, loc="upper left")
     draw.panel_labels([loss, shape])
@@ -140,28 +127,17 @@ def end_geometries(restarts: Swept, ends: xr.Dataset) -> Figure:
     grid = figure.add_gridspec(2, 1 + len(shown), width_ratios=[1.9, *[1] * len(shown)])
     ax = figure.add_subplot(grid[:, 0])
     for start, shift, colour in zip(ends.start.values, draw.shifts(ends.start.size), draw.PALETTE, strict=False):
-        found = ends.sel(start=start)
-        octahedra = found.name == "octahedron"
-        other = ~octahedra.isel(seed=found.loss.fillna(np.inf).argmin("seed")).values
-        shares = [share(octahedra.sel(p=each)) for each in p]
+        octahedra, loss = named(ends.name, "octahedron").sel(start=start), ends.loss.sel(start=start)
+        shares, other = [share(octahedra.sel(p=each)) for each in p], of_best_model(octahedra, loss).values != 1
         draw.points(ax, p, shares, f"{start} start", colour, shift=shift, flagged=other, ls="-", lw=0.8)
     draw.log_axis(ax, "x", p)
-    ax.tick_params(axis="x", labelsize=6)
     ax.set(xlabel="activation probability $p$", ylabel="share of octahedra", ylim=(-0.04, 1.04))
     draw.legend(ax, {"best is another": draw.key("", "0.4", marker="o", mfc="white")}, loc="lower left")
     for place, at in enumerate(shown, 1):
-        best = W.sel(p=at).isel(ends.loss.sel(p=at).fillna(np.inf).argmin(...)).values
-        _solid_and_gram(figure, grid[0, place], grid[1, place], best, f"best at $p={at:g}$:\n{_name(best)}")
+        best = ends.assign(W=W).sel(p=at).isel(ends.loss.sel(p=at).fillna(np.inf).argmin(...))
+        pair = [figure.add_subplot(grid[row, place]) for row in (0, 1)]
+        draw.polytope_and_gram(pair, best.W.values, SIZE, f"best at $p={at:g}$:\n{best.name.item()}")
     return figure
-
-
-def _solid_and_gram(figure: Figure, upper: Any, lower: Any, W: np.ndarray, title: str) -> None:
-    solid, matrix = figure.add_subplot(upper), figure.add_subplot(lower)
-    draw.polytope(solid, W, [draw.PALETTE[place // SIZE] for place in range(len(W))])
-    solid.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
-    solid.set_title(title, fontsize=7)
-    draw.matrices(matrix, [W @ W.T], largest=1)
-    draw.part(matrix, SIZE)
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
@@ -181,18 +157,17 @@ def linear_first(stages: xr.Dataset) -> Iterator[Finding]:
     what = f"largest difference there between W Wᵀ and that of PCA, 1/{SIZE} in a set and 0 across; {at}"
     source = ours("the projector on the means of the sets, closed form; limit")
     yield Finding("linear-weights", what, mean(stages.away), AtMost(0.1), source)
-    octahedron, source = stages.name == "octahedron", ours(f"limit; {PAPER}")
-    what = f"seeds that end in an octahedron; {at}"
-    yield Finding("octahedron-at-the-end", what, share(octahedron), AtLeast(EVERY), source, revised=CHANGED)
+    octahedra, what = share(named(stages.name, "octahedron")), f"seeds that end in an octahedron; {at}"
+    yield Finding("octahedron-at-the-end", what, octahedra, AtLeast(EVERY), ours(f"limit; {PAPER}"), revised=CHANGED)
     yield report("dimensionality-at-the-end", f"largest |D_i - 1/2| at the end; {at}", mean(stages.off_half))
 
 
 def octahedra(ends: xr.Dataset) -> Iterator[Finding]:
     """How often an octahedron is found, whether the best is one, and whose feature sits opposite whose."""
     for start in ends.start.values.tolist():
-        where, of_start = {"start": start}, ends.sel(start=start)
-        cells = of_start.sel(p=SHOWN, method="nearest")
-        at, octahedron = f"p = {float(cells.p):g}, {start} start", cells.name == "octahedron"
+        cells, where = ends.sel(start=start).sel(p=SHOWN, method="nearest"), {"start": start}
+        by_p = named(ends.name.sel(start=start), "octahedron")
+        at, octahedron = f"p = {float(cells.p):g}, {start} start", by_p.sel(p=cells.p)
         what, source = f"seeds that end in an octahedron; {at}", ours(f"more than half; {PAPER}: a strong attractor")
         yield Finding("strong-attractor", what, share(octahedron), Above(0.5), source, settings=where)
         best = f"of the best of {cells.sizes['seed']}; {at}"
@@ -203,19 +178,18 @@ def octahedra(ends: xr.Dataset) -> Iterator[Finding]:
             of = of_best(cells[id], cells.loss)
             yield Finding(id.replace("_", "-"), f"largest {what} {best}", of, AtMost(limit), source, "best of k", where)
         what = f"of the octahedra, those whose antipodes are all of two sets; {at}"
-        crossed, source = share(cells.crosses.where(octahedron)), ours(f"limit; {PAPER}: each set is orthogonal")
+        crossed, source = share(cells.crosses.where(octahedron == 1)), ours(f"limit; {PAPER}: each set is orthogonal")
         yield Finding("antipodes-cross", what, crossed, AtLeast(EVERY), source, settings=where, revised=CHANGED)
         note = f"{float(cells.basins):.0f} basins, told apart by lengths and inner products"
         yield report("endings", f"seeds that end so; {at}", share(indicators(cells.name)), settings=where, note=note)
-        everywhere = share(of_start.name == "octahedron")
-        yield report("octahedra-by-p", f"seeds that end in an octahedron; {start} start", everywhere, settings=where)
+        yield report("octahedra-by-p", f"seeds that end in an octahedron; {start} start", share(by_p), settings=where)
 
 
 experiment = Experiment(
     question="By which geometric steps are two sets of three correlated features learned, and where do they end?",
     source="Elhage et al. 2022, Toy Models of Superposition, section 6",
     sweeps={"flow": flow, "restarts": restarts},
-    scales={"tiny": tiny, "full": full},
+    scales={"tiny": tiny, "full": {"flow.steps": 60_000, "restarts.steps": 10_000, "restarts.seed": range(256)}},
     readings=[stages, ends],
     figures=[regimes, end_geometries],
     findings=[linear_first, octahedra],

@@ -532,6 +532,15 @@ def test_a_polytope_has_a_dot_a_row_in_its_colour(ax):
     )
 
 
+def test_a_polytope_above_its_gram_has_a_colour_and_a_block_for_each_set():
+    axes = list(plt.figure().subplots(2, 1))
+    draw.polytope_and_gram(axes, np.concatenate([np.eye(3), -np.eye(3)]), 3, "octahedron")
+    dots = [each.get_color() for each in axes[0].lines if each.get_marker() == "o"]
+    assert dots == [draw.PALETTE[0]] * 3 + [draw.PALETTE[1]] * 3
+    assert axes[0].get_title() == "octahedron"
+    assert [each.get_xdata()[0] for each in axes[1].lines if each.get_xdata()[0] == each.get_xdata()[1]] == [2.5]
+
+
 def test_panels_are_lettered_and_labelled_on_the_outside():
     figure, axes = draw.panels(2, 3, height=3, count=5, sharex=True)
     assert [ax.texts[0].get_text() for ax in axes] == list("abcde")

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from toymodels.analysis.labelled import line, over_seeds, padded, rank_correlation
+from toymodels.analysis.labelled import line, named, over_seeds, padded, rank_correlation
 
 
 def test_a_line_and_ranks_leave_out_what_is_not_finite() -> None:
@@ -27,3 +27,8 @@ def test_lists_are_padded_to_one_length_of_one_at_least() -> None:
     assert np.isnan(padded([[], []])).all()
     assert padded([[], []]).shape == (2, 1)
     np.testing.assert_array_equal(padded([[(1, 2)], []], 2), [[[1, 2]], [[np.nan, np.nan]]])
+
+
+def test_a_lost_model_neither_has_a_name_nor_another() -> None:
+    found = named(xr.DataArray(["square", "lost", "point"], dims="seed"), "square")
+    np.testing.assert_array_equal(found, [1, np.nan, 0])

@@ -92,6 +92,10 @@ def test_only_octahedra_are_asked_for_their_antipodes() -> None:
     holds(page.octahedra(ends(slice(28, None), name="irregular", crosses=0.0)))
 
 
+def test_lost_models_count_neither_way() -> None:
+    holds(page.octahedra(ends(slice(10, None), name="lost", crosses=np.nan, loss=np.nan)))
+
+
 # ------------------------------------------------------------------------------------------------------------- readings
 
 

@@ -90,6 +90,11 @@ def indicators(names: xr.DataArray, dim: str = "name", known: Sequence[Any] | No
     return flags if names.notnull().all() else xr.where(names.isnull(), np.nan, flags).transpose(dim, ...)
 
 
+def named(names: xr.DataArray, name: str) -> xr.DataArray:
+    """1 where a model has this name and 0 where it has another; NaN for lost models, which have none."""
+    return xr.where(names == "lost", np.nan, names == name)
+
+
 def padded(rows: Sequence[Sequence[Any]], *inner: int) -> np.ndarray:
     """Lists of unequal lengths as one array, with NaN at their ends; at least one column, for netCDF has none of none.
 

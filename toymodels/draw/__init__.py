@@ -44,6 +44,7 @@ Bars, maps, matrices, geometry
     matrix, gram, bias, part(ax, 10)        one matrix; W Wᵀ; b beside; lines that part sets of features
     arrows(ax, W, colours, reach)           rows of W in the plane
     polytope(ax, W, colours, view)          their convex hull, a pictogram, in the plane or in space
+    polytope_and_gram(axes, W, size, title) both, of sets of so many features
 Tables of small drawings in one axes, rows and columns named
     tiles(ax, values, captions, rows, ...)  matrices of any sizes
     tallies(ax, counts, labels, rows, ...)  bars with labels on them
@@ -61,7 +62,7 @@ from toymodels.draw.axes import log_axis, outer_labels, panel_labels, panels, sp
 from toymodels.draw.bars import feature_bar, feature_colours, stack, stacked
 from toymodels.draw.curves import band, ecdf, levels, loss_curves, moments, runs, spans, theory, trajectories
 from toymodels.draw.files import save
-from toymodels.draw.geometry import arrows, polytope
+from toymodels.draw.geometry import arrows, polytope, polytope_and_gram
 from toymodels.draw.legends import category_legend, colour_bar, key, legend, legend_below
 from toymodels.draw.maps import categories, edges, heatmap
 from toymodels.draw.margin import excluded
@@ -140,6 +141,7 @@ __all__ = [
     "part",
     "points",
     "polytope",
+    "polytope_and_gram",
     "restarts",
     "runs",
     "save",

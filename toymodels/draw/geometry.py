@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from scipy.spatial import ConvexHull, QhullError
 
 from toymodels.arrays import Array, Float
-from toymodels.draw.style import PALETTE
+from toymodels.draw.matrices import matrices, part
+from toymodels.draw.style import PALETTE, SMALL
 
 
 def arrows(
@@ -68,6 +69,19 @@ def polytope(
     reach = 1.15 * (np.linalg.norm(rows, axis=1).max(initial=0.0) or 1.0)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.set_axis_off()
+
+
+def polytope_and_gram(
+    axes: Sequence[Axes], W: Float[Array, "features hidden"] | ArrayLike, size: int, title: str
+) -> None:
+    """Sets of `size` features each, below a title: their polytope, a colour for each set, and in the other axes W Wᵀ
+    from -1 to 1, with lines that part the sets."""
+    rows, (solid, matrix) = np.asarray(W, np.float64), axes
+    polytope(solid, rows, [PALETTE[place // size % len(PALETTE)] for place in range(len(rows))])
+    solid.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
+    solid.set_title(title, fontsize=SMALL)
+    matrices(matrix, [rows @ rows.T], largest=1)
+    part(matrix, *range(size, len(rows), size))
 
 
 def hull_edges(points: np.ndarray) -> list[tuple[int, int]]:
