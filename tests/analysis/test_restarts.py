@@ -12,7 +12,6 @@ from toymodels.analysis.restarts import (
     best,
     drop_worst,
     finite_losses,
-    least_over_least,
     loss_gap,
     near_best,
     of_best_model,
@@ -90,12 +89,6 @@ def test_models_that_are_not_finite_have_no_loss_and_are_not_given_to_it():
         return factor * W.sum((-1, -2))
 
     np.testing.assert_array_equal(finite_losses(loss, W, b, 2.0), [[6, np.nan], [np.nan, 6]])
-
-
-def test_least_over_least_says_nothing_without_one_of_the_two():
-    assert least_over_least([2.0, 3.0, np.nan], [8.0, 9.0]) == 0.25
-    assert np.isnan(least_over_least([2.0, 3.0], [np.nan, np.inf]))
-    assert np.isnan(least_over_least([], [1.0]))
 
 
 def test_labelled_values_of_the_best_restart_leave_out_lost_ones() -> None:

@@ -1,12 +1,21 @@
 """Exponents, overlaps and losses of random rows: their values where they are known."""
 
+import jax
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toymodels.analysis.scaling import exponents, local_exponents, random_rows_loss, squared_cosine
+from toymodels.analysis.scaling import (
+    exponents,
+    local_exponents,
+    neighbours,
+    random_rows_loss,
+    random_rows_losses,
+    squared_cosine,
+)
+from toymodels.data import Sparse
 
 
 @settings(max_examples=10)
@@ -24,6 +33,8 @@ def test_exponents_take_values_that_are_there():
     assert np.isnan(local_exponents(values)).all()
     local = local_exponents(values.sel(m=[1, 4]))
     assert local.widths.values.tolist() == ["1 to 4"]
+    flags = xr.DataArray([True, True, False, True, True], dims="m", coords={"m": [1, 2, 4, 8, 16]})
+    assert neighbours(flags) == ["1 to 2", "8 to 16"]
     np.testing.assert_allclose(local, [1])
 
 
@@ -47,3 +58,12 @@ def test_one_feature_at_a_time_costs_random_rows_nothing_and_more_cost_less_in_m
     losses = random_rows_loss(x, [2, 8, 4000])
     assert (np.diff(losses) < 0).all()
     assert losses[-1] < 0.02 < losses[0] < (x**2).sum(1).mean()
+
+
+def test_every_draw_has_its_own_rows_and_examples():
+    laws = [Sparse(6, 0.2), Sparse(6, 1.0)]
+    losses = random_rows_losses(laws, [2, 4], draws=3, examples=64)
+    assert losses.shape == (3, 2, 2)
+    assert (losses.std(0) > 0).all()
+    x = laws[1].sample(jax.random.key(2), 64)
+    np.testing.assert_array_equal(losses[2, 1], random_rows_loss(x, [2, 4], 2))

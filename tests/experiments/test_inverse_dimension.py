@@ -48,8 +48,7 @@ def scaled(name: str, factor: float, **where: float) -> xr.Dataset:
 
 def test_planted_results_hold() -> None:
     holds(page.exponents_of_the_loss(models(), random_rows()))
-    holds(page.strong_superposition(models()))
-    holds(page.weak_superposition(models()))
+    holds(page.strong_and_weak_superposition(models()))
 
 
 @pytest.mark.parametrize("power", POWERS)
@@ -82,14 +81,14 @@ def test_seeds_that_disagree_decide_nothing() -> None:
 
 
 def test_rows_that_are_lost_fail() -> None:
-    fails(page.strong_superposition(scaled("fraction", 0.98, m=8, power=1.0, decay=-1.0)), "all-represented")
+    fails(page.strong_and_weak_superposition(scaled("fraction", 0.98, m=8, power=1.0, decay=-1.0)), "all-represented")
 
 
 @pytest.mark.parametrize("power", POWERS)
 @pytest.mark.parametrize("factor", [0.6, 1.6])
 def test_losses_that_dropped_features_do_not_explain_fail(power: float, factor: float) -> None:
     data = scaled("dropped", factor, power=power)
-    fails(page.weak_superposition(data), f"loss-of-dropped[power={power:g}]")
+    fails(page.strong_and_weak_superposition(data), f"loss-of-dropped[power={power:g}]")
 
 
 @pytest.mark.parametrize("change", [-0.5, 0.5])
@@ -97,17 +96,21 @@ def test_another_exponent_under_weak_superposition_fails(change: float) -> None:
     data = models()
     factor = (data.m**change).where((data.power == 2) & (data.decay == 1), 1)
     data = data.assign(loss=data.loss * factor, dropped=data.dropped * factor)
-    fails(page.weak_superposition(data), "exponent-when-weak[power=2]")
+    fails(page.strong_and_weak_superposition(data), "exponent-when-weak[power=2]")
 
 
 def test_many_features_under_decay_fail() -> None:
-    fails(page.weak_superposition(scaled("fraction", 3.0, m=5, power=1.0, decay=1.0)), "few-represented")
+    fails(page.strong_and_weak_superposition(scaled("fraction", 3.0, m=5, power=1.0, decay=1.0)), "few-represented")
 
 
 class Known:
     """Four features in two and three dimensions: two long rows, alike in the second seed."""
 
-    sweep = page.Sweep(page.decays.base, [page.Axis("power", "problem.data.p.exponent", [1.0])], page.published)
+    sweep = page.Sweep(
+        page.replace(page.decays.base, {"problem.data.n": 4}),
+        [page.Axis("power", "problem.data.p.exponent", [1.0])],
+        page.published,
+    )
 
     def __init__(self) -> None:
         W = np.full((2, 1, 2, 4, 3), np.nan)
@@ -125,9 +128,7 @@ class Known:
         return self.W.where(self.data.status == 0)
 
 
-def test_readings_of_known_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    law = page.Sparse(4, page.PowerLaw(1.0, 0.48), page.Uniform(0.0, 2.0))
-    monkeypatch.setattr(page, "_data", lambda decays, power: law)
+def test_readings_of_known_rows() -> None:
     found = page.models(Known())
     assert found.fraction.values[:, 0].tolist()[0] == [0.5, 0.5]
     assert np.isnan([found[name][1, 0, 1] for name in ("loss", "fraction", "overlap", "dropped")]).all()
@@ -143,10 +144,8 @@ def test_one_feature_is_on_at_a_time_and_rows_start_with_length_one() -> None:
     assert run.problem.model.scale**2 * 2 / (256 + 5) == pytest.approx(1 / 5)
 
 
-def test_random_rows_of_few_widths(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_rows_of_few_widths() -> None:
     """Each draw has its own rows and examples; all cost less than an output of zeros, E|x|² = 4/3."""
-    law = page.Sparse(4, page.PowerLaw(1.0, 0.48), page.Uniform(0.0, 2.0))
-    monkeypatch.setattr(page, "_data", lambda decays, power: law)
     loss = page.random_rows(Known()).loss
     assert dict(loss.sizes) == {"draw": 24, "power": 1, "m": 2}
     assert loss.std("draw").min() > 0

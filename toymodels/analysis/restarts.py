@@ -128,14 +128,3 @@ def loss_gap(losses: Sequence[float] | Float[np.ndarray, "branches *cells"]) -> 
     ordered = np.sort(np.asarray(losses, np.float64), axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(ordered[1] / ordered[0] - 1)
-
-
-def least_over_least(
-    first: Float[Array, " restarts"] | ArrayLike, second: Float[Array, " others"] | ArrayLike
-) -> float:
-    """The least of one over the least of the other, NaN left out; NaN where nothing is left of one of them."""
-    a, b = (
-        np.nan_to_num(np.asarray(each, np.float64), nan=np.inf, posinf=np.inf).min(initial=np.inf)
-        for each in (first, second)
-    )
-    return float(a / b) if np.isfinite(a) and np.isfinite(b) else float("nan")

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
@@ -10,6 +11,7 @@ from scipy.optimize import minimize
 
 from toymodels.analysis.geometry import frame_potential
 from toymodels.arrays import Array, Float
+from toymodels.data import Distribution
 
 
 def exponents(values: xr.DataArray, along: str = "m") -> xr.DataArray:
@@ -21,10 +23,19 @@ def exponents(values: xr.DataArray, along: str = "m") -> xr.DataArray:
 
 def local_exponents(values: xr.DataArray, along: str = "m") -> xr.DataArray:
     """-d ln(values) / d ln(m) between neighbours, with the dimension "widths" in place of m: "5 to 8", ..."""
-    logs, m = np.log(values.where(values > 0)), values[along].values
+    logs, m = xr.apply_ufunc(np.log, values.where(values > 0)), values[along].values
     slopes = -logs.diff(along).drop_vars(along) / xr.DataArray(np.diff(np.log(m)), dims=along)
-    names = [f"{first} to {last}" for first, last in itertools.pairwise(m)]
-    return slopes.rename({along: "widths"}).assign_coords(widths=names)
+    return slopes.rename({along: "widths"}).assign_coords(widths=_between(m))
+
+
+def neighbours(flags: xr.DataArray, along: str = "m") -> list[str]:
+    """The "widths" of `local_exponents` of which both ends are flagged."""
+    both = flags.values[1:] & flags.values[:-1]
+    return [name for name, kept in zip(_between(flags[along].values), both, strict=True) if kept]
+
+
+def _between(m: np.ndarray) -> list[str]:
+    return [f"{first} to {last}" for first, last in itertools.pairwise(m)]
 
 
 def squared_cosine(W: Float[Array, "features hidden"] | ArrayLike, length: float = 0.0) -> float:
@@ -60,3 +71,11 @@ def random_rows_loss(
         return float(minimize(loss, (1.0, -0.5), method="Nelder-Mead", options={"xatol": 1e-2, "fatol": 1e-3}).fun)
 
     return np.array([least(hidden) for hidden in widths])
+
+
+def random_rows_losses(
+    laws: Sequence[Distribution], widths: Sequence[int], draws: int, examples: int = 1024
+) -> Float[np.ndarray, "draws laws widths"]:
+    """`random_rows_loss` of each law; every draw has its own rows and its own examples of the law."""
+    samples = ([law.sample(jax.random.key(seed), examples) for law in laws] for seed in range(draws))
+    return np.array([[random_rows_loss(x, widths, seed) for x in each] for seed, each in enumerate(samples)])
