@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +12,6 @@ from scipy.optimize import minimize
 
 from toymodels.analysis.geometry import frame_potential
 from toymodels.arrays import Array, Float
-from toymodels.data import Distribution
 
 
 def exponents(values: xr.DataArray, along: str = "m") -> xr.DataArray:
@@ -74,8 +74,8 @@ def random_rows_loss(
 
 
 def random_rows_losses(
-    laws: Sequence[Distribution], widths: Sequence[int], draws: int, examples: int = 1024
+    laws: Sequence[Any], widths: Sequence[int], draws: int, examples: int = 1024
 ) -> Float[np.ndarray, "draws laws widths"]:
-    """`random_rows_loss` of each law; every draw has its own rows and its own examples of the law."""
+    """`random_rows_loss` of each law of data; every draw has its own rows and its own examples, `law.sample(key, n)`."""
     samples = ([law.sample(jax.random.key(seed), examples) for law in laws] for seed in range(draws))
     return np.array([[random_rows_loss(x, widths, seed) for x in each] for seed, each in enumerate(samples)])
