@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from toymodels import Axis, Record, Run, Sweep, draw
 from toymodels.analysis.collapse import collapse_edge, excess, off_hexagon, reached, set_spread
-from toymodels.analysis.labelled import best_models, each_model, exact_losses, indicators
+from toymodels.analysis.labelled import each_model, exact_losses, in_ranges, indicators, lead
+from toymodels.analysis.restarts import of_best_model
 from toymodels.config import replace
 from toymodels.data import Correlated, covariance
 from toymodels.estimates import best, mean, of_best, of_draws, redrawn, share
@@ -20,16 +21,14 @@ from toymodels.optimizers import Adam, AdamW, Cosine
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.correlated import correlated_loss, principal_loss
 
-PAIRS, HIDDEN, GRID = 3, 2, 0.05
-COLLAPSED = 0.01
-"""Spread of a pair up to which it counts as one vector: 1 % of its weight is in the difference of its members."""
+PAIRS, HIDDEN, GRID, COLLAPSED = 3, 2, 0.05, 0.01
+"""COLLAPSED: spread up to which a pair counts as one vector: 1 % of its weight is in the difference of its members."""
 SOURCE = "Elhage et al. 2022, section 5, ranges of p, called approximate, of the figure on collapse"
 BANDS = {"none": (0.0, 0.05), "one": (0.05, 0.15), "two": (0.15, 0.2), "all": (0.25, 0.5), "PCA-like": (0.5, 1.0)}
-"""Published: how many pairs are collapsed, and the range of p, in steps of GRID; nothing is said of .2 to .25."""
 EDGES = {"first": (0.05, 0.05), "second": (0.15, 0.15), "third": (0.2, 0.25)}
-"""Published: where one pair more is collapsed."""
+"""Published, in steps of GRID: where so many pairs are collapsed, nothing for .2 to .25; and where one pair more is."""
 PALETTE = {"none": draw.BLUE, "one": draw.SKY, "two": draw.ORANGE, "all": draw.RED}
-NAMES = tuple(PALETTE)
+NUMBERS = {"none": 0, "one": 1, "two": 2, "all": 3, "PCA-like": 3}
 by_number = partial(indicators, dim="collapsed", known=range(PAIRS + 1))
 MEDIAN = "was that the central 95 % of draws touch the range, which scatter passes; now the interval of the median draw"
 
@@ -38,21 +37,21 @@ published = replace(base, {"optimizer": AdamW(1e-3), "steps": 10_000, "batch": 1
 by_p = partial(Axis, "p", "problem.data.p")
 pairs = Sweep(base, [by_p(np.geomspace(0.02, 0.95, 24).tolist()), Axis("seed", "seed", range(32))])
 reference = Sweep(published, [by_p((GRID * np.arange(1, 13)).round(2).tolist()), Axis("seed", "seed", range(64))])
+tiny = {"steps": 300, "seed": range(4), "p": np.geomspace(0.02, 0.95, 6).tolist(), "reference.p": [GRID, 0.3]}
+full = {"steps": 10_000, "seed": range(256), "pairs.p": np.geomspace(0.02, 0.95, 40).tolist()}
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
 
 
 def collapse(pairs: Swept) -> xr.Dataset:
-    """Of every model: its exact loss, the spread of every pair, how many pairs are collapsed, how far it is from a
-    hexagon with pairs side by side, in degrees; and by p the loss of PCA."""
+    """Of every model: exact loss, spread of pairs, how many are collapsed, degrees off a hexagon; by p: loss of PCA."""
     W, b = (pairs.final(name, unconverged=True) for name in ("W", "b"))
     loss = exact_losses(lambda W, b, p: correlated_loss(W, b, p[..., 0], PAIRS), W, b, W.p)
-    spread = each_model(lambda W: set_spread(W, PAIRS), W, outputs=["pair"])
+    spread, off = each_model(lambda W: set_spread(W, PAIRS), W, outputs=["pair"]), each_model(off_hexagon, W)
     count = (spread <= COLLAPSED).sum("pair").where(loss.notnull())
     linear = [principal_loss(covariance(pairs.run(p=p).problem.data), HIDDEN) for p in W.p.values.tolist()]
-    found = {"loss": loss, "spread": spread, "count": count, "off_hexagon": each_model(off_hexagon, W)}
-    return xr.Dataset({**found, "linear": ("p", linear)})
+    return xr.Dataset({"loss": loss, "spread": spread, "count": count, "off_hexagon": off, "linear": ("p", linear)})
 
 
 def reference_collapse(reference: Swept) -> xr.Dataset:
@@ -64,30 +63,27 @@ def reference_collapse(reference: Swept) -> xr.Dataset:
 
 
 def pairs_by_band(pairs: Swept, collapse: xr.Dataset) -> Figure:
-    """Rows of W, a color a pair, inside the unit circle, a collapsed pair as one arrow: the best of all seeds by exact
-    loss in the middle of each published range of p. Above: how many pairs the figure of Elhage et al. 2022 has
-    collapsed in that range, and how many are collapsed here."""
+    """Rows of W in the unit circle, a color a pair, a collapsed pair as one arrow: the best seed by exact loss in the
+    middle of each published range of p. Above: how many pairs are collapsed there in Elhage et al. 2022, and here."""
     figure, axes = draw.panels(1, len(BANDS), height=1.95, sharey=True, letters=False)
-    models = best_models(collapse.assign(W=pairs.final(unconverged=True)))
+    models = of_best_model(collapse.assign(W=pairs.final(unconverged=True)), collapse.loss)
     for ax, (name, (low, high)) in zip(axes, BANDS.items(), strict=True):
         best = models.isel(p=abs(np.log(models.p / np.sqrt(max(low, 0.02) * high))).argmin("p"))
         draw.arrows(ax, best.W.values, np.repeat([draw.BLUE, draw.GREEN, draw.RED], 2).tolist(), reach=1.25)
-        found = f"best at $p={float(best.p):.2g}$: {NAMES[int(best['count'])]}"
+        found = f"best at $p={float(best.p):.2g}$: {[*PALETTE][int(best['count'])]}"
         ax.set_title(f"published ${low:g}$ to ${high:g}$: {name}\n{found}", fontsize=6.5)
     draw.outer_labels(axes)
     return figure
 
 
 def collapse_by_density(pairs: Swept, collapse: xr.Dataset) -> Figure:
-    """a: spread of each pair, the share of its squared weight in the difference of its members (0: one vector), for all
-    seeds (grey dots) and the best by exact loss (blue, the three pairs in order); behind: the number of collapsed pairs
-    published at each density, nothing for .2 to .25 (white). b: share of seeds with none, one, two or all pairs
-    collapsed, colored as in c. c: least exact loss with each number collapsed, above the least of all (0: the best has
-    this number); what is more than 16 % above is off the axis. d: least loss over that of the best linear model, PCA,
-    in closed form (dashed: 1); a ReLU can only help."""
-    p, models, look = collapse.p.values, best_models(collapse), {"ms": 2.5, "lw": 0.9}
-    figure, axes = draw.panels(2, 2, height=4.4, sharex=True)
-    spread, counts, above, linear = axes.ravel()
+    """a: spread of each pair, the share of its squared weight in the difference of its members (0: one vector), of all
+    seeds (grey dots) and the best by exact loss (blue, pairs in order); behind: the published numbers of collapsed
+    pairs, nothing for .2 to .25 (white). b: share of seeds with each number collapsed, colored as in c. c: least exact
+    loss with each number, above the least of all (0: the best has it); more than 16 % above is off the axis. d: least
+    loss over that of the best linear model, PCA, in closed form (dashed: 1); a ReLU can only help."""
+    p, models, look = collapse.p.values, of_best_model(collapse, collapse.loss), {"ms": 2.5, "lw": 0.9}
+    figure, ((spread, counts), (above, linear)) = draw.panels(2, 2, height=4.4, sharex=True)
     draw.cloud(spread, p[:, None, None], collapse.spread.transpose("p", ...), colour="0.55", alpha=0.35)
     spread.plot(p, np.sort(models.spread.transpose("p", "pair"), axis=1), "o-", color=draw.BLUE, **look)
     draw.stacked(counts, p, by_number(collapse["count"]).mean("seed"), PALETTE, log=True)
@@ -95,16 +91,15 @@ def collapse_by_density(pairs: Swept, collapse: xr.Dataset) -> Figure:
         own = collapse.loss.where(collapse["count"] == count).min("seed")
         above.plot(p, 100 * (own / models.loss - 1), "o-", color=colour, label=name, **look)
     linear.plot(p, models.loss / models.linear, "o-", color=draw.BLUE, **look)
-    spread.set(ylabel="spread of a pair", ylim=(-0.04, 1))
-    counts.set(ylabel="share of seeds", ylim=(0, 1))
-    above.set(ylabel="least loss above best (%)", ylim=(-0.5, 16))
-    linear.set(ylabel="least loss / PCA", ylim=(0, 1.08), xlim=(p[0] / 1.08, p[-1] * 1.08))
+    draw.log_axis(spread, "x", at=(0.02, 0.05, 0.1, 0.2, 0.5, 1))
+    labels = ["spread of a pair", "share of seeds", "least loss above best (%)", "least loss / PCA"]
+    for ax, label, limits in zip(figure.axes, labels, [(-0.04, 1), (0, 1), (-0.5, 16), (0, 1.08)], strict=True):
+        ax.set(ylabel=label, ylim=limits, xlim=(p[0] / 1.08, p[-1] * 1.08))
+        draw.spans(ax, {} if ax is counts else BANDS, named=ax is spread)
     draw.legend(above, title="pairs collapsed", loc="upper left", ncols=2)
     draw.levels(linear, [1], ["PCA"])
-    draw.log_axis(spread, "x", at=(0.02, 0.05, 0.1, 0.2, 0.5, 1))
-    for ax in (spread, above, linear):
-        draw.spans(ax, BANDS, named=ax is spread)
-    draw.outer_labels(axes[1], x="activation probability $p$")
+    for ax in (above, linear):
+        ax.set_xlabel("activation probability $p$")
     draw.excluded(spread, pairs.left_out("shown"))
     return figure
 
@@ -128,13 +123,12 @@ def single_runs(reference: Swept, reference_collapse: xr.Dataset) -> Figure:
 def edges_of_collapse(collapse: xr.Dataset) -> Iterator[Finding]:
     """In which order, and from which p on, pairs collapse: the best of all seeds, and the median seed."""
     p, drawn, of = collapse.p.values, redrawn(collapse[["loss", "count"]]), partial(of_draws, count=collapse.seed.size)
-    best, medians = best_models(drawn)["count"].values, drawn["count"].median("seed")
+    best, medians = of_best_model(drawn["count"], drawn.loss).values, drawn["count"].median("seed")
     k, said, falls = f"best of {collapse.seed.size}", stated(SOURCE), np.diff(best[:, ::-1]).max(1).clip(0)
     what = f"{k}: largest fall of the number of collapsed pairs from one p to the next"
     yield Finding("collapse-in-order", what, of(falls), AtMost(0), said, "best of k")
     what = f"{k}: how many of the four numbers of collapsed pairs, none to all, occur at some p"
-    numbers = of([len(np.unique(each)) for each in best])
-    yield Finding("all-numbers", what, numbers, AtLeast(PAIRS + 1), said, "best of k")
+    yield Finding("all-numbers", what, of([len(np.unique(each)) for each in best]), AtLeast(4), said, "best of k")
     said = stated(f"{SOURCE}; the tolerance, a step of our grid and twice its resolution, is ours")
     for count, (name, (low, high)) in enumerate(EDGES.items(), 1):
         limits, what = Within(low * p[0] / p[1], high * p[1] / p[0]), f"p at which the {name} pair collapses"
@@ -156,34 +150,26 @@ def edges_of_single_runs(reference_collapse: xr.Dataset) -> Iterator[Finding]:
         yield report("chance-of-published", f"{what}, probability of {first.high:g} or less", by_then, settings=at)
 
 
-def _published(models: xr.Dataset, first: int = len(BANDS)) -> Iterator[tuple[str, int, str, xr.Dataset]]:
-    """Of each published range of p with models: its name, the number of collapsed pairs, a text, the models."""
-    for place, (name, (low, high)) in enumerate([*BANDS.items()][:first]):
-        if (inside := models.sel(p=slice(low, high))).p.size:
-            yield name, min(place, PAIRS), f"p of {low:g} to {high:g}", inside
-
-
 def published_numbers(reference_collapse: xr.Dataset) -> Iterator[Finding]:
     """Which number of collapsed pairs runs of the reference training show most often in each published range."""
-    for name, count, where, models in _published(reference_collapse, len(NAMES)):
+    for name, where, models in in_ranges(reference_collapse, {name: BANDS[name] for name in PALETTE}):
         flags, runs, at = by_number(models["count"]), f"reference runs, {where}: share with", {"published": name}
-        shares = redrawn(flags.mean("p", skipna=False)).mean("seed")
-        over_others = of_draws(shares[:, count] - shares.drop_sel(collapsed=count).max("collapsed"), models.seed.size)
+        shares, by_p = flags.mean("p", skipna=False), share(flags.sel(collapsed=NUMBERS[name]))
+        over_others = of_draws(lead(redrawn(shares).mean("seed"), collapsed=NUMBERS[name]), models.seed.size)
         what = f"{runs} {name} collapsed, minus that with the most frequent other number"
         yield Finding("most-frequent", what, over_others, Above(0), stated(SOURCE), settings=at)
-        of_each, by_p = mean(flags.mean("p", skipna=False)), share(flags.sel(collapsed=count))
-        yield report("shares", f"{runs} each number collapsed", of_each, settings=at)
+        yield report("shares", f"{runs} each number collapsed", mean(shares), settings=at)
         yield report("share-by-p", f"reference runs: share with {name} collapsed, by p", by_p, settings=at)
 
 
 def published_geometry(collapse: xr.Dataset) -> Iterator[Finding]:
     """How near the best a model with the published number of collapsed pairs comes, everywhere in its range of p."""
-    for name, count, where, models in _published(collapse):
-        what, at, drawn = f"{where}, {NAMES[count]} of 3 pairs collapsed", {"published": name}, redrawn(models)
-        worst = of_draws(excess(drawn.loss, drawn["count"], count), models.seed.size)
+    for name, where, models in in_ranges(collapse, BANDS):
+        what, at, drawn = f"{where}, {NUMBERS[name]} of 3 pairs collapsed", {"published": name}, redrawn(models)
+        worst = of_draws(excess(drawn.loss, drawn["count"], NUMBERS[name]), models.seed.size)
         loss, said = f"{what}: largest excess of the least exact loss over the best", ours(f"limit; {SOURCE}")
         yield Finding("excess", loss, worst, AtMost(0.02), said, "best of k", at)
-        middle = share(by_number(models["count"]).sel(collapsed=count).isel(p=models.p.size // 2))
+        middle = share(by_number(models["count"]).sel(collapsed=NUMBERS[name]).isel(p=models.p.size // 2))
         yield report("seeds", f"{what}: share of seeds in the middle of the range", middle, settings=at)
 
 
@@ -204,10 +190,7 @@ experiment = Experiment(
     question="At what density do correlated features collapse into their principal components?",
     source="Elhage et al. 2022, Toy Models of Superposition, section 5",
     sweeps={"pairs": pairs, "reference": reference},
-    scales={
-        "tiny": {"steps": 300, "seed": range(4), "p": np.geomspace(0.02, 0.95, 6).tolist(), "reference.p": [GRID, 0.3]},
-        "full": {"steps": 10_000, "seed": range(256), "pairs.p": np.geomspace(0.02, 0.95, 40).tolist()},
-    },
+    scales={"tiny": tiny, "full": full},
     readings=[collapse, reference_collapse],
     figures=[pairs_by_band, collapse_by_density, single_runs],
     findings=[edges_of_collapse, edges_of_single_runs, published_numbers, published_geometry, ends_of_the_range],

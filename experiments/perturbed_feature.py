@@ -23,10 +23,8 @@ from toymodels.theory.polygons import polygon_weights
 
 P = 0.05
 """Activation probability of the four other features, as published."""
-KEPT = 0.3
-"""Norm, as a fraction of the largest, from which a feature counts as represented."""
-SAME = 0.9
-"""Cosine from which two features share a direction."""
+KEPT, SAME = 0.3, 0.9
+"""Norm, over the largest, from which a feature counts as represented; cosine from which two share a direction."""
 PUBLISHED = 2.5
 """How many times sparser the feature is where the published loss curves cross, read off the figure."""
 FIGURE = "Elhage et al. 2022, section 5, loss curves of one feature perturbed"
@@ -63,9 +61,7 @@ restarts = Sweep(random, [densities(FINE[::2], P), Axis("seed", "seed", range(32
 exactly = {"branches": placed(FINE, P), "sparser": placed(COARSE, P / 2.5)}
 exactly |= {"denser": placed(COARSE, 2 * P), "densest": placed(COARSE, 4 * P)}
 # Optimizer, batch and steps of the published notebook.
-notebook = Run(
-    Supervised(Sparse(5, P), exactly["branches"].base.problem.model), AdamW(1e-3, 0.01), record=Record(10, 2)
-)
+notebook = Run(Supervised(Sparse(5, P), placed(FINE, P).base.problem.model), AdamW(1e-3, 0.01), record=Record(10, 2))
 two = Choice("branch", {name: starts(P)[name] for name in ("pentagon", "digons")})
 published = Sweep(notebook, [two, densities(COARSE, P), Axis("seed", "seed", range(8))])
 tiny = {"ratio": [0.1, 0.3162, 1.0], "steps": 100, "restarts.steps": 300}
@@ -76,8 +72,11 @@ tiny |= {"restarts.seed": range(4), "published.seed": range(2)}
 
 
 def models(restarts: Swept) -> xr.Dataset:
-    """Of every model from a random start: its exact loss and its geometry."""
-    return read(restarts)
+    """Of every model: its exact loss and its geometry."""
+    ratio = next(axis for axis in restarts.sweep.axes if axis.name == "ratio")
+    W, b = (restarts.final(name, unconverged=True).assign_coords(ratio=ratio.labels) for name in ("W", "b"))
+    p = xr.DataArray([each["problem.data.p"] for each in ratio.options.values()], dims=("ratio", "feature"))
+    return xr.Dataset({"loss": exact_losses(expected_loss, W, b, p), "geometry": each_model(geometry_of, W)})
 
 
 def placed_models(sparser: Swept, branches: Swept, denser: Swept, densest: Swept) -> xr.Dataset:
@@ -92,15 +91,6 @@ def published_models(published: Swept) -> xr.Dataset:
     return _crossing(published)
 
 
-def read(swept: Swept) -> xr.Dataset:
-    ratio, *others = sorted(swept.sweep.axes, key=lambda axis: axis.name != "ratio")
-    first = {axis.name: axis.labels[0] for axis in others}
-    W, b = (swept.final(name, unconverged=True).assign_coords(ratio=ratio.labels) for name in ("W", "b"))
-    p = [swept.sweep.cell(ratio=label, **first).problem.data.p for label in ratio.labels]
-    p = xr.DataArray(p, dims=("ratio", "feature"), coords={"ratio": ratio.labels})
-    return xr.Dataset({"loss": exact_losses(expected_loss, W, b, p), "geometry": each_model(geometry_of, W)})
-
-
 def geometry_of(W: np.ndarray) -> str:
     """Which of five features are represented, each in its own direction; the first is the perturbed one."""
     norms = np.linalg.norm(W, axis=-1)
@@ -113,7 +103,7 @@ def geometry_of(W: np.ndarray) -> str:
 
 def _crossing(swept: Swept) -> xr.Dataset:
     """Interpolated in the logarithm of the ratio, in which the relative gap of the two losses is nearly straight."""
-    found = read(swept)
+    found = models(swept)
     loss = found.loss.where(found.geometry == found.branch)
     gap = np.log(loss.sel(branch="pentagon", drop=True) / loss.sel(branch="digons", drop=True))
     met = xr.apply_ufunc(_falls_through_0, np.log(loss.ratio), gap, input_core_dims=[["ratio"]] * 2, vectorize=True)
@@ -141,8 +131,7 @@ def branches_cross(
     at = placed_models.sel(p=P, method="nearest").dropna("ratio", how="all", subset=["loss"])
     x = draw.aside(models.ratio.values, models.sizes["seed"], 0.05)
     for name, (colour, label) in LOOKS.items():
-        there = (models.geometry == name).transpose("ratio", "seed").values
-        draw.cloud(ax, x[there], models.loss.transpose("ratio", "seed").values[there], colour=colour)
+        draw.cloud(ax, x, models.loss.where(models.geometry == name).transpose("ratio", "seed"), colour=colour)
         if name in at.branch:
             ax.plot(at.ratio, at.loss.sel(branch=name), color=colour, label=label)
     draw.moments(ax, 1 / at.times_sparser, "crossing", "black", "-", lw=0.8)
@@ -153,8 +142,7 @@ def branches_cross(
     draw.legend_below(figure, ax, dots, columns=4)
     draw.excluded(ax, restarts.left_out("shown"))
     side.plot(placed_models.p, placed_models.times_sparser, "o-", color=draw.BLUE, label="exact loss")
-    trained = mean(published_models.times_sparser)
-    draw.points(side, [P], [trained], "published settings", draw.RED, shift=5)
+    draw.points(side, [P], [mean(published_models.times_sparser)], "published settings", draw.RED, shift=5)
     side.plot(P, PUBLISHED, "*", ms=8, color="black", label="published")
     draw.log_axis(side, "x", placed_models.p.values)
     side.set(xlabel="density $p$ of the others", ylabel="times sparser at the crossing", ylim=(0, 6.5))
@@ -175,8 +163,7 @@ def where_they_cross(placed_models: xr.Dataset, published_models: xr.Dataset) ->
     yield Finding("crossing-at-published-settings", what, mean(published_models.times_sparser), near, read_off(FIGURE))
     yield report("crossing-by-density", f"{text}, by the p of the four other features", each(times))
     what = f"p of the four other features at which the feature is {PUBLISHED:g} times sparser there, interpolated"
-    # Straight in ln p.
-    density = float(np.exp(_falls_through_0(np.log(times.p.values), times.values - PUBLISHED)))
+    density = float(np.exp(_falls_through_0(np.log(times.p.values), times.values - PUBLISHED)))  # straight in ln p
     yield report("density-of-published-crossing", what, exact(density))
 
 
@@ -189,13 +176,14 @@ def best_of_restarts(models: xr.Dataset, placed_models: xr.Dataset) -> Iterator[
     yield Finding("least-loss", text, best(excess), Near(0, within=0.02), why, "best of k", digits=".1e")
     sparse = models.ratio < 1 / at.times_sparser
     expected = xr.where(sparse, "digons", "pentagon")
-    right = (models.geometry == expected).isel(seed=best_redrawn(models.loss))
+    right = (models.geometry == expected).where(models.loss.notnull())
+    drawn = right.isel(seed=best_redrawn(models.loss))
     for side, name, here in (("sparser", "digons", sparse), ("denser", "pentagon", ~sparse)):
         text = f"best of {count}: share of the {int(here.sum())} densities {side} than the crossing with the {name}"
-        measured, why = of_draws(right.where(here).mean("ratio"), count), ours(f"the two curves; {FIGURE}")
+        measured, why = of_draws(drawn.where(here).mean("ratio"), count), ours(f"the two curves; {FIGURE}")
         yield Finding("geometry-of-best", text, measured, AtLeast(1), why, "best of k", {"side": side})
     text = "share of single seeds in the geometry of the lower branch, by density over that of the others"
-    yield report("seeds-in-best-geometry", text, share(models.geometry == expected))
+    yield report("seeds-in-best-geometry", text, share(right))
 
 
 experiment = Experiment(

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from toymodels.analysis.labelled import line, named, over_seeds, padded, rank_correlation
+from toymodels.analysis.labelled import in_ranges, lead, line, named, over_seeds, padded, rank_correlation
 
 
 def test_a_line_and_ranks_leave_out_what_is_not_finite() -> None:
@@ -32,3 +32,16 @@ def test_lists_are_padded_to_one_length_of_one_at_least() -> None:
 def test_a_lost_model_neither_has_a_name_nor_another() -> None:
     found = named(xr.DataArray(["square", "lost", "point"], dims="seed"), "square")
     np.testing.assert_array_equal(found, [1, np.nan, 0])
+
+
+def test_ranges_include_both_ends_and_those_without_models_are_left_out() -> None:
+    models = xr.Dataset({"loss": ("p", [1.0, 2, 3])}, {"p": [0.1, 0.2, 0.5]})
+    found = list(in_ranges(models, {"low": (0, 0.2), "none": (0.3, 0.4), "high": (0.2, 0.5)}))
+    assert [(name, text) for name, text, _ in found] == [("low", "p of 0 to 0.2"), ("high", "p of 0.2 to 0.5")]
+    assert [inside.loss.values.tolist() for *_, inside in found] == [[1, 2], [2, 3]]
+
+
+def test_the_lead_is_over_the_largest_other_and_unknown_where_one_is() -> None:
+    shares = xr.DataArray([[0.5, 0.3, 0.2], [0.1, 0.9, np.nan]], {"count": [0, 1, 2]}, ("draw", "count"))
+    np.testing.assert_allclose(lead(shares, count=0), [0.2, np.nan])
+    np.testing.assert_allclose(lead(shares, count=1), [-0.2, np.nan])

@@ -1,6 +1,6 @@
 """Functions of weight matrices applied to labelled weights: dimensions match by name, models that are lost are NaN."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,22 @@ def padded(rows: Sequence[Sequence[Any]], *inner: int) -> np.ndarray:
 def best_models(models: xr.Dataset, over: str = "seed") -> xr.Dataset:
     """Of every cell the model of least "loss"; models that have none (NaN) come last."""
     return models.isel({over: models["loss"].fillna(np.inf).argmin(over)})
+
+
+def in_ranges(
+    models: xr.Dataset, ranges: Mapping[str, tuple[float, float]], along: str = "p"
+) -> Iterator[tuple[str, str, xr.Dataset]]:
+    """Of each range of a coordinate that has models: its name, a text as "p of 0.2 to 0.3", and the models in it, both
+    ends included."""
+    for name, (low, high) in ranges.items():
+        inside = models.sel({along: slice(low, high)})
+        if inside[along].size:
+            yield name, f"{along} of {low:g} to {high:g}", inside
+
+
+def lead(values: xr.DataArray, **label: Any) -> xr.DataArray:
+    """The value at one label of a dimension minus the largest at the others."""
+    return values.sel(label, drop=True) - values.drop_sel(label).max(list(label), skipna=False)
 
 
 def over_seeds(values: xr.DataArray, over: str = "seed") -> Spread:
