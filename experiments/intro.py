@@ -86,7 +86,9 @@ def geometry_by_sparsity(arrows: Swept) -> Figure:
     for ax, p, cell in zip(axes[0], chosen, cells, strict=True):
         draw.arrows(ax, cell.W.values, reach=1.35)
         ax.set_title(f"$p={p:.2g}$\n{_geometry(cell.W.values)}", fontsize=7)
-    mesh = draw.matrices(axes[1], [cell.W.values @ cell.W.values.T for cell in cells], [cell.b.values for cell in cells])
+    mesh = draw.matrices(
+        axes[1], [cell.W.values @ cell.W.values.T for cell in cells], [cell.b.values for cell in cells]
+    )
     draw.colour_bar(figure, mesh, axes[1], "$W W^\\mathsf{T}$, $b$")
     return figure
 

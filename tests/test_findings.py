@@ -164,7 +164,7 @@ def test_criteria_of_the_wrong_kind_are_refused() -> None:
 
 @pytest.mark.parametrize("make", [lambda: Within(2, 1), lambda: Near(1, -1), lambda: Near(-1, factor=2)])
 def test_regions_that_are_none_are_refused(make) -> None:
-    with pytest.raises(ValueError, match="within|near"):
+    with pytest.raises(ValueError, match=r"within|near"):
         make()
 
 

@@ -127,7 +127,7 @@ def test_fresh_seeds_repeat_or_do_not(study) -> None:
 
 
 def test_a_checkout_brings_its_findings(study) -> None:
-    """Without cells, what was written for the same question counts; for another question, or other code, it does not."""
+    """Without cells, what was written for the same question counts, and for another question it does not."""
     written = study.verdicts()
     shutil.rmtree(study.pool.path)
     assert lab.study(TOY).verdicts() == written

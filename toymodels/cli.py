@@ -326,8 +326,8 @@ def _verdicts(args: argparse.Namespace, extra: list[str]) -> None:
         _write(args.out, "# Verdicts\n\n" + head + VERDICTS + "\n".join(pages))
 
 
-VERDICTS = """A finding *holds* where the whole interval of its measurement meets the criterion, *fails* where none of it
-does, and is *undecided* where it straddles. Intervals are at 95 %, for all labels of a series together, over fresh
+VERDICTS = """A finding *holds* where the whole interval of its measurement meets the criterion, *fails* where none of
+it does, and is *undecided* where it straddles. Intervals are at 95 %, for all labels of a series together, over fresh
 seeds. *Best of k*: read off the best of k restarts; the interval covers those that may be best when k are drawn again.
 *Check*: of code or theory against itself. *Revised*: the criterion was changed after its result was seen.
 

@@ -76,6 +76,6 @@ def random_rows_loss(
 def random_rows_losses(
     laws: Sequence[Any], widths: Sequence[int], draws: int, examples: int = 1024
 ) -> Float[np.ndarray, "draws laws widths"]:
-    """`random_rows_loss` of each law of data; every draw has its own rows and its own examples, `law.sample(key, n)`."""
+    """`random_rows_loss` of each law of data; every draw has its own rows and examples, `law.sample(key, n)`."""
     samples = ([law.sample(jax.random.key(seed), examples) for law in laws] for seed in range(draws))
     return np.array([[random_rows_loss(x, widths, seed) for x in each] for seed, each in enumerate(samples)])
