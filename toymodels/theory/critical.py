@@ -40,7 +40,7 @@ def critical_points(sides: Sequence[int]) -> xr.Dataset:
     none; W is padded with NaN, which stand for silent features too.
     """
     most = max(sides)
-    coords = {"n": list(sides), "k": np.arange(4, most + 1), "silent": np.arange(most - 3)}
+    coords: dict[str, Sequence[int] | np.ndarray] = {"n": list(sides), "k": np.arange(4, most + 1), "silent": np.arange(most - 3)}
     shape = tuple(map(len, coords.values()))
     loss, names, W = np.full(shape, np.nan), np.full(shape, "", "<U40"), np.full((*shape, most, 2), np.nan)
     for place in np.ndindex(shape):
