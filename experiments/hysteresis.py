@@ -1,16 +1,14 @@
 """Hysteresis: annealed up and down in density, which transitions between geometries remember where they come from?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
-from toymodels.analysis.hysteresis import loop_area, switches
-from toymodels.analysis.labelled import exact_losses
+from toymodels.analysis.hysteresis import both_ways, lifetimes, switches
 from toymodels.data import Sparse
 from toymodels.estimates import each, mean, share, steps
 from toymodels.experiment import Experiment, Swept
@@ -23,16 +21,12 @@ from toymodels.problems.population import Population
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.expected_loss import expected_loss
 from toymodels.theory.polygons import polygon_weights
-from toymodels.theory.two_features import instability, two_features
+from toymodels.theory.two_features import antipodal_branch
 
-LEVEL = 0.3
-"""Least over largest norm at which a feature counts as just gained or lost."""
-RATIOS = (0.2, 0.4, 0.85)
-"""Relative importance of the second of two features: two transitions with a jump, one without."""
-RANGE = (0.08, 0.9)
-"""Densities of two features."""
-FIVE = {"density of all": (0.02, 0.5), "density of one": (0.07, 2.0)}
-"""Densities of five features; that of one is relative to .05, which the others have."""
+LEVEL = 0.3  # least over largest norm at which a feature counts as just gained or lost
+RATIOS = (0.2, 0.4, 0.85)  # importance of the second of two features: two transitions with a jump, one without
+RANGE = (0.08, 0.9)  # densities of two features
+FIVE = {"density of all": (0.02, 0.5), "density of one": (0.07, 2.0)}  # of one: relative to .05, which the others have
 WAYS = FIRST, LAST = "from sparse", "from dense"
 ALIKE = "was the mean over seeds, which differ by nothing here; now one number, within the same distance"
 PAIRED = "was the quickest against the slowest, by overlapping intervals; now all steps, paired by seed"
@@ -63,16 +57,17 @@ def of_two() -> tuple[Population, Choice, Choice]:
 def of_five() -> tuple[Supervised, Choice]:
     """From a pentagon at one end and from two digons, a feature dropped, at the other."""
     W, b, off = polygon_weights(5, 1.13), np.full(5, -0.25), np.eye(5)[0]
-    digons, ((low, high), (sparse, dense)) = np.insert(polygon_weights(4), 0, 0, 0), FIVE.values()
-    one = [(0.05 * ratio, *(0.05,) * 4) for ratio in (sparse, dense)]
+    digons = np.insert(polygon_weights(4), 0, 0, 0)
+    low, high = ((p,) * 5 for p in FIVE["density of all"])
+    sparse, dense = ((0.05 * ratio, *(0.05,) * 4) for ratio in FIVE["density of one"])
     ways = {
-        f"density of all, {FIRST}": way((low,) * 5, (high,) * 5, W, b),
-        f"density of all, {LAST}": way((high,) * 5, (low,) * 5, digons, off * high / 2),
-        f"density of one, {FIRST}": way(one[0], one[1], digons, off * one[0][0] / 2),
-        f"density of one, {LAST}": way(one[1], one[0], W, b),
+        f"density of all, {FIRST}": way(low, high, W, b),
+        f"density of all, {LAST}": way(high, low, digons, off * high[0] / 2),
+        f"density of one, {FIRST}": way(sparse, dense, digons, off * sparse[0] / 2),
+        f"density of one, {LAST}": way(dense, sparse, W, b),
     }
     # On draws, unlike two features: their noise leaves a saddle, where an exact gradient of 0 would stay.
-    return Supervised(Sparse(5, one[0]), Placed(Tied(2), W, b, 0.02)), Choice("way", ways)
+    return Supervised(Sparse(5, sparse), Placed(Tied(2), W, b, 0.02)), Choice("way", ways)
 
 
 quick, slow, slowest = (annealed(of_two()[0], 60, 60 * length, *of_two()[1:]) for length in (100, 400, 1600))
@@ -86,72 +81,33 @@ tiny |= {"five.problem.stairs": 4, "five.record": Record(5, 5, linear=True), "fi
 
 def two(quick: Swept, slow: Swept, slowest: Swept) -> xr.Dataset:
     """Both ways through each transition of two features, by the steps that a level is held for."""
-    swept, importance = (quick, slow, slowest), [[1, r] for r in RATIOS]
-    weights = xr.DataArray(importance, {"ratio": [f"{r:g}" for r in RATIOS]}, ("ratio", "feature"))
+    importance = xr.DataArray([[1, r] for r in RATIOS], {"ratio": [f"{r:g}" for r in RATIOS]}, ("ratio", "feature"))
+    swept, ways = (quick, slow, slowest), {way: way for way in WAYS}
     length = [each.sweep.base.steps // each.sweep.base.problem.stairs for each in swept]
-    data = xr.concat([_both_ways(each, WAYS, RANGE, weights) for each in swept], xr.Variable("steps", length))
+    made = [both_ways(each, ways, RANGE, expected_loss, importance) for each in swept]
+    data = xr.concat(made, xr.Variable("steps", length))
     lost, gained = (switches(data.x.values, data.measure.sel(way=way, drop=True), LEVEL) for way in WAYS)
     return data.assign(lost=lost, gained=gained)
 
 
 def exact() -> xr.Dataset:
-    """Of two features: |w_2 / w_1| of the antipodal branch (NaN where there is none), best loss, ends of the branches.
-
-    lost: where the antipodal pair ends, or comes below LEVEL. alone: below it, the first feature alone is no minimum.
-    gained: where the second feature comes above LEVEL on the way down.
-    """
-    p, made = np.geomspace(*RANGE, 400), []
-    for ratio in RATIOS:
-        found, alone = two_features(p, ratio), float(np.interp(ratio, instability(p)[0], p))
-        kept = np.abs(found.antipodal.W[:, 1, 0] / found.antipodal.W[:, 0, 0])
-        ends = {"lost": (lost := p[kept > LEVEL].max()), "alone": alone, "gained": min(alone, lost)}
-        made.append(xr.Dataset({"kept": ("p", kept), "loss": ("p", found.best.loss), **ends}, {"p": p}))
+    """Of two features, by the importance of the second: the antipodal branch, its ends, and the best loss."""
+    made = [antipodal_branch(np.geomspace(*RANGE, 400), ratio, LEVEL) for ratio in RATIOS]
     return xr.concat(made, xr.Variable("ratio", [f"{r:g}" for r in RATIOS]))
 
 
 def pentagons(five: Swept) -> xr.Dataset:
     """Both ways through the transitions between a pentagon and two digons, by what becomes denser."""
-    made = [_of_five(_both_ways(five, [f"{what}, {way}" for way in WAYS], FIVE[what], 1), what) for what in FIVE]
+    names = {what: {way: f"{what}, {way}" for way in WAYS} for what in FIVE}
+    made = [_of_five(both_ways(five, names[what], FIVE[what], expected_loss), what) for what in FIVE]
     return xr.concat(made, xr.Variable("what", list(FIVE)), coords="different", compat="equals")
 
 
 def _of_five(data: xr.Dataset, what: str) -> xr.Dataset:
-    """Densities, seed by seed: a pentagon is gone, digons turn back to one, both cost the same; how long each lives on.
-
-    The last is in ln p, beyond equal losses, and 0 where these are not met while both live; digons that never turn back
-    count as doing so at the end of the range.
-    """
-    side, x = 1 if what == "density of all" else -1, data.x.values
-    # The pentagon is at the sparse end, or, of one density, at the dense end, where its measure rises with x.
-    pentagon, digons = (data.sel(way=way, drop=True) for way in WAYS[::side])
-    gone, back = (switches(x, side * each.measure, side * LEVEL) for each in (pentagon, digons))
-    both = (pentagon.measure > LEVEL) & (digons.measure < LEVEL)
-    equal = switches(x, (side * np.log(digons.loss / pentagon.loss)).where(both), 0)
-    left = back.fillna(x[0] if side > 0 else x[-1])
-    lives = {"pentagon": side * np.log(gone / equal), "digons": side * np.log(equal / left)}
-    return data.assign(gone=gone, back=back, equal=equal, **{name: each.fillna(0) for name, each in lives.items()})
-
-
-def _both_ways(swept: Swept, labels: Sequence[str], span: tuple[float, float], importance: Any) -> xr.Dataset:
-    branches = [_branch(swept, label, importance) for label in labels]
-    x = np.geomspace(*span, branches[0].sizes["level"])
-    data = xr.concat(branches, xr.Variable("way", list(WAYS))).assign_coords(x=("level", x))
-    return data.assign(area=loop_area(x, *(each.measure for each in branches)))
-
-
-def _branch(swept: Swept, label: str, importance: Any) -> xr.Dataset:
-    """Least over largest norm, and exact loss, at the end of every level, in ascending order of the density."""
-    first = {axis.name: axis.labels[0] for axis in swept.sweep.axes}
-    problem, count = swept.run(**first | {"way": label}).problem, swept.sweep.base.steps
-    ends = (np.broadcast_to(end.data.p, swept.data.sizes["feature"]) for end in (problem.start, problem.end))
-    p = np.stack([problem.levels(*each) for each in zip(*ends, strict=True)], -1)
-    stops = np.arange(1, problem.stairs + 1) * count // problem.stairs
-    cells = swept.data[["W", "b"]].sel(way=label, snapshot=stops, drop=True).astype(np.float64)
-    cells = cells.rename(snapshot="level").drop_vars("level")
-    norms = np.sqrt((cells.W**2).sum("hidden"))
-    loss = exact_losses(expected_loss, cells.W, cells.b, xr.DataArray(p, dims=("level", "feature")), importance)
-    made = xr.Dataset({"measure": norms.min("feature") / norms.max("feature"), "loss": loss})
-    return made.isel(level=slice(None, None, -1)) if p[0, 0] > p[-1, 0] else made
+    """The pentagon is at the sparse end, or, of one density, at the dense end, where its measure rises with x."""
+    rising = what == "density of one"
+    first, second = (data.sel(way=way, drop=True) for way in (WAYS[::-1] if rising else WAYS))
+    return data.merge(lifetimes(data.x.values, first, second, LEVEL, rising).rename(first="pentagon", second="digons"))
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -164,9 +120,8 @@ def loops(two: xr.Dataset, exact: xr.Dataset, pentagons: xr.Dataset) -> Figure:
     the antipodal pair of least loss, as far as it is a minimum; dotted: below this density, keeping only the first
     feature is no longer a minimum. n = 2: one dimension, I_2 the importance of the second feature; an antipodal pair
     against the first feature alone, on exact gradients. n = 5: two dimensions, a pentagon against two digons and a
-    dropped feature, on draws; the density of one feature is relative to that of the four others, and two digons never
-    take it back in this range. Where the ways coincide (second column) the later one hides the other. All seeds are
-    drawn, whatever their status: a loss that is annealed changes to the end."""
+    dropped feature, on draws; the density of one feature is relative to that of the others, and two digons never take
+    it back. Where the ways coincide (second column) the later one hides the other. All seeds, whatever their status."""
     figure, axes = draw.panels(2, 4, 3.4, sharex="col", sharey="row", letters=False)
     for column, ratio in enumerate((two.ratio[0], two.ratio[-1])):
         known, data = exact.sel(ratio=ratio), two.isel(steps=-1).sel(ratio=ratio)
@@ -177,30 +132,23 @@ def loops(two: xr.Dataset, exact: xr.Dataset, pentagons: xr.Dataset) -> Figure:
         data = pentagons.sel(what=what)
         _loop(axes[:, column], data, data.loss.min(["way", "seed"]).values)
     names = [f"$n=2$, $I_2={ratio:g}$" for ratio in (RATIOS[0], RATIOS[-1])] + [f"$n=5$, {what}" for what in FIVE]
+    axes[0, 0].set_ylim(-0.04, 1.1)
     for ax in axes[1]:
         draw.log_axis(ax, "xy")
         draw.ticks(ax, "y", [1, 1.5, 2, 3])
-    axes[0, 0].set_ylim(-0.04, 1.1)
-    x = ["density $p$"] * 3 + ["relative density"]
-    draw.outer_labels(axes, x, ["least / largest norm", "loss / least loss"], names)
+    x, y = [*["density $p$"] * 3, "relative density"], ["least / largest norm", "loss / least loss"]
+    draw.outer_labels(axes, x, y, names)
     dashes = {"antipodal pair": draw.DASHED, "first alone: no minimum below": draw.DOTTED}
     draw.legend_below(figure, axes[0, 0], dashes, columns=2)
     return figure
 
 
 def _loop(axes: Any, data: xr.Dataset, best: np.ndarray) -> None:
-    for way, colour in zip(WAYS, (draw.BLUE, draw.RED), strict=True):
+    for way, colour, turn in zip(WAYS, (draw.BLUE, draw.RED), (1, -1), strict=True):
         cells = data.sel(way=way).transpose("seed", "level")
         for ax, values in zip(axes, (cells.measure.values, cells.loss.values / best), strict=True):
             draw.runs(ax, data.x.values, values, way if ax is axes[0] else None, colour)
-            _arrow(ax, data.x.values, np.median(values, 0), colour, 1 if way == FIRST else -1)
-
-
-def _arrow(ax: Axes, x: np.ndarray, y: np.ndarray, colour: str, direction: int) -> None:
-    """An arrowhead on the steepest stretch, in the direction in which the density goes."""
-    place = int(np.abs(np.diff(y)).argmax())
-    (tail, head), look = (place, place + 1)[::direction], {"arrowstyle": "-|>", "color": colour, "lw": 0.7}
-    ax.annotate("", (x[head], y[head]), (x[tail], y[tail]), arrowprops=look | {"shrinkA": 0, "shrinkB": 0})
+            draw.arrowhead(ax, data.x.values[::turn], np.nanmedian(values, 0)[::turn], colour)
 
 
 def width_against_speed(two: xr.Dataset, exact: xr.Dataset) -> Figure:
@@ -211,15 +159,14 @@ def width_against_speed(two: xr.Dataset, exact: xr.Dataset) -> Figure:
     limits how well any width is known."""
     figure, ax = draw.panels(height=2.4, width=draw.COLUMN)
     widths, known = np.log(two.lost / two.gained), np.log(exact.lost / exact.gained)
-    length = two.steps.values
+    length, ends = two.steps.values, [two.steps[0] / 2, two.steps[-1] * 2]
     for ratio, colour in zip(two.ratio.values, draw.PALETTE, strict=False):
-        found = [mean(widths.sel(ratio=ratio).isel(steps=place)) for place in range(len(length))]
+        found = [mean(each) for each in widths.sel(ratio=ratio).transpose("steps", ...)]
         draw.points(ax, length, found, ratio, colour, ls="-")
-        draw.theory(ax, [length[0] / 2, length[-1] * 2], [known.sel(ratio=ratio)] * 2, colour=colour)
+        draw.theory(ax, ends, [known.sel(ratio=ratio)] * 2, colour=colour)
     draw.log_axis(ax, "x", length)
-    ax.set(xlabel="steps at each density", ylabel="width of the loop, ln $p$", xlim=(length[0] / 2, length[-1] * 2))
-    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 4}
-    draw.legend(ax, {"exact": draw.DASHED}, title="relative importance of the second feature", **place)
+    ax.set(xlabel="steps at each density", ylabel="width of the loop, ln $p$", xlim=ends)
+    draw.legend_below(figure, ax, {"exact": draw.DASHED}, 4, True, title="relative importance of the second feature")
     return figure
 
 
@@ -229,18 +176,16 @@ def width_against_speed(two: xr.Dataset, exact: xr.Dataset) -> Figure:
 def two_feature_loops(two: xr.Dataset, exact: xr.Dataset) -> Iterator[Finding]:
     """Where two features switch against the ends of the exact branches, and what the speed changes."""
     known, slowest, stair = exact.sel(ratio=two.ratio), two.isel(steps=-1), float(np.log(two.x[1] / two.x[0]))
+    widths, width = np.log(two.lost / two.gained), np.log(known.lost / known.gained)
     at, source = f"{int(slowest.steps)} steps a level", ours("end of the exact branch; the distance of two levels")
     for name, when in (("lost", "lost on the way up"), ("gained", "gained on the way down")):
         what = f"density at which the second of two features is {when}, by its importance; {at}"
-        found, ends = (
-            each(slowest[name].mean("seed", skipna=False)),
-            Follows((*known[name].values,), factor=float(np.exp(stair))),
-        )
+        ends = Follows((*known[name].values,), factor=float(np.exp(stair)))
+        found = each(slowest[name].mean("seed", skipna=False))
         yield Finding(f"second-feature-{name}", what, found, ends, source, revised=ALIKE)
     apart = [np.log(slowest[name].max("seed") / slowest[name].min("seed")) / stair for name in ("lost", "gained")]
     what = f"levels between the first and the last of {two.seed.size} seeds to switch, on exact gradients; {at}"
     yield Finding("seeds-alike", what, each(np.maximum(*apart)), AtMost(1), ours("one level"), "check")
-    widths, width = np.log(two.lost / two.gained), np.log(known.lost / known.gained)
     note = f"between the exact ends: {', '.join(f'{end:.3f}' for end in width.values)}"
     yield report("loop-width", f"width of the loop in ln p; {at}", each(widths.isel(steps=-1).mean("seed")), note=note)
     yield report("loop-area", f"area of the loop: relative norm over ln p; {at}", each(slowest.area.mean("seed")))
@@ -248,11 +193,8 @@ def two_feature_loops(two: xr.Dataset, exact: xr.Dataset) -> Iterator[Finding]:
     what = "width of the loop in ln p less that between the exact ends, by the steps at each level"
     yield Finding("never-left-early", what, mean(widths - width), AtLeast(-stair), source, revised=PAIRED)
     for ratio in two.ratio.values.tolist():
-        what, moved = (
-            f"width of the loop in ln p, importance {ratio}",
-            steps(widths.sel(ratio=ratio, drop=True), "steps"),
-        )
-        where = {"importance": ratio}
+        what, where = f"width of the loop in ln p, importance {ratio}", {"importance": ratio}
+        moved = steps(widths.sel(ratio=ratio, drop=True), "steps")
         yield Finding("slower-not-wider", what, moved, Decreasing(stair), source, settings=where, revised=PAIRED)
 
 
@@ -262,7 +204,7 @@ def five_feature_loops(pentagons: xr.Dataset) -> Iterator[Finding]:
     for name, words in (("pentagon", "pentagon"), ("digons", "pair of digons (at least)")):
         what = f"how far in ln p a {words} lives on beyond the density at which both cost the same"
         yield Finding(f"{name}-outlive", what, mean(pentagons[name]), Above(0), source, revised=BEYOND)
-    turned = share(pentagons.back.notnull())
+    turned = share(xr.where(pentagons.digons.isnull(), np.nan, pentagons.back.notnull()))
     yield report("digons-turn-back", "seeds in which two digons turn back into a pentagon", turned)
     for name, words in (("gone", "a pentagon goes"), ("equal", "both cost the same"), ("back", "a pentagon returns")):
         yield report(f"density-{name}", f"density at which {words}", mean(pentagons[name]))

@@ -541,6 +541,22 @@ def test_a_polytope_above_its_gram_has_a_colour_and_a_block_for_each_set():
     assert [each.get_xdata()[0] for each in axes[1].lines if each.get_xdata()[0] == each.get_xdata()[1]] == [2.5]
 
 
+def test_pictograms_on_levels_that_touch_stand_side_by_side(ax):
+    ax.set_ylim(0, 1)
+    angles = 2 * np.pi * np.arange(5) / 5
+    draw.polytopes_at(ax, [0.2, 0.22, 0.6], [np.column_stack([np.cos(angles), np.sin(angles)])] * 3)
+    lefts = [inset.get_axes_locator()(inset, None).x0 for inset in ax.child_axes]
+    assert lefts[0] < lefts[1]
+    assert lefts[0] == pytest.approx(lefts[2])
+
+
+def test_an_arrowhead_goes_along_the_steepest_stretch(ax):
+    draw.arrowhead(ax, [1, 2, 3, 4], [0, 0.1, 2, np.nan], "black")
+    draw.arrowhead(ax, [1, 2], [np.nan, np.nan], "black")
+    (arrow,) = ax.texts
+    assert (arrow.xyann, arrow.xy) == ((2, 0.1), (3, 2))
+
+
 def test_panels_are_lettered_and_labelled_on_the_outside():
     figure, axes = draw.panels(2, 3, height=3, count=5, sharex=True)
     assert [ax.texts[0].get_text() for ax in axes] == list("abcde")

@@ -20,6 +20,7 @@ Curves
     spans(ax, {"name": (low, high)})        ranges of x as grey bands, named at the top
     band(ax, x, interval, label=)           a line inside the band of its intervals
     runs(ax, x, values, label=)             every run thin, one legend entry
+    arrowhead(ax, x, y, colour)             the way that a curve goes, where it is steepest
     loss_curves(ax, steps, losses)          median, quartiles and runs on log axes
     trajectories(ax, steps, D, jumps)       D_i(t) with its jumps
     ecdf(ax, samples, cdf=None)             steps, and the law dashed
@@ -45,6 +46,7 @@ Bars, maps, matrices, geometry
     arrows(ax, W, colours, reach)           rows of W in the plane
     polytope(ax, W, colours, view)          their convex hull, a pictogram, in the plane or in space
     polytope_and_gram(axes, W, size, title) both, of sets of so many features
+    polytopes_at(ax, heights, W)            pictograms on levels, side by side where they would touch
 Tables of small drawings in one axes, rows and columns named
     tiles(ax, values, captions, rows, ...)  matrices of any sizes
     tallies(ax, counts, labels, rows, ...)  bars with labels on them
@@ -60,9 +62,9 @@ Style and files
 
 from toymodels.draw.axes import log_axis, outer_labels, panel_labels, panels, sparsity_axis, ticks
 from toymodels.draw.bars import feature_bar, feature_colours, stack, stacked
-from toymodels.draw.curves import band, ecdf, levels, loss_curves, moments, runs, spans, theory, trajectories
+from toymodels.draw.curves import arrowhead, band, ecdf, levels, loss_curves, moments, runs, spans, theory, trajectories
 from toymodels.draw.files import save
-from toymodels.draw.geometry import arrows, polytope, polytope_and_gram
+from toymodels.draw.geometry import arrows, polytope, polytope_and_gram, polytopes_at
 from toymodels.draw.legends import category_legend, colour_bar, key, legend, legend_below
 from toymodels.draw.maps import categories, edges, heatmap
 from toymodels.draw.margin import excluded
@@ -106,6 +108,7 @@ __all__ = [
     "SMALL",
     "STYLE",
     "THEORY",
+    "arrowhead",
     "arrows",
     "aside",
     "band",
@@ -142,6 +145,7 @@ __all__ = [
     "points",
     "polytope",
     "polytope_and_gram",
+    "polytopes_at",
     "restarts",
     "runs",
     "save",

@@ -133,6 +133,18 @@ def runs(
     return lines
 
 
+def arrowhead(
+    ax: Axes, x: Float[Array, " points"] | ArrayLike, y: Float[Array, " points"] | ArrayLike, colour: Any
+) -> None:
+    """An arrowhead on the steepest stretch of a curve, towards its later points; none on a curve that is not finite."""
+    xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    rise = np.nan_to_num(np.abs(np.diff(ys)), nan=-1.0)
+    if rise.max(initial=-1.0) < 0:
+        return
+    at, look = int(rise.argmax()), {"arrowstyle": "-|>", "color": colour, "lw": 0.7, "shrinkA": 0, "shrinkB": 0}
+    ax.annotate("", (xs[at + 1], ys[at + 1]), (xs[at], ys[at]), arrowprops=look)
+
+
 def loss_curves(
     ax: Axes,
     steps: Float[Array, " steps"] | ArrayLike,

@@ -84,6 +84,20 @@ def polytope_and_gram(
     part(matrix, *range(size, len(rows), size))
 
 
+def polytopes_at(
+    ax: Axes, heights: Float[Array, " points"] | ArrayLike, W: Float[Array, "points features hidden"] | ArrayLike
+) -> None:
+    """Pictograms on levels, heights in ascending order: each in the first column where it touches none below it."""
+    (low, high), size = ax.get_ylim(), 0.075
+    taken: list[tuple[int, float]] = []
+    for y, rows in zip(np.asarray(heights, np.float64), np.asarray(W, np.float64), strict=True):
+        height = float((y - low) / (high - low))
+        column = next(i for i in range(len(taken) + 1) if all(abs(height - h) > size for c, h in taken if c == i))
+        taken.append((column, height))
+        inset = ax.inset_axes((0.01 + column * 0.06, height - size / 2, 0.06, size))
+        polytope(inset, rows, ["black"] * len(rows), size=1.6)
+
+
 def hull_edges(points: np.ndarray) -> list[tuple[int, int]]:
     """Pairs of points joined by an edge of their convex hull; a face that is flat to 6 degrees has no inner edges.
 

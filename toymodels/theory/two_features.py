@@ -6,6 +6,7 @@ The phase diagram of Elhage et al. 2022, section 4, in closed form where there i
 from typing import Any, NamedTuple
 
 import numpy as np
+import xarray as xr
 from jaxtyping import Real
 
 from toymodels.arrays import Array, Float
@@ -161,6 +162,18 @@ def instability(p: Real[Array, "..."] | Nested | Number) -> tuple[Any, Any]:
     y = (1 - p / 2) / (0.5 + np.sqrt(0.25 + 2 * (1 - p) * (1 - p / 2)))
     parallel = (1 - p) * p * y**3 / 3 + p * (v + (p / 2 - 1 + y) ** 2 / 4)
     return antipodal / v, parallel / v
+
+
+def antipodal_branch(p: Float[np.ndarray, " p"], r: float, level: float) -> xr.Dataset:
+    """Of the antipodal pair, over ascending p at one r <= 1: "kept", |w_2 / w_1|, NaN where there is none; ends of it.
+
+    lost: the largest p with |w_2 / w_1| above `level`. alone: below it, the first feature alone is no minimum. gained:
+    where |w_2 / w_1| comes above `level` on the way down in p. "loss" is that of the optimum.
+    """
+    found, alone = two_features(p, r), float(np.interp(r, instability(p)[0], p))
+    kept = np.abs(found.antipodal.W[:, 1, 0] / found.antipodal.W[:, 0, 0])
+    ends = {"lost": (lost := p[kept > level].max()), "alone": alone, "gained": min(alone, lost)}
+    return xr.Dataset({"kept": ("p", kept), "loss": ("p", found.best.loss), **ends}, {"p": p})
 
 
 def _tie(p: np.ndarray, r: np.ndarray) -> np.ndarray:
