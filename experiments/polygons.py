@@ -6,14 +6,13 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toymodels import Axis, Choice, Record, Run, Sweep, draw
 from toymodels.analysis.geometry import feature_dimensionality
-from toymodels.analysis.labelled import each_model, exact_losses, indicators
-from toymodels.analysis.polygons import polygon_name, silent
-from toymodels.analysis.restarts import basins
+from toymodels.analysis.labelled import each_model, indicators, named
+from toymodels.analysis.polygons import named_polygons
+from toymodels.analysis.restarts import basin_names
 from toymodels.data import OneSparse
 from toymodels.estimates import best, category_of_best, each, mean, share
 from toymodels.experiment import Experiment, Swept
@@ -23,13 +22,11 @@ from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.population import Population
 from toymodels.shapes.polytopes import polygon
 from toymodels.theory import polygons as theory
-from toymodels.theory.critical import critical_points, one_sparse_curvature, polygon_with_dropped
+from toymodels.theory.critical import critical_points, regular_curvatures
 from toymodels.theory.expected_loss import one_sparse_loss
 
-NEAR = 0.1
-"""Noise of the start up to which it counts as inside the k-gon's basin."""
-EVERY = 0.8
-"""The least share that passes for "all": Wilson's interval of 47 of 48 seeds, at each of four n, lies above it."""
+NEAR = 0.1  # noise of the start up to which it counts as inside the k-gon's basin
+EVERY = 0.8  # least share that passes for "all": Wilson's interval of 47 of 48 seeds, at each of four n, lies above it
 PAPER = "Chen et al. 2023, arXiv 2310.06301"
 OF_SEEDS = "was the one best of all; now of the seeds, any of which may be the best on other draws"
 OF_STARTS = "was the largest gap among basins, which grows with the number of starts; now a share of the starts"
@@ -62,23 +59,7 @@ tiny |= {"census.seed": range(8), "inside.seed": range(4)}
 
 def critical() -> xr.Dataset:
     """The regular k-gons with features left over by name and exact loss; slope and curvature of the regular n-gons."""
-    data = critical_points(SIDES)
-    notation = xr.apply_ufunc(_notation, data.n, data.k, data.silent, vectorize=True)
-    made = [one_sparse_curvature(*(getattr(polygon_with_dropped(n, n), name) for name in ("W", "b"))) for n in SIDES]
-    curved = {"slope": [each.slope for each in made]}
-    curved |= {
-        "rotation": [abs(each.eigenvalues[0]) for each in made],
-        "curvature": [each.eigenvalues[1] for each in made],
-    }
-    return data.assign(notation=notation, **{name: ("n", values) for name, values in curved.items()})
-
-
-def _notation(n: int, k: int, silent: int) -> str:
-    """The paper's: k, raised d+ for d dropped or s- for s silent. "" for those with both, which are saddles."""
-    dropped = n - k - silent
-    if dropped < 0 or (dropped and silent):
-        return ""
-    return f"${k}^{{{dropped or silent}{'+' if dropped else '-'}}}$" if k < n else f"{k}, regular {polygon(k).name}"
+    return critical_points(SIDES).merge(regular_curvatures(SIDES))
 
 
 def reached(census: Swept) -> xr.Dataset:
@@ -88,10 +69,7 @@ def reached(census: Swept) -> xr.Dataset:
         cells = _models(census, n)
         # Rotations and permutations leave the products of rows (W_i, b_i) as they are.
         rows = xr.concat([cells.W, cells.b.expand_dims("hidden")], "hidden")
-        core = [["seed", "feature", "hidden"], ["seed"], ["seed"]]
-        one = {"input_core_dims": core, "output_core_dims": [["seed"]], "vectorize": True}
-        basin = xr.apply_ufunc(_basins, rows, cells.loss, cells.name, **one)
-        made.append(cells[["loss", "name"]].assign(basin=basin))
+        made.append(cells[["loss", "name"]].assign(basin=basin_names(rows, cells.loss, cells.name)))
     return xr.concat(made, census.data.n)
 
 
@@ -101,27 +79,14 @@ def stayed(inside: Swept) -> xr.Dataset:
     for n in inside.data.n.values.tolist():
         cells = _models(inside, n)
         off = abs(each_model(feature_dimensionality, cells.W, outputs=["feature"]) - 2 / n).max("feature")
-        made.append(xr.Dataset({"loss": cells.loss, "regular": cells.name == polygon(n).name, "off": off}))
+        made.append(xr.Dataset({"loss": cells.loss, "regular": named(cells.name, polygon(n).name), "off": off}))
     return xr.concat(made, inside.data.n)
 
 
 def _models(swept: Swept, n: int) -> xr.Dataset:
-    """W, b, exact loss and name of the models of n features; of silent ones W is set to 0 and b to -1."""
     # Narrower models are padded to the width of the widest.
     W, b = (swept.final(name, unconverged=True).sel(n=n, drop=True).isel(feature=slice(n)) for name in ("W", "b"))
-    core = [["feature", "hidden"], ["feature"]]
-    off = xr.apply_ufunc(silent, W, b, input_core_dims=core, output_core_dims=[["feature"]])
-    W, b = W.where(~off, 0.0), b.where(~off, -1.0)
-    name = each_model(polygon_name, W, b, core=core)
-    return xr.Dataset({"W": W, "b": b, "loss": exact_losses(one_sparse_loss, W, b), "name": name}).drop_vars("snapshot")
-
-
-def _basins(rows: np.ndarray, loss: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """Of every restart the geometry and the loss of the best one of its basin."""
-    found = np.full(len(rows), "lost", "<U80")
-    for basin in basins(rows, loss):
-        found[basin.places] = f"{names[basin.places[0]]}, L = {basin.least:.4f}"
-    return found
+    return named_polygons(W, b, one_sparse_loss).drop_vars("snapshot")
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -142,7 +107,7 @@ def in_own_basin(inside: Swept, stayed: xr.Dataset, census: Swept, reached: xr.D
         known, angles = theory.polygon(n), np.arctan2(W[0, 1], W[0, 0]) + 2 * np.pi * np.arange(n) / n
         ax.plot(*known.radius * np.array([np.cos(angles), np.sin(angles)]), "o", mfc="none", color="0.5", ms=7)
         ax.set_title(f"$n={n}$, regular {polygon(n).name}\n$L={known.loss:.5f}$")
-        found = {"noise": stayed.regular.sel(n=n), "rate": reached.name.sel(n=n) == polygon(n).name}
+        found = {"noise": stayed.regular.sel(n=n), "rate": named(reached.name.sel(n=n), polygon(n).name)}
         for side, (axis, flags) in zip((left, right), found.items(), strict=True):
             shares = [share(flags.sel({axis: value})) for value in flags[axis]]
             draw.points(side, flags[axis], shares, str(n), colour, shift=shift, ls="-", lw=0.9)
@@ -162,8 +127,7 @@ def basins_reached(reached: xr.Dataset, critical: xr.Dataset) -> Figure:
     dropped (k raised to d+: d features, their mean predicted; a dot in the middle) or silent (s-: never on; an empty
     middle). Basins between them have features of both kinds, features that share a vertex, or are irregular. The dots
     of one basin are moved apart a little."""
-    sides, rates = reached.n.values.tolist(), reached.rate.values.tolist()
-    rows = -(-len(sides) // 2)
+    sides, rates, rows = reached.n.values.tolist(), reached.rate.values.tolist(), -(-reached.n.size // 2)
     figure, axes = draw.panels(rows, 2, 0.4 + 3 * rows, count=len(sides), letters=False)
     for ax, n in zip(axes, sides, strict=True):
         known = critical.sel(n=n).stack(point=("k", "silent"))
@@ -175,26 +139,12 @@ def basins_reached(reached: xr.Dataset, critical: xr.Dataset) -> Figure:
         ends = np.concatenate([known.known.values, reached.loss.sel(n=n).values.ravel()])
         low, high, room = np.nanmin(ends), np.nanmax(ends), 0.04 * np.ptp(ends[np.isfinite(ends)])
         draw.log_axis(ax, "x", [1e-3, 1e-2, 1e-1, 1])
-        ax.set(xlim=(1e-4, 1.3), ylim=(low - room, high + room))
+        ax.set(xlim=(1e-4, 1.3), ylim=(low - room, high + room), xlabel="share of seeds", ylabel="exact loss $L$")
         ax.set_title(f"$n={n}$", loc="left")
         draw.levels(ax, known.known.values, known.notation.values.tolist())
-        _pictograms(ax, known)
-    for ax in axes:
-        ax.set(xlabel="share of seeds", ylabel="exact loss $L$")
+        draw.polytopes_at(ax, known.known.values, known.W.transpose("point", ...).values)
     draw.legend_below(figure, axes[0], title="learning rate")
     return figure
-
-
-def _pictograms(ax: Axes, known: xr.Dataset) -> None:
-    """Each on its level, in the first column where it touches none below it."""
-    (low, high), size = ax.get_ylim(), 0.075
-    taken: list[tuple[int, float]] = []
-    for loss, W in zip(known.known.values, known.W.transpose("point", ...).values, strict=True):
-        height = (loss - low) / (high - low)
-        column = next(i for i in range(20) if all(abs(height - h) > size for c, h in taken if c == i))
-        taken.append((column, height))
-        inset = ax.inset_axes((0.01 + column * 0.06, height - size / 2, 0.06, size))
-        draw.polytope(inset, W, ["black"] * len(W), size=1.6)
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
@@ -215,10 +165,10 @@ def polygons_are_minima(critical: xr.Dataset) -> Iterator[Finding]:
 def near_polygons(stayed: xr.Dataset, critical: xr.Dataset) -> Iterator[Finding]:
     """From starts near the regular n-gon, at all noises that are small; a seed counts once."""
     cells = stayed.sel(noise=stayed.noise[stayed.noise <= NEAR])
-    known = critical.known.sel(k=cells.n, n=cells.n, silent=0)
-    at, excess = f"starts with noise up to {float(cells.noise.max()):g}", cells.loss / known - 1
-    kept, revised = share(cells.regular.all("noise")), "was all starts; a share of the seeds can be decided"
+    excess = cells.loss / critical.known.sel(k=cells.n, n=cells.n, silent=0) - 1
+    at, kept = f"starts with noise up to {float(cells.noise.max()):g}", share(cells.regular.min("noise", skipna=False))
     what, source = f"seeds that stay in the regular n-gon; {at}", ours("limit; it is a minimum")
+    revised = "was all starts; a share of the seeds can be decided"
     yield Finding("polygons-stay", what, kept, AtLeast(EVERY), source, revised=revised)
     both, what = ["noise", "seed"], f"exact loss over that of the regular n-gon in closed form, less 1; {at}"
     for id, values, text, region in (
@@ -237,22 +187,19 @@ def census_of_basins(reached: xr.Dataset, critical: xr.Dataset) -> Iterator[Find
     at = f"of {starts.seed.size} random starts, each at the best of {reached.rate.size} learning rates"
     source = ours("the k-gons with features left over, closed form")
     for n in reached.n.values.tolist():
-        names, least = (
-            category_of_best(starts.name.sel(n=n), starts.loss.sel(n=n)),
-            known.known.sel(n=n).argmin("point"),
-        )
-        expected, what = Is(str(known.name.sel(n=n)[int(least)].values)), f"geometry of the best {at}; n = {n}"
+        names, of_n = category_of_best(starts.name.sel(n=n), starts.loss.sel(n=n)), known.sel(n=n)
+        expected, what = Is(of_n.name[of_n.known.argmin("point")].item()), f"geometry of the best {at}; n = {n}"
         yield Finding("best-geometry", what, names, expected, source, "best of k", {"n": n}, revised=OF_SEEDS)
     gap, what = best(starts.loss / known.known.min("point") - 1), f"exact loss of the best {at}, over that of the least"
     yield Finding("best-loss", f"{what} k-gon, less 1", gap, Near(0, within=1e-3), source, "best of k", digits=".1e")
     same = reached.name == known.name
-    off = abs(reached.loss / known.known.where(same).max("point") - 1)
+    has_name, off = same.any("point"), abs(reached.loss / known.known.where(same).max("point") - 1)
     what = "random starts within .1 % of the exact loss of the k-gon with features left over whose name they have"
     source = ours("limit; (k L_k + dropped (1/3 - 1/4n) + silent / 3) / n")
-    close = mean((off <= 1e-3).where(same.any("point")).mean("rate"))
+    close = mean((off <= 1e-3).where(has_name).mean("rate"))
     yield Finding("named-losses", what, close, AtLeast(0.9), source, "check", revised=OF_STARTS)
-    found = mean(same.any("point").mean("rate"))
-    yield report("named", "random starts that end in a k-gon with features left over", found)
+    ended = mean(has_name.where(reached.name != "lost").astype(float).mean("rate"))
+    yield report("named", "random starts that end in a k-gon with features left over", ended)
     for n, rate in itertools.product(reached.n.values.tolist(), reached.rate.values.tolist()):
         flags, where = indicators(reached.basin.sel(n=n, rate=rate)), {"n": n, "rate": rate}
         most = flags.isel(name=np.argsort(-flags.mean("seed").values, kind="stable")[:4])

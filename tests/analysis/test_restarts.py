@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
 from toymodels.analysis.restarts import (
+    basin_names,
     basins,
     best,
     drop_worst,
@@ -96,3 +97,9 @@ def test_labelled_values_of_the_best_restart_leave_out_lost_ones() -> None:
     values = xr.Dataset({"kept": loss * 10, "p": ("p", [0, 1])})
     assert of_best_model(values, loss).kept.values.tolist() == [10, 30]
     assert of_best_model(values.kept, loss).dims == ("p",)
+
+
+def test_basins_are_named_by_their_best():
+    rows = xr.DataArray([PENTAGON, SQUARE, PENTAGON[::-1], SQUARE * np.nan], dims=("seed", "feature", "hidden"))
+    loss, names = (xr.DataArray(each, dims="seed") for each in ([1.5, 1, 1.25, np.nan], ["a", "b", "c", "lost"]))
+    assert basin_names(rows, loss, names).values.tolist() == ["c, L = 1.2500", "b, L = 1.0000", "c, L = 1.2500", "lost"]

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from toymodels.analysis.polygons import polygon_name
-from toymodels.theory.critical import critical_points, one_sparse_curvature, polygon_with_dropped
+from toymodels.theory.critical import (
+    critical_points,
+    notation,
+    one_sparse_curvature,
+    polygon_with_dropped,
+    regular_curvatures,
+)
 from toymodels.theory.superposition import one_sparse_loss
 
 PLACES = [(5, 5, 0), (8, 8, 0), (5, 7, 0), (4, 6, 1), (6, 8, 2)]
@@ -66,3 +72,17 @@ def test_the_table_of_critical_points_is_named_as_trained_models_are():
         assert read.name == polygon_name(made.W, made.b)
         assert read.known == made.loss
         np.testing.assert_array_equal(read.W.dropna("feature"), made.W[: 7 - silent])
+
+
+def test_the_notation_tells_dropped_from_silent():
+    told = [notation(7, *pair) for pair in ((7, 0), (5, 0), (5, 2), (5, 1))]
+    assert told == ["7, regular heptagon", "$5^{2+}$", "$5^{2-}$", ""]
+    assert critical_points([5]).notation.sel(n=5, k=4).values.tolist() == ["$4^{1+}$", "$4^{1-}$"]
+
+
+def test_regular_polygons_are_flat_in_their_rotation_alone():
+    found = regular_curvatures([5, 6])
+    assert found.n.values.tolist() == [5, 6]
+    assert (found.slope < 1e-12).all()
+    assert (found.rotation < 1e-9).all()
+    assert (found.curvature > 1e-3).all()

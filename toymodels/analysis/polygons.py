@@ -1,9 +1,14 @@
 """Polygons of a ReLU autoencoder in a plane, and the features that they leave over."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
 from toymodels.analysis.geometry import tegum_factors
+from toymodels.analysis.labelled import each_model, exact_losses
 from toymodels.arrays import Array, Bool, Float
 
 DEAD = 0.25
@@ -45,3 +50,13 @@ def polygon_name(W: Float[Array, "features hidden"] | ArrayLike, b: Float[Array,
         "silent": off.sum(),
     }
     return ", ".join([name, *(f"{count} {what}" for what, count in counts.items() if count)])
+
+
+def named_polygons(W: xr.DataArray, b: xr.DataArray, loss: Callable[..., Any]) -> xr.Dataset:
+    """W and b, loss(W, b) and `polygon_name` of every model; of silent features W is set to 0 and b to -1."""
+    core = [["feature", "hidden"], ["feature"]]
+    off = xr.apply_ufunc(silent, W, b, input_core_dims=core, output_core_dims=[["feature"]])
+    W, b = W.where(~off, 0.0), b.where(~off, -1.0)
+    return xr.Dataset(
+        {"W": W, "b": b, "loss": exact_losses(loss, W, b), "name": each_model(polygon_name, W, b, core=core)}
+    )

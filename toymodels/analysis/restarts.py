@@ -116,6 +116,22 @@ def basins(
     ]
 
 
+def basin_names(rows: xr.DataArray, loss: xr.DataArray, names: xr.DataArray, over: str = "seed") -> xr.DataArray:
+    """The `basins` of the restarts of every cell by the name and the loss of the best one: "pentagon, L = 0.1234".
+
+    rows: with dimensions "feature" and "hidden", such as W with b beside it; "lost" for restarts in no basin.
+    """
+
+    def of_cell(rows: np.ndarray, loss: np.ndarray, names: np.ndarray) -> np.ndarray:
+        found = np.full(len(rows), "lost", "<U80")
+        for basin in basins(rows, loss):
+            found[basin.places] = f"{names[basin.places[0]]}, L = {basin.least:.4f}"
+        return found
+
+    core = [[over, "feature", "hidden"], [over], [over]]
+    return xr.apply_ufunc(of_cell, rows, loss, names, input_core_dims=core, output_core_dims=[[over]], vectorize=True)
+
+
 def _invariants(W: Float[np.ndarray, "features hidden"], even: bool) -> Float[np.ndarray, " invariants"]:
     """Sorted squared lengths, then sorted inner products of pairs: unchanged by rotations and permutations."""
     gram = W @ W.T

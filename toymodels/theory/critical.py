@@ -37,12 +37,17 @@ def critical_points(sides: Sequence[int]) -> xr.Dataset:
     """`polygon_with_dropped` for every n of `sides`, k from 4 to n and number of silent features: name, loss and W.
 
     As `analysis.polygons.polygon_name` tells trained ones: "pentagon, 1 dropped, 2 silent". "" and NaN where there is
-    none; W is padded with NaN, which stand for silent features too.
+    none; W is padded with NaN, which stand for silent features too. "notation" is that of the paper, for figures.
     """
     most = max(sides)
-    coords: dict[str, Sequence[int] | np.ndarray] = {"n": list(sides), "k": np.arange(4, most + 1), "silent": np.arange(most - 3)}
+    coords: dict[str, Sequence[int] | np.ndarray] = {
+        "n": list(sides),
+        "k": np.arange(4, most + 1),
+        "silent": np.arange(most - 3),
+    }
     shape = tuple(map(len, coords.values()))
-    loss, names, W = np.full(shape, np.nan), np.full(shape, "", "<U40"), np.full((*shape, most, 2), np.nan)
+    loss, W = np.full(shape, np.nan), np.full((*shape, most, 2), np.nan)
+    names, notations = np.full(shape, "", "<U40"), np.full(shape, "", "<U40")
     for place in np.ndindex(shape):
         n, k, silent = (int(values[i]) for values, i in zip(coords.values(), place, strict=True))
         if k + silent <= n:
@@ -50,8 +55,23 @@ def critical_points(sides: Sequence[int]) -> xr.Dataset:
             left = {"dropped": n - k - silent, "silent": silent}
             parts = [named_polygon(k).name, *(f"{count} {what}" for what, count in left.items() if count)]
             loss[place], names[place], W[place][: n - silent] = made.loss, ", ".join(parts), made.W[: n - silent]
+            notations[place] = notation(n, k, silent)
     dims = tuple(coords)
-    return xr.Dataset({"known": (dims, loss), "name": (dims, names), "W": ((*dims, "feature", "hidden"), W)}, coords)
+    told = {"known": (dims, loss), "name": (dims, names), "notation": (dims, notations)}
+    return xr.Dataset({**told, "W": ((*dims, "feature", "hidden"), W)}, coords)
+
+
+def notation(n: int, k: int, silent: int) -> str:
+    """Chen et al.'s, in TeX: k, raised d+ for d dropped or s- for s silent. "" for those with both, which are saddles.
+
+    Spelt out where no feature is left over: "5, regular pentagon".
+    """
+    dropped = n - k - silent
+    if dropped < 0 or (dropped and silent):
+        return ""
+    return (
+        f"${k}^{{{dropped or silent}{'+' if dropped else '-'}}}$" if k < n else f"{k}, regular {named_polygon(k).name}"
+    )
 
 
 class Curvature(NamedTuple):
@@ -82,3 +102,15 @@ def _derivatives(n: int, m: int) -> jax.stages.Wrapped:
         return jnp.asarray(one_sparse_loss(point[: n * m].reshape(n, m), point[n * m :]))
 
     return jax.jit(lambda point: (jax.grad(loss)(point), jax.hessian(loss)(point)))
+
+
+def regular_curvatures(sides: Sequence[int]) -> xr.Dataset:
+    """Of the best regular n-gon of every n: "slope", that of `one_sparse_curvature`; "rotation", the size of the least
+    eigenvalue, in whose direction nothing changes; "curvature", the least of the others."""
+    found = [
+        one_sparse_curvature(np.asarray(made.W), np.asarray(made.b))
+        for made in (polygon_with_dropped(n, n) for n in sides)
+    ]
+    slope, least = [each.slope for each in found], np.array([each.eigenvalues[:2] for each in found])
+    told = {"slope": ("n", slope), "rotation": ("n", np.abs(least[:, 0])), "curvature": ("n", least[:, 1])}
+    return xr.Dataset(told, {"n": list(sides)})
