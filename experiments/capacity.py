@@ -104,7 +104,7 @@ def capacity_of_an_extra_feature(extras: xr.Dataset) -> Figure:
         table = C.transpose("ratio", "kurtosis")
         mesh = draw.heatmap(ax, C.kurtosis, C.ratio, table, log_x=True, log_y=True, vmin=0, vmax=1)
         k = np.geomspace(*ax.get_xlim(), 300)
-        ax.plot(k, np.transpose(boundaries(k, extras.n, extras.m)), color=draw.RED)
+        ax.plot(k, np.transpose(boundaries(k, int(extras.n), int(extras.m))), color=draw.RED)
         for name, (x, y, colour) in names.items():
             ax.text(x, y, name, color=colour, fontsize=7, ha="center", va="center")
         draw.log_axis(ax, "x", [2, 3, 4, 8, 16, 32])

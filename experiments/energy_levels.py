@@ -71,7 +71,7 @@ def energy_levels(late_course: xr.Dataset) -> Figure:
     """a: dimensionality D_i(t) = |W_i|^2 / sum_j (Ŵ_i · W_j)^2 of every feature; b: the loss (other seeds grey, the
     first fall cut off). Equal importances: the seed with the most late jumps. Bold, dots and dotted lines: features
     that jump late, detected in each D_i(t) by itself; colours tell lines apart only."""
-    shown = late_course.isel(seed=int(late_course.jumps.fillna(-1).argmax()))
+    shown = late_course.isel(seed=int(late_course.jumps.fillna(-1).argmax("seed")))
     figure = _trajectories(late_course, shown, {"digon": 1 / 2, "none": 0}, "upper right")
     top, bottom = figure.axes
     for feature in shown.jump.sel(what="feature").dropna("nth_jump").values.astype(int):

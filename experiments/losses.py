@@ -124,7 +124,7 @@ def features_represented(models: xr.Dataset) -> Iterator[Finding]:
         published = f"{PAPER}: sparse features are in superposition"
         source = stated(published) if kind in ("squared", "weighted") else ours(f"as for squared error; {published}")
         what = f"{kind}, p = {float(sparse.p):g}: features represented in {m} dimensions"
-        yield Finding("superposed", what, mean(sparse.number.sel(kind=kind)), Above(m), source, settings=at)
+        yield Finding("superposed", what, mean(sparse.number.sel(kind=kind)), Above(int(m)), source, settings=at)
 
 
 def linear_models_reach_their_optimum(linear_models: xr.Dataset) -> Iterator[Finding]:

@@ -79,7 +79,11 @@ def outer_labels(
 
 
 def ticks(
-    ax: Axes, axis: str, places: Sequence[Any] | ArrayLike, labels: Sequence[Any] | None = None, **text: Any
+    ax: Axes,
+    axis: str,
+    places: Sequence[Any] | ArrayLike,
+    labels: Sequence[Any] | np.ndarray | None = None,
+    **text: Any,
 ) -> None:
     """Major ticks at these places of axis "x", "y" or "xy", labelled as plain numbers or with `labels`; none minor.
 

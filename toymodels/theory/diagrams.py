@@ -57,7 +57,7 @@ def boundary_lines(question: Question, p: ArrayLike, ends: Mapping[str, tuple[st
     return xr.Dataset({"r": (("side", "density"), r)}, {"side": list(ends), "density": dense})
 
 
-def changes_along(question: Question, p: Sequence[float], r: ArrayLike) -> xr.Dataset:
+def changes_along(question: Question, p: ArrayLike, r: ArrayLike) -> xr.Dataset:
     """`phases.transitions` for each p, searched on four times the grid r, and the cells of the grid below and above
     each ("cell"); a cell at the tie itself is on neither side."""
     r = np.asarray(r, np.float64)
