@@ -10,7 +10,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CHEAP := intro phase_diagram capacity
-EXPERIMENTS := $(if $(EXPERIMENT),$(EXPERIMENT),tegum multicomponent superposition $(CHEAP))
+EXPERIMENTS := $(if $(EXPERIMENT),$(EXPERIMENT),tegum multicomponent reduced_rank superposition $(CHEAP))
 SCALE := $(if $(TINY),tiny,$(if $(FULL),full,default))
 
 # Without byte code every import of JAX is compiled anew; the cache keeps compiled programs between runs.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
 from toymodels.analysis.alignment import component_alignment
-from toymodels.analysis.factorisations import above_optimum, alignments, half_drops, matched, treads
+from toymodels.analysis.factorisations import above_optimum, alignments, half_drops, matched, still_falling, treads
 
 seeds = st.integers(0, 2**20)
 
@@ -72,14 +72,15 @@ def test_half_drops_by_name():
 
 
 def test_treads_of_a_staircase():
-    """Levels 1, .25 and .04, the middle one 4 % too high in the second run and never reached in the third."""
+    """Levels 1, .25 and .04, the middle 4 % too high in the second run, never reached in the third, and a lost run."""
     steps = np.arange(300)
     fall = [np.where(steps < 100, 1.0, np.where(steps < 200, middle, 0.04)) for middle in (0.25, 0.26, 0.04)]
+    fall.append(np.full(300, np.nan))
     loss = xr.DataArray(np.array(fall), dims=("seed", "step"), coords={"step": steps})
     found = treads(loss, xr.DataArray([1.0, 0.25, 0.04], dims="stage"))
     np.testing.assert_allclose(found.stage_error[:2].values, [[0, 0, 0], [0, 0.04, 0]], atol=1e-9)
     assert np.isnan(found.stage_error[2, 1])
-    assert found.complete.values.tolist() == [True, True, False]
+    np.testing.assert_array_equal(found.complete, [1, 1, 0, np.nan])
 
 
 def test_losses_over_their_start_and_optimum():
@@ -87,3 +88,8 @@ def test_losses_over_their_start_and_optimum():
     found = above_optimum(reached, xr.DataArray([4.0, 2.0, 1.0], dims="stage"))
     assert found.reached.values.tolist() == [0.75, 0.25]
     assert found.least.values.tolist() == [0.5, 0.25]
+
+
+def test_a_note_on_runs_that_still_fall():
+    assert still_falling(xr.DataArray([[True, False], [True, False]])) == "2 of 4 runs were still falling"
+    assert still_falling(xr.DataArray([False])) == ""

@@ -1,6 +1,9 @@
 """Planted results: findings must hold on some, and each must fail on others."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import xarray as xr
 
 from toymodels.findings import FAILS, HOLDS, REPORTED, UNDECIDED, Finding, check_unique
 
@@ -31,3 +34,18 @@ def undecided(findings: Iterable[Finding], *keys: str) -> None:
     """These findings are undecided."""
     found = outcomes(findings)
     assert {found[key] for key in keys} == {UNDECIDED}, found
+
+
+def changed(
+    data: xr.Dataset, name: str, change: Callable[[xr.DataArray], xr.DataArray], **labels: object
+) -> xr.Dataset:
+    """A Dataset with one variable changed at these labels."""
+    values = data[name].copy(deep=True)
+    values.loc[labels] = change(values.loc[labels])
+    return data.assign({name: values})
+
+
+def spread(*shape: int, size: float = 0.01, seeds: int = 32) -> np.ndarray:
+    """Noise of mean 0 over seeds, the last axis."""
+    noise = size * np.random.default_rng(sum(shape) + seeds).normal(size=(*shape, seeds))
+    return noise - noise.mean(-1, keepdims=True)

@@ -1,22 +1,21 @@
 """Findings of the multicomponent page on planted readings: each holds, and each fails on its own."""
 
 import numpy as np
-import pytest
 import xarray as xr
 
 from experiments import multicomponent as page
-from tests.experiments.planted import fails, holds, undecided
-from toymodels.overrides import replaced
-from toymodels.plan import plan
+from tests.experiments.planted import changed, fails, holds, spread, undecided
+from toymodels import Axis, Run, Sweep
+from toymodels.experiment import Swept
+from toymodels.laws import Geometric
+from toymodels.optimizers import Momentum
+from toymodels.problems.factorize import Components, Factorize
+from toymodels.problems.natural_steps import target_matrix
+from toymodels.results import DIVERGED
+from toymodels.theory.multicomponent import rank_one_flow
 
 SEEDS, SCALES, OPTIMIZERS = 32, [1e-4, 1e-3], ["SGD", "momentum", "Adam", "AdamW"]
 rng = np.random.default_rng(0)
-
-
-def spread(*shape: int, size: float = 0.01) -> np.ndarray:
-    """Noise of mean 0 over seeds, the last axis."""
-    noise = size * rng.normal(size=(*shape, SEEDS))
-    return noise - noise.mean(-1, keepdims=True)
 
 
 def stairs() -> tuple[xr.Dataset, xr.Dataset]:
@@ -32,7 +31,7 @@ def stairs() -> tuple[xr.Dataset, xr.Dataset]:
         coords,
     )
     return escapes, xr.Dataset(
-        {"complete": (("ratio", "scale", "seed"), np.ones((3, 2, SEEDS), bool))}, coords | {"ratio": [0.5, 0.7, 0.9]}
+        {"complete": (("ratio", "scale", "seed"), np.ones((3, 2, SEEDS)))}, coords | {"ratio": [0.5, 0.7, 0.9]}
     )
 
 
@@ -53,36 +52,6 @@ def bumps(more: float = 1.0) -> xr.Dataset:
     )
     count = xr.DataArray(1 + spread(4, 2, 2, size=0.3), dims=dims, coords=coords)
     return xr.Dataset({"bumps": count + more * (count.optimizer == "Adam")})
-
-
-def losses() -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
-    ranks = xr.Dataset(
-        coords={"loss": ["squared", "l4"], "optimizer": OPTIMIZERS, "target_rank": [1, 2], "rank": [1, 2]}
-    )
-    ranks["least"] = (("target_rank", "rank"), np.array([[0, 0], [0.4, 0]]))
-    ranks["reached"] = ranks.least + xr.DataArray(
-        1e-4 + spread(2, 4, 2, 2, size=1e-5), dims=("loss", "optimizer", "target_rank", "rank", "seed")
-    )
-    ranks["late"] = ranks.reached > 1
-    return ranks, regression([0.1, 1.0], OPTIMIZERS, 2000), regression([1.0], OPTIMIZERS[:2], 16_000)
-
-
-def regression(p: list[float], optimizers: list[str], steps: int) -> xr.Dataset:
-    found = xr.Dataset(coords={"p": p, "optimizer": optimizers, "rank": [1, 2]}, attrs={"steps": steps})
-    found["least"] = (("p", "rank", "seed"), 0.3 + spread(len(p), 2))
-    found["reached"] = found.least + xr.DataArray(
-        1e-3 + spread(len(optimizers), len(p), 2, size=1e-4), dims=("optimizer", "p", "rank", "seed")
-    )
-    found["late"] = found.reached > 0.9
-    found["expected"] = (("p", "seed"), 100 + spread(len(p), size=10))
-    return found.assign(measured=found.expected * xr.DataArray(1 + spread(len(p)), dims=("p", "seed")))
-
-
-def changed(data: xr.Dataset, name: str, change, **labels) -> xr.Dataset:
-    """A Dataset with one variable changed at these labels."""
-    values = data[name].copy(deep=True)
-    values.loc[labels] = change(values.loc[labels])
-    return data.assign({name: values})
 
 
 def test_the_staircase() -> None:
@@ -131,39 +100,36 @@ def test_pairs_of_seeds_decide_what_the_means_do_not() -> None:
     holds(page.bumps_under_adam(noisy, noisy))
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_optima(optimizer: str) -> None:
-    ranks, sparse, dense = losses()
-    holds(page.optima(ranks, sparse, dense))
-    far = changed(ranks, "reached", lambda error: error + 0.05, loss="squared", optimizer=optimizer, rank=2)
-    fails(page.optima(far, sparse, dense), f"eckart-young[optimizer={optimizer}]")
-    for p, name in ((0.1, "sparse"), (1.0, "dense")):
-        far = changed(sparse, "reached", lambda reached: reached + 0.05, optimizer=optimizer, p=p, rank=2)
-        fails(page.optima(ranks, far, dense), f"regression-on-{name}-inputs[optimizer={optimizer},steps=2000]")
-    if optimizer in dense.optimizer:
-        far = changed(dense, "reached", lambda reached: reached + 0.05, optimizer=optimizer, rank=1)
-        fails(page.optima(ranks, sparse, far), f"regression-on-dense-inputs[optimizer={optimizer},steps=16000]")
-    for factor in (0.8, 1.2):
-        fails(
-            page.optima(ranks, changed(sparse, "measured", lambda time, f=factor: f * time, p=0.1), dense),
-            "half-drop-of-sgd",
-        )
-
-
-def test_runs_that_still_fall_are_counted() -> None:
-    ranks, sparse, dense = losses()
-    found = {each.key: each for each in page.optima(ranks, sparse, dense.assign(late=dense.reached > 0))}
-    assert found["regression-on-dense-inputs[optimizer=SGD,steps=16000]"].note == "64 of 64 runs were still falling"
-    assert not found["eckart-young[optimizer=SGD]"].note
-
-
-def test_one_program_serves_each_loss_class_and_optimizer_family() -> None:
-    """4 classes of loss (one for both powers) x 2 families; regression x 2."""
-    few = replaced(page.experiment.at("tiny"), {"seed": [0], "rank": [1], "target_rank": [1]})
-    assert plan(few["ranks"].runs()).programs == 8
-    assert plan(few["sparse"].runs()).programs == 2
-
-
 def test_descents_are_more_seeds_of_cells_of_the_levels() -> None:
     cell = {"ratio": 0.5, "scale": 1e-3, "seed": 7}
     assert page.sweeps["descents"].cell(**cell) == page.sweeps["levels"].cell(**cell)
+
+
+def one_cell(data: dict[str, tuple[tuple[str, ...], np.ndarray]], run: Run, axes: list[Axis]) -> Swept:
+    """A sweep that is trained, made by hand."""
+    sweep = Sweep(run, axes)
+    status = (tuple(sweep_axis.name for sweep_axis in axes), np.zeros(sweep.shape, int))
+    return Swept(sweep, xr.Dataset({**data, "status": status}, {axis.name: axis.labels for axis in axes}))
+
+
+def test_the_deviation_of_the_flow_from_itself_is_nothing() -> None:
+    """Losses of the flow itself, sampled at two step sizes; a run that diverges has no deviation."""
+    problem = Factorize(Components(4, 4, 4, Geometric(0.5)), scale=0.1)
+    A, start = target_matrix(problem.target), np.random.default_rng(1).normal(scale=0.1, size=(2, 2, 4))
+    steps, lrs = np.arange(0, 400, 10), [0.02, 0.01]
+    loss = np.array([[rank_one_flow(A, *each, steps * lr).loss for each in start] for lr in lrs])
+    each_lr = np.broadcast_to(start, (2, *start.shape))
+    weights = {
+        name: (("lr", "seed", "snapshot", dim, "component"), each_lr[:, :, side, None, :, None])
+        for side, (name, dim) in enumerate((("U", "row"), ("V", "column")))
+    }
+    axes = [Axis("lr", "optimizer.lr", lrs), Axis("seed", "seed", range(2))]
+    flow = one_cell(weights | {"objective": (("lr", "seed", "step"), loss)}, Run(problem, Momentum(decay=0)), axes)
+    data = flow.data.assign_coords(step=steps)
+    found = page.deviations(Swept(flow.sweep, data))
+    assert float(found.worst.max()) < 1e-12
+    assert np.isfinite(found.exact.sel(lr=0.01)).all()
+    assert np.isnan(found.exact.sel(lr=0.02).values[:, 20:]).all()
+    lost = data.assign(status=xr.where((data.lr == 0.02) & (data.seed == 1), DIVERGED, data.status))
+    worst = page.deviations(Swept(flow.sweep, lost)).worst
+    assert np.isnan(worst).sum() == np.isnan(worst.sel(lr=0.02, seed=1)) == 1

@@ -5,18 +5,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import multicomponent
-from toymodels import Record, Run, train
+from experiments import multicomponent, reduced_rank
+from toymodels import Axis, Record, Run, Sweep, train
 from toymodels.config import replace, substitute
 from toymodels.data import Sparse
 from toymodels.laws import Geometric
 from toymodels.losses import SquaredError
 from toymodels.optimizers import Adam, AdamW, Momentum, Sgd
 from toymodels.problems.factorize import Components, Factorize
-from toymodels.problems.natural_steps import TARGETS, growth_rate, in_natural_units, own_target, targets
+from toymodels.problems.natural_steps import (
+    OPTIMIZERS,
+    TARGETS,
+    among,
+    growth_rate,
+    in_natural_units,
+    own_target,
+    step_sizes,
+    targets,
+)
 
 
-@pytest.mark.parametrize("loss", multicomponent.LOSSES.values(), ids=multicomponent.LOSSES)
+@pytest.mark.parametrize("loss", reduced_rank.LOSSES.values(), ids=reduced_rank.LOSSES)
 def test_the_growth_rate_is_the_largest_singular_value_of_the_gradient_at_zero(loss):
     problem = Factorize(Components(6, 5, 4, Geometric(0.7, first=3.0), seed=3), loss=loss)
     A = problem.target.matrix()
@@ -36,11 +45,21 @@ def test_the_growth_rate_on_sparse_inputs_is_that_of_the_mean_gradient(p):
 
 
 def test_the_derived_step_scales_with_the_one_asked_for():
-    base = multicomponent.sweeps["ranks"].base
-    for optimizer in multicomponent.OPTIMIZERS.values():
-        run = replace(base, {"optimizer": optimizer})
+    base = reduced_rank.sweeps["ranks"].base
+    for option in among(*OPTIMIZERS).values():
+        run = replace(base, option)
         small, large = (in_natural_units(replace(run, {"optimizer.lr": lr})) for lr in (0.01, 0.1))
         assert large.optimizer.lr == pytest.approx(10 * small.optimizer.lr)
+
+
+def test_step_sizes_are_those_of_the_cells_by_name():
+    base = Run(Factorize(Components(5, 4, 2, Geometric(0.5)), components=2), Momentum(decay=0))
+    sweep = Sweep(base, [Axis("lr", "optimizer.lr", [0.1, 0.2]), Axis("seed", "seed", range(3))], in_natural_units)
+    sizes = step_sizes(sweep)
+    assert dict(sizes.sizes) == {"lr": 2, "seed": 3}
+    assert float(sizes.sel(lr=0.2, seed=1)) == sweep.cell(lr=0.2, seed=1).optimizer.lr
+    # The largest singular value of every target is 1, to the rounding of its float32 entries.
+    np.testing.assert_allclose(sizes, [[0.1] * 3, [0.2] * 3], rtol=1e-5)
 
 
 def test_each_seed_has_a_target_of_its_own_that_no_start_is_drawn_from():
@@ -51,8 +70,9 @@ def test_each_seed_has_a_target_of_its_own_that_no_start_is_drawn_from():
     np.testing.assert_allclose(again, found.A, atol=1e-6)
     assert abs(found.A[0] - found.A[1]).max() > 0.1
     assert own_target(problem, 3).seed == TARGETS + 3
-    for sweep in multicomponent.experiment.at("full").values():
-        assert max(max(axis.labels) for axis in sweep.axes if axis.name == "seed") < TARGETS
+    for page in (multicomponent, reduced_rank):
+        for sweep in page.experiment.at("full").values():
+            assert max(max(axis.labels) for axis in sweep.axes if axis.name == "seed") < TARGETS
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def _span(U: np.ndarray, left: np.ndarray) -> np.ndarray:
 def matched(cosine: xr.DataArray) -> xr.DataArray:
     """Mean |cos| of the better of the two one-to-one pairings of two learned with two target components."""
     at = {(i, k): cosine.isel(component=i, target=k) for i in range(2) for k in range(2)}
-    return np.maximum(at[0, 0] + at[1, 1], at[0, 1] + at[1, 0]) / 2
+    return xr.apply_ufunc(np.maximum, at[0, 0] + at[1, 1], at[0, 1] + at[1, 0]) / 2
 
 
 def half_drops(loss: xr.DataArray, before: xr.DataArray | float, after: xr.DataArray | float) -> xr.DataArray:
@@ -50,14 +50,16 @@ def treads(loss: xr.DataArray, levels: xr.DataArray) -> xr.Dataset:
     """The plateaus of every loss, held against predicted levels along a dimension `stage`.
 
     `error`: level / nearest predicted level - 1 of each plateau; `stage_error`: of each predicted level, the mean over
-    its plateaus, NaN where there is none; `complete`: whether every level between the first and the last has one.
+    its plateaus, NaN where there is none; `complete`: whether every level between the first and the last has one, 1 or
+    0, NaN for a lost run.
     """
     table = plateau_table(loss)
     distance = abs(np.log(table.level / levels)).fillna(np.inf)
     nearest = distance.argmin("stage")
     error = table.level / levels.isel(stage=nearest) - 1
     of_stage = error.where(nearest == xr.DataArray(np.arange(levels.sizes["stage"]), dims="stage")).mean("plateau")
-    complete = (table.kind == "interior").sum("plateau") == levels.sizes["stage"] - 2
+    complete = ((table.kind == "interior").sum("plateau") == levels.sizes["stage"] - 2).astype(float)
+    complete = complete.where(loss.notnull().any("step"))
     found = {"error": error, "stage_error": of_stage, "complete": complete}
     return table.rename(level="height").assign(found).drop_vars("stage", errors="ignore")
 
@@ -67,3 +69,8 @@ def above_optimum(reached: xr.DataArray, levels: xr.DataArray) -> xr.Dataset:
     start = levels.isel(stage=0)
     least = levels.isel(stage=reached["rank"]).assign_coords(rank=reached["rank"]) / start
     return xr.Dataset({"reached": reached / start, "least": least})
+
+
+def still_falling(late: xr.DataArray) -> str:
+    """A note on how many runs had not converged; empty if all had."""
+    return f"{int(late.sum())} of {late.size} runs were still falling" if late.any() else ""

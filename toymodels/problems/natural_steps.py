@@ -11,7 +11,7 @@ from toymodels.arrays import Float
 from toymodels.config import replace
 from toymodels.data import Distribution
 from toymodels.losses import Loss, PowerError, SoftmaxCrossEntropy
-from toymodels.optimizers import Momentum
+from toymodels.optimizers import AdamW, Momentum
 from toymodels.problems.factorize import Components, Factorize
 from toymodels.theory.growth import (
     cross_entropy_growth_rates,
@@ -20,6 +20,8 @@ from toymodels.theory.growth import (
     squared_growth_rates,
 )
 
+# SGD is momentum without memory and Adam is AdamW without weight decay: two programs train all four.
+OPTIMIZERS = {"SGD": Momentum(decay=0), "momentum": Momentum(), "Adam": AdamW(weight_decay=0), "AdamW": AdamW()}
 TARGETS = 10_000
 """The target of seed i is drawn from seed TARGETS + i: never a seed that starts a run."""
 
@@ -30,7 +32,13 @@ def in_natural_units(run: Any) -> Any:
     return replace(own, {"optimizer.lr": run.optimizer.lr * natural_step(own.problem, run.optimizer)})
 
 
+def among(*names: str) -> dict[str, dict[str, Any]]:
+    """The options of a sweep's choice among OPTIMIZERS."""
+    return {name: {"optimizer": OPTIMIZERS[name]} for name in names}
+
+
 def own_target(problem: Factorize, seed: int) -> Components:
+    assert isinstance(problem.target, Components)
     return replace(problem.target, {"seed": seed + TARGETS})
 
 
@@ -83,5 +91,11 @@ def natural_step(problem: Factorize, optimizer: Any) -> float:
     target = problem.target
     assert isinstance(target, Components)
     if isinstance(optimizer, Momentum):
-        return (1 - optimizer.decay) / growth_rate(target, problem.loss, problem.data)
+        return (1 - optimizer.decay) / growth_rate(target, problem.loss, problem.data)  # type: ignore[arg-type]
     return 0.1 * entry_size(target)
+
+
+def step_sizes(sweep: Any) -> xr.DataArray:
+    """`optimizer.lr` of every cell of a sweep as it is trained, labelled by the sweep's axes."""
+    sizes = np.reshape([run.optimizer.lr for run in sweep.runs()], sweep.shape)
+    return xr.DataArray(sizes, {axis.name: axis.labels for axis in sweep.axes})
