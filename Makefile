@@ -5,6 +5,7 @@
 #   make paper                    every experiment, and docs/verdicts.md
 #   make replicate                every experiment on fresh seeds, and docs/replication.md (OFFSET=5000)
 #   make mutation                 every criterion inverted: does a test fail?  (docs/mutation.md)
+#   make test-slow                every experiment at tiny scale, whole
 #   make check                    ruff and mypy         make clean     drop .venv and caches, keep results
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 ALL := $(basename $(notdir $(wildcard experiments/*.py)))
 OFFSET ?= 5000
 
-.PHONY: setup sweep paper replicate figures test check mutation bench clean
+.PHONY: setup sweep paper replicate figures test test-slow check mutation bench clean
 
 setup: .venv/ready
 
@@ -52,7 +53,10 @@ figures: setup
 	@for name in $(EXPERIMENTS); do $(BIN)/toymodels figure $$name --scale $(SCALE) || exit $$?; done
 
 test: .venv/ready-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: .venv/ready-dev
+	$(BIN)/python -m pytest -n 2 -m slow
 
 check: .venv/ready-dev
 	$(BIN)/ruff check .

@@ -278,7 +278,11 @@ def test_help_reads(call) -> None:
     assert "PowerError(4)" in call("run", "--help").out
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+QUICK = ("intro", "losses", "superposition")
+SLOW = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in EXPERIMENTS]
+
+
+@pytest.mark.parametrize("name", SLOW)
 def test_every_experiment_draws_at_tiny_scale(tmp_path: Path, call, name: str) -> None:
     """The whole path on every experiment of the repository; a second time it trains nothing."""
     words = ("run", name, "--scale", "tiny", "--runs", tmp_path / "runs", "--figures", tmp_path / "figures")

@@ -3,7 +3,7 @@
 The extra feature is the last, of importance r beside others of importance 1; a `Question` lists its arrangements.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
