@@ -1,7 +1,10 @@
 """The laboratory: from a name to its reading, figure and findings, each computed once."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,3 +183,13 @@ def test_code_is_what_a_function_refers_to(monkeypatch) -> None:
     assert changed() == before
     monkeypatch.setitem(globals(), "helper", largest)
     assert changed() != before
+
+
+ASK = "from toymodels import lab; s = lab.study('intro'); print(s._findings_address(asked=True))"
+
+
+def test_addresses_are_the_same_in_every_process() -> None:
+    asked = [sys.executable, "-c", ASK]
+    here = Path(__file__).parent.parent
+    found = {subprocess.run(asked, cwd=here, capture_output=True, text=True, check=True).stdout for _ in range(2)}
+    assert len(found) == 1

@@ -12,6 +12,7 @@ import importlib.metadata
 import inspect
 import json
 import linecache
+import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -78,7 +79,7 @@ def _collect(thing: Any, roots: set[str], found: dict[str, str]) -> None:
             _collect(other, roots, found)
     elif _root(type(thing)) in roots:
         _collect(type(thing), roots, found)
-        found[f"value {thing!r}"] = ""
+        found["value " + re.sub(" at 0x[0-9a-f]+", "", repr(thing))] = ""  # the same in every process
     elif isinstance(thing, int | float | str | bytes | None | np.ndarray):
         found[f"value {thing!r}"] = ""
 
@@ -91,8 +92,8 @@ def _source(thing: Any) -> str:
         return known[thing.__qualname__]
     try:
         return inspect.getsource(thing)
-    except (OSError, TypeError):
-        return repr(thing)
+    except (OSError, TypeError):  # made by a program, such as the methods of a dataclass: its class has a source
+        return ""
 
 
 def _file(cls: type) -> str:
