@@ -4,7 +4,8 @@ import numpy as np
 import xarray as xr
 
 from toymodels.analysis.dynamics import plateaus
-from toymodels.analysis.labelled import best_models, indicators, plateau_table
+from toymodels.analysis.labelled import indicators, plateau_table
+from toymodels.analysis.restarts import of_best_model
 
 
 def test_the_plateaus_of_curves_are_those_of_each_filled_up():
@@ -35,7 +36,7 @@ def test_every_entry_has_one_of_the_names():
 
 def test_the_best_models_have_the_least_loss():
     loss = xr.DataArray([[2.0, np.nan, 1.0], [3.0, 5.0, 4.0]], {"p": [0.1, 0.2], "seed": [7, 8, 9]}, ("p", "seed"))
-    found = best_models(xr.Dataset({"loss": loss, "twice": 2 * loss.T, "of_p": 3 * loss.p}))
+    found = of_best_model(xr.Dataset({"loss": loss, "twice": 2 * loss.T, "of_p": 3 * loss.p}), loss)
     assert found.seed.values.tolist() == [9, 7]
     assert found.twice.values.tolist() == [2, 6]
     assert found.of_p.dims == ("p",)

@@ -107,11 +107,6 @@ def padded(rows: Sequence[Sequence[Any]], *inner: int) -> np.ndarray:
     return whole
 
 
-def best_models(models: xr.Dataset, over: str = "seed") -> xr.Dataset:
-    """Of every cell the model of least "loss"; models that have none (NaN) come last."""
-    return models.isel({over: models["loss"].fillna(np.inf).argmin(over)})
-
-
 def in_ranges(
     models: xr.Dataset, ranges: Mapping[str, tuple[float, float]], along: str = "p"
 ) -> Iterator[tuple[str, str, xr.Dataset]]:
