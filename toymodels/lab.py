@@ -311,7 +311,11 @@ def replicate(
     if offset < 1:
         raise ValueError(f"offset={offset}: seeds are moved by 1 or more")
     first, fresh = study(name, **settings), study(name, offset=offset, **settings)
-    train(first)
+    try:
+        once = first.verdicts()  # a checkout brings those of the first seeds
+    except Missing:
+        train(first)
+        once = first.verdicts()
     train(fresh)
     again = {each["id"]: each for each in fresh.verdicts()}
-    return [Repeated(first.name, each, again.get(each["id"])) for each in first.verdicts()]
+    return [Repeated(first.name, each, again.get(each["id"])) for each in once]
