@@ -56,8 +56,6 @@ tiny |= {"big.p": list(RATES)[::3], "big.seed": range(8, 10), "big.steps": 60, "
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def small_models(small: Swept) -> xr.Dataset:
     """Loss over that of the best constants, and whether each feature has a neuron for x > 0 and one for x < 0."""
     weights = xr.Dataset({name: small.final(name, unconverged=True) for name in ("encoder", "W", "b")})
@@ -81,8 +79,6 @@ def big_models(big: Swept) -> xr.Dataset:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def small_model(small: Swept) -> Figure:
     """The small model, best of all seeds at the sparsest p by the final objective; one color a feature. a, b: input and
     output weights of each neuron, in the gauge where its largest input weight is 1 or -1; below it, the feature of that
@@ -138,8 +134,6 @@ def against_the_baseline(big: Swept, big_models: xr.Dataset) -> Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def the_small_model_is_exact(small_models: xr.Dataset) -> Iterator[Finding]:
     """Six neurons compute three absolute values, by two neurons of opposite sign for each."""
     loss, found, size = small_models.loss, small_models.neurons, "n = {n}, m = {m}".format_map(small_models.attrs)

@@ -44,8 +44,6 @@ tiny = {"steps": 300, "seed": range(2), "record.examples": 2048, "small.p": DENS
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def represented(W: xr.DataArray) -> xr.DataArray:
     return np.sqrt((W**2).sum("hidden")) > 0.5  # not where it is NaN
 
@@ -77,8 +75,6 @@ def linear(small_linear: Swept, big_linear: Swept) -> xr.Dataset:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def small_model(small: Swept, small_linear: Swept) -> Figure:
     """W Wᵀ with the biases b beside it (top) and the length of each feature's direction, coloured by how much others
     lie on it, sum over j of (Ŵ_i · W_j)² (bottom): the linear model, then the ReLU model from dense to sparse features.
@@ -124,8 +120,6 @@ def features_represented(relu: xr.Dataset) -> Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def linear_is_principal_components(linear: xr.Dataset) -> Iterator[Finding]:
     """The linear model keeps the m most important features whole and nothing else."""
     for n in linear.n.values.tolist():

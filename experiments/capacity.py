@@ -53,8 +53,6 @@ full = {"many.seed": range(64), "relu.seed": range(64), "extra.kurtosis": kurtos
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def extras(extra: Swept) -> xr.Dataset:
     """Capacity of the extra feature in every model, and as the best allocation has it."""
     C = feature_dimensionality(extra.final("W", unconverged=True)).isel(feature=-1)
@@ -91,8 +89,6 @@ def relus(relu: Swept) -> xr.Dataset:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def capacity_of_an_extra_feature(extras: xr.Dataset) -> Figure:
     """Six features in three dimensions, quadratic units, weights (1, 1, 1, 1, 1, r): capacity of the last one, trained
     (left; best of all seeds by final loss) and in the best allocation (right). Vermillion: where it begins to have any
@@ -165,8 +161,6 @@ def capacity_of_relu_models(relus: xr.Dataset) -> Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def extra_feature_as_allocated(extras: xr.Dataset) -> Iterator[Finding]:
     """The best of all restarts gives the extra feature the capacity of the best allocation, all over the grid."""
     known, grid, count = extras.known, ("kurtosis", "ratio"), extras.sizes["seed"]

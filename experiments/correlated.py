@@ -50,8 +50,6 @@ rivals = Sweep(placed, [Choice("kind", rival), Axis("seed", "seed", range(8))])
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def pair_geometry(pairs: Swept) -> xr.Dataset:
     """Of every model: its exact loss, how the members of its pairs lie, and the largest angle between two members."""
     W, b = (pairs.final(name, unconverged=True) for name in ("W", "b"))
@@ -78,8 +76,6 @@ def interference(bases: Swept) -> xr.Dataset:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def pairs_in_the_plane(pairs: Swept, triples: Swept, pair_geometry: xr.Dataset, triple_geometry: xr.Dataset) -> Figure:
     """Rows of W, one color a pair, at p = 0.05 of each feature; a collapsed pair shows as one arrow. Top: best of all
     seeds by exact loss, with the share of seeds like it up to rotation and permutation, whichever two features make a
@@ -136,8 +132,6 @@ def local_bases(bases: Swept, interference: xr.Dataset) -> Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def pairs_arrange_themselves(pair_geometry: xr.Dataset, rival_geometry: xr.Dataset) -> Iterator[Finding]:
     """Correlated pairs are orthogonal, anticorrelated ones antipodal, each more often than in the control."""
     for kind, (lie, other) in PREFERRED.items():

@@ -42,8 +42,6 @@ full = {"digons.problem.data.n": 400, "digons.problem.model.m": 30, "digons.seed
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def late_course(digons: Swept) -> xr.Dataset:
     """Losses, D_i and late jumps under equal importances; the fall of the loss near them, and near other seeds'."""
     return _course(digons, SETTLED, window=8)
@@ -65,8 +63,6 @@ def _course(swept: Swept, settled: float, window: int) -> xr.Dataset:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def energy_levels(late_course: xr.Dataset) -> Figure:
     """a: dimensionality D_i(t) = |W_i|^2 / sum_j (Ŵ_i · W_j)^2 of every feature; b: the loss (other seeds grey, the
     first fall cut off). Equal importances: the seed with the most late jumps. Bold, dots and dotted lines: features
@@ -130,8 +126,6 @@ def learned_in_turn(course: xr.Dataset) -> Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def ends_in_digons(late_course: xr.Dataset) -> Iterator[Finding]:
     """Whether the features that a model keeps end at D = 1/2, and in how many seeds all of them are digons."""
     what = "share of the features kept by a seed that end within .02 of D = 1/2"

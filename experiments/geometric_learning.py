@@ -43,8 +43,6 @@ tiny = {"flow.steps": 2400, "restarts.steps": 400, "restarts.p": [SHOWN], "seed"
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def stages(flow: Swept) -> xr.Dataset:
     """Plateaus of every seed, the model halfway through each, and loss and W Wᵀ in the first interior one by PCA's."""
     table, law = plateau_table(flow.data.objective), flow.run().problem.data
@@ -82,8 +80,6 @@ def _loss(W: np.ndarray, b: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def regimes(flow: Swept, stages: xr.Dataset) -> Figure:
     """One run from a small start, the run with the most plateaus (the others are grey). Top: loss, with its plateaus
     shaded; dashed: the loss of PCA with one component a set, in closed form. Middle: the spread of each set, 0 where
@@ -141,8 +137,6 @@ def end_geometries(restarts: Swept, ends: xr.Dataset) -> Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def linear_first(stages: xr.Dataset) -> Iterator[Finding]:
     """Plateaus of every seed; whether the first after the start is PCA; the end."""
     count, at = stages.start.count("plateau"), f"p = {stages.p:g}, small start"

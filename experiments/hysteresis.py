@@ -77,8 +77,6 @@ tiny |= {"five.problem.stairs": 4, "five.record": Record(5, 5, linear=True), "fi
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def two(quick: Swept, slow: Swept, slowest: Swept) -> xr.Dataset:
     """Both ways through each transition of two features, by the steps that a level is held for."""
     importance = xr.DataArray([[1, r] for r in RATIOS], {"ratio": [f"{r:g}" for r in RATIOS]}, ("ratio", "feature"))
@@ -111,8 +109,6 @@ def _of_five(data: xr.Dataset, what: str) -> xr.Dataset:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def loops(two: xr.Dataset, exact: xr.Dataset, pentagons: xr.Dataset) -> Figure:
     """Trained while the density rises (blue, from sparse) or falls (vermillion, from dense) level by level, parameters
     carried over; a thin line is a seed, arrows show the way. Top: least over largest norm of the features, 0 where one
@@ -171,8 +167,6 @@ def width_against_speed(two: xr.Dataset, exact: xr.Dataset) -> Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def two_feature_loops(two: xr.Dataset, exact: xr.Dataset) -> Iterator[Finding]:
     """Where two features switch against the ends of the exact branches, and what the speed changes."""
     known, slowest, stair = exact.sel(ratio=two.ratio), two.isel(steps=-1), float(np.log(two.x[1] / two.x[0]))

@@ -36,8 +36,6 @@ tiny = {"seed": range(4), "steps": 400, "p": (20 ** -np.linspace(0, 1, 4)).tolis
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def models(arrows: Swept) -> xr.Dataset:
     """Of every model: its exact loss, and its excess over the best linear one; the features it keeps; its geometry."""
     W, b = (arrows.final(name, unconverged=True) for name in ("W", "b"))
@@ -72,8 +70,6 @@ def _cosine_of_first_two(W: np.ndarray) -> float:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def geometry_by_sparsity(arrows: Swept) -> Figure:
     """Rows of W, one color a feature, inside the unit circle (top), and W Wᵀ with the biases b beside it (bottom): the
     best of all seeds by the final objective, from dense features on the left to sparse ones on the right. Earlier
@@ -94,8 +90,6 @@ def geometry_by_sparsity(arrows: Swept) -> Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def from_two_features_to_five(models: xr.Dataset) -> Iterator[Finding]:
     """The best models keep the two most important features when dense, and all five, in a pentagon, when sparse."""
     dense, sparse, best = models.isel(p=0), models.isel(p=-1), f"best of {models.sizes['seed']}"

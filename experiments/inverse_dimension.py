@@ -56,8 +56,6 @@ full |= {"power": np.linspace(0, 2, 17).tolist(), "decay": np.linspace(-1, 1, 10
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def models(decays: Swept) -> xr.Dataset:
     """Of every model that has converged: its loss, the fraction of features represented, their mean squared cosine, and
     the variance of the others, their loss at their best bias. Of every law of frequencies: that of all features."""
@@ -81,8 +79,6 @@ def _laws(decays: Swept) -> list[Sparse]:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def losses_by_width(decays: Swept, models: xr.Dataset, random_rows: xr.Dataset) -> Figure:
     """Final loss against the hidden dimension m, by weight decay (-1: rows pulled to unit length): means and bands from
     the least to the largest seed. Dashed: random directions with one length and one bias for all features, both best.
@@ -149,8 +145,6 @@ def dropped_features_and_loss(decays: Swept, models: xr.Dataset) -> Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def exponents_of_the_loss(models: xr.Dataset, random_rows: xr.Dataset) -> Iterator[Finding]:
     """At the strongest pull to unit length, over the same widths: trained and random rows, overlaps."""
     strong, by_decay = models.sel(decay=models.decay.min()), exponents(models.loss)

@@ -51,8 +51,6 @@ losses = Sweep(
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def models(losses: Swept) -> xr.Dataset:
     """Of every model that has converged: how many features it represents."""
     W = losses.final()
@@ -82,8 +80,6 @@ def linear_models(losses: Swept) -> xr.Dataset:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def losses_and_models(losses: Swept) -> Figure:
     """W Wᵀ (for the untied model, decoder times encoder transposed), with the biases b beside it, of the best seed by
     its own objective, under other losses and other models; dense features above, sparse ones below. In each panel
@@ -105,8 +101,6 @@ def losses_and_models(losses: Swept) -> Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def features_represented(models: xr.Dataset) -> Iterator[Finding]:
     """How many features each loss and model represents; a linear one as many as it has dimensions, at every p."""
     m, sparse = models.attrs["m"], models.sel(p=models.p.min())

@@ -70,8 +70,6 @@ full = sized(100, 64, 1024, 6000, 1000, 80_000, 120) | {"flow.lr": (1e-3, 5e-4, 
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def finite(swept: Swept, name: str = "objective") -> xr.DataArray:
     """A result of every run that did not diverge; NaN for the others."""
     return usable(swept.data[name].load(), swept.data.status, unconverged=True).astype(np.float64)
@@ -141,8 +139,6 @@ def log_alignments(early: Swept) -> xr.Dataset:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def plateaus_and_escapes(levels: Swept, staircases: xr.Dataset, component_escapes: xr.Dataset) -> Figure:
     """Rank-4 learning of a full-rank target with a geometric spectrum by gradient descent. (a) Loss at ratio 1/2 and
     the middle initial scale: runs, median and quartiles over seeds, the plateaus detected in the first seed (thick,
@@ -249,8 +245,6 @@ def bumps_by_optimizer(even_alignments: xr.Dataset, log_alignments: xr.Dataset) 
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def the_staircase(component_escapes: xr.Dataset, staircases: xr.Dataset) -> Iterator[Finding]:
     """Where each singular value is half of the one before, a small start climbs down the predicted stairs on time."""
     levels = ours("tolerance; levels of Baldi & Hornik 1989: half the sum of the squares not yet learned")

@@ -42,8 +42,6 @@ full = {"steps": 10_000, "seed": range(256), "pairs.p": np.geomspace(0.02, 0.95,
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def collapse(pairs: Swept) -> xr.Dataset:
     """Of every model: exact loss, spread of pairs, how many are collapsed, degrees off a hexagon; by p: loss of PCA."""
     W, b = (pairs.final(name, unconverged=True) for name in ("W", "b"))
@@ -60,8 +58,6 @@ def reference_collapse(reference: Swept) -> xr.Dataset:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def pairs_by_band(pairs: Swept, collapse: xr.Dataset) -> Figure:
     """Rows of W in the unit circle, a color a pair, a collapsed pair as one arrow: the best seed by exact loss in the
     middle of each published range of p. Above: how many pairs are collapsed there in Elhage et al. 2022, and here."""
@@ -118,8 +114,6 @@ def single_runs(reference: Swept, reference_collapse: xr.Dataset) -> Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def edges_of_collapse(collapse: xr.Dataset) -> Iterator[Finding]:
     """In which order, and from which p on, pairs collapse: the best of all seeds, and the median seed."""
     p, drawn, of = collapse.p.values, redrawn(collapse[["loss", "count"]]), partial(of_draws, count=collapse.seed.size)

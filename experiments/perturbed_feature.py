@@ -69,8 +69,6 @@ tiny |= {"restarts.seed": range(4), "published.seed": range(2)}
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def models(restarts: Swept) -> xr.Dataset:
     """Of every model: its exact loss and its geometry."""
     ratio = next(axis for axis in restarts.sweep.axes if axis.name == "ratio")
@@ -115,8 +113,6 @@ def _falls_through_0(x: np.ndarray, y: np.ndarray) -> float:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def branches_cross(
     restarts: Swept, models: xr.Dataset, placed_models: xr.Dataset, published_models: xr.Dataset
 ) -> Figure:
@@ -151,8 +147,6 @@ def branches_cross(
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def where_they_cross(placed_models: xr.Dataset, published_models: xr.Dataset) -> Iterator[Finding]:
     """How many times sparser the feature is where pentagon and digons cost the same."""
     times, near = placed_models.times_sparser, Near(PUBLISHED, within=0.25 * PUBLISHED)

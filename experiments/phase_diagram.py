@@ -72,8 +72,6 @@ tiny = {"p": np.geomspace(0.2, 0.7, 3), "r": np.geomspace(0.1, 10, 5).round(6), 
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def models(A: Swept, B: Swept) -> xr.Dataset:
     """Of every model: its exact loss, its arrangement, the norm of the extra feature and its superposition."""
     return both([_models(each) for each in (A, B)])
@@ -143,8 +141,6 @@ def jumps(A: Swept, B: Swept, models: xr.Dataset, changes: xr.Dataset) -> xr.Dat
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def overlay(axes: list[Axes], boundaries: xr.Dataset, names: list[str]) -> None:
     """Boundaries of the three theories, by the diagrams of these axes; labels and legend."""
     p = boundaries.density.values
@@ -238,8 +234,6 @@ def transitions(models: xr.Dataset, changes: xr.Dataset, cuts: xr.Dataset) -> Fi
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def best_of_restarts(models: xr.Dataset, optima: xr.Dataset) -> Iterator[Finding]:
     """The best of all restarts against the exact optimum."""
     count, cells = models.sizes["seed"], ["p", "r"]

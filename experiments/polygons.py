@@ -55,8 +55,6 @@ tiny |= {"census.seed": range(8), "inside.seed": range(4)}
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def critical() -> xr.Dataset:
     """The regular k-gons with features left over by name and exact loss; slope and curvature of the regular n-gons."""
     return critical_points(SIDES).merge(regular_curvatures(SIDES))
@@ -90,8 +88,6 @@ def _models(swept: Swept, n: int) -> xr.Dataset:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def in_own_basin(inside: Swept, stayed: xr.Dataset, census: Swept, reached: xr.Dataset) -> Figure:
     """One active feature at a time, two dimensions, exact gradients. Top: trained from a start near the regular n-gon
     of least loss (grey rings); L is the exact loss. Bottom left: the share of such starts that end in the regular
@@ -148,8 +144,6 @@ def basins_reached(reached: xr.Dataset, critical: xr.Dataset) -> Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def polygons_are_minima(critical: xr.Dataset) -> Iterator[Finding]:
     """Of the exact loss, in closed form: the code of the theory against itself."""
     source = ours("tolerance; Hessian of the closed form in float64")

@@ -41,8 +41,6 @@ tiny = {"p": [0.7, 0.03], "steps": 300, "batch": 128, "seed": range(4), "relu.se
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def models(relu: Swept, linear: Swept, descent: Swept) -> xr.Dataset:
     """Of every model: its loss on common examples; neurons of one feature and features kept, by weights that turn
     neurons on; its alignment with the basis, the share of 200 rotations that are less aligned, and their mean."""
@@ -78,8 +76,6 @@ def _best(swept: Swept, loss: xr.DataArray, name: str = "W") -> xr.DataArray:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def neurons_by_sparsity(relu: Swept, linear: Swept, models: xr.Dataset) -> Figure:
     """Weights of each hidden unit stacked by feature, of the best of all restarts, from dense to sparse features: ReLU
     hidden units (top; positive weights, which turn the neuron on, upwards, negative ones downwards; dots: neurons of
@@ -127,8 +123,6 @@ def alignment_and_monosemanticity(relu: Swept, linear: Swept, descent: Swept, mo
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def against_the_published(models: xr.Dataset) -> Iterator[Finding]:
     """The best of all restarts against the published pictures; restarts nearly as good are counted beside it."""
     relu, source = models.isel(units=0), read_off(f"{PAPER}, the best of 1000 in each band of p")

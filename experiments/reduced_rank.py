@@ -62,8 +62,6 @@ def sized(n: int, ranks: tuple[int, ...], seeds: int, batch: int, steps: int, lo
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def finite(swept: Swept, name: str, **places: int) -> xr.DataArray:
     """A result at these places of every run that did not diverge; NaN for the others."""
     data = swept.data.isel(lr=0, **places)
@@ -97,8 +95,6 @@ def sparse_losses(sparse: Swept) -> xr.Dataset:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def losses_and_ranks(errors: xr.Dataset) -> Figure:
     """What each loss makes of the common measure, 1/2 |A - Ã|^2 in units of its start: median and quartiles over seeds
     by learned rank, rank of the target (columns) and optimizer (rows), and the Eckart-Young optimum (dashed); linear
@@ -155,8 +151,6 @@ def sparsity(sparse: Swept, sparse_losses: xr.Dataset, long_losses: xr.Dataset) 
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def squared_errors(errors: xr.Dataset) -> Iterator[Finding]:
     """Every optimizer reaches the least squared error of every rank; how near other losses come."""
     what = "seeds whose squared error ends within 1 % of its start above the optimum at all ranks, for all targets"

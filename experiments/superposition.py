@@ -66,8 +66,6 @@ full = {f"shelf.{path}": value for path, value in full_shelf.items()} | {"steps"
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def shapes() -> xr.Dataset:
     """What each shape saves per dimension, in dropped features; the eigenvalue of Wᵀ W on its dimensions; the range of
     1/p, from start to stop, in which it saves most (NaN for a shape that never does)."""
@@ -108,8 +106,6 @@ def tracking(attacked: xr.Dataset, shapes: xr.Dataset) -> xr.Dataset:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def _band(ax: Axes, values: xr.DataArray, label: str, colour: str, **look: object) -> None:
     """Mean and range over seeds against 1/p."""
     look = {"marker": "o", "ms": 2.4, "label": label, "colour": colour} | look
@@ -233,8 +229,6 @@ def frame_spectra(shelf: Swept, models: xr.Dataset, shapes: xr.Dataset) -> Figur
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def sticky_values(models: xr.Dataset, shapes: xr.Dataset) -> Iterator[Finding]:
     """Both ends of the ranges of 1/p over which D* stays near 1 and near 1/2, and the slope of the shelf near 1/2."""
     D, paper = models.sticky, f"{STICKY}: D* is sticky at 1 and 1/2"

@@ -57,8 +57,6 @@ full |= {"even.size": named(*EVEN, (28, 7), (40, 10), (64, 16)), "signed.size": 
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-
-
 def packed_even(even: Swept) -> xr.Dataset:
     """The restarts with an even loss, beside bounds, known configurations and the estimate."""
     return _packed(even)
@@ -94,8 +92,6 @@ def _sizes(packed: xr.Dataset) -> list[xr.Dataset]:
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
-
-
 def factors(packed_even: xr.Dataset) -> Figure:
     """Number of mutually orthogonal factors that restarts end in, against the power of the cosine in an even loss: grey
     discs are restarts, their area the share of them; vermillion the restart of least loss (of several equal to 1e-4,
@@ -235,8 +231,6 @@ def _pairs_panel(ax: Axes, one: xr.Dataset) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
-
-
 def _both(packed_even: xr.Dataset, packed_signed: xr.Dataset) -> xr.Dataset:
     """The sizes of both losses."""
     return xr.concat([packed_even.assign(kind="even"), packed_signed.assign(kind="signed")], "size", data_vars="all")
