@@ -7,20 +7,15 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels import Adam, Axis, Cosine, Geometric, Record, Run, Sparse, SquaredError, Supervised, Sweep, Uniform, draw
 from toymodels.analysis import neurons, ranges
 from toymodels.analysis.labelled import FEATURE, HIDDEN, each_model
 from toymodels.config import replace
-from toymodels.data import Sparse, Uniform
 from toymodels.estimates import best, category_of_best, mean, share, steps
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtLeast, AtMost, Below, Decreasing, Finding, Is, Somewhere, Within, ours, report, stated
-from toymodels.laws import Geometric
-from toymodels.losses import SquaredError
 from toymodels.models import Absolute, Relu, Untied
-from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.evaluation import importances, sparse_losses
-from toymodels.problems.supervised import Supervised
 from toymodels.theory.absolute_value import constant_loss, naive_loss
 
 RATES = {1.0: 0.06, 0.3: 0.033, 0.1: 0.03, 0.03: 0.015, 0.01: 0.015, 0.003: 0.007, 0.001: 0.002}

@@ -7,20 +7,15 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels import Adam, Axis, Cosine, Geometric, Record, Run, Sparse, SquaredError, Supervised, Sweep, draw
 from toymodels.analysis.geometry import interference
 from toymodels.analysis.labelled import exact_losses
 from toymodels.analysis.statistics import interval
-from toymodels.data import Sparse
 from toymodels.estimates import mean, share, steps
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtLeast, AtMost, Below, Finding, Increasing, Near, ours, report, stated
-from toymodels.laws import Geometric
-from toymodels.losses import SquaredError
 from toymodels.models import Identity, Tied
-from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.evaluation import importances
-from toymodels.problems.supervised import Supervised
 from toymodels.theory.linear import linear_loss, linear_optimum
 
 ALL = 0.6  # share of seeds that stands for all of them: eight of eight show .68 or more

@@ -7,25 +7,18 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels import Adam, Axis, Cosine, Quadratic, Record, Run, Sparse, SquaredError, Supervised, Sweep, Tied, draw
 from toymodels.analysis.capacities import NONE, PARTS, PHASES, parts_by_capacity, phase_counts, phases
 from toymodels.analysis.geometry import factor_count, feature_dimensionality
 from toymodels.analysis.labelled import each_model, over_seeds
-from toymodels.analysis.redrawn import best_redrawn, of_draws
 from toymodels.analysis.restarts import of_best_model
 from toymodels.analysis.spectra import frame_spectrum
 from toymodels.config import replace
-from toymodels.data import Sparse
-from toymodels.estimates import exact, exactly, mean, of_best, share, steps
+from toymodels.estimates import best_redrawn, exact, exactly, mean, of_best, of_draws, share, steps
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtLeast, AtMost, Decreasing, Finding, Follows, Increasing, Near, ours, report, stated
 from toymodels.laws import Geometric, per_feature
-from toymodels.losses import SquaredError
-from toymodels.models import Tied
-from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.evaluation import importances
-from toymodels.problems.quadratic import Quadratic
-from toymodels.problems.supervised import Supervised
 from toymodels.theory.capacity import boundaries, extra_capacity, optima
 
 PAPER = "Scherlis et al. 2022"
@@ -168,9 +161,9 @@ def extra_feature_as_allocated(extras: xr.Dataset) -> Iterator[Finding]:
     drawn = extras.trained.isel(seed=best_redrawn(extras.loss))
     off, same = abs(drawn - known).max(grid, skipna=False), (phases(drawn) == phases(known)).mean(grid)
     what = f"{title}: largest difference of the extra feature's capacity from that of the best allocation"
-    yield Finding("extra-capacity", what, of_draws(off, count), AtMost(0.02), KNOWN, "best of k")
+    yield Finding("extra-capacity", what, of_draws(off, count, "restart"), AtMost(0.02), KNOWN, "best of k")
     what = f"{title}: share with the extra feature ignored, polysemantic or monosemantic as in the best allocation"
-    yield Finding("extra-phase", what, of_draws(same, count), AtLeast(0.98), KNOWN, "best of k")
+    yield Finding("extra-phase", what, of_draws(same, count, "restart"), AtLeast(0.98), KNOWN, "best of k")
 
 
 def many_features_as_allocated(allocations: xr.Dataset) -> Iterator[Finding]:

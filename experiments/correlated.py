@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Choice, Record, Run, Sweep, draw
+from toymodels import Adam, Axis, Choice, Cosine, Placed, Record, Run, Supervised, Sweep, Tied, draw
 from toymodels.analysis.collapse import lying, members_lie, regular, set_cosines, set_interference
 from toymodels.analysis.labelled import each_model, exact_losses
 from toymodels.analysis.restarts import basins
@@ -16,9 +16,6 @@ from toymodels.data import Anticorrelated, Correlated, Distribution, Sparse
 from toymodels.estimates import best_over_best, category_of_best, mean, of_best, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtMost, Below, Finding, Is, ours, report, stated
-from toymodels.models import Placed, Tied
-from toymodels.optimizers import Adam, Cosine
-from toymodels.problems.supervised import Supervised
 from toymodels.theory.correlated import loss_of_pairs
 
 SHOWN, DEAD = 0.05, 0.25

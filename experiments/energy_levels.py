@@ -6,30 +6,20 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels import Adam, Axis, Geometric, Momentum, Record, Run, Sparse, SquaredError, Supervised, Sweep, Tied, draw
 from toymodels.analysis.dynamics import Jump
 from toymodels.analysis.falls_at_jumps import jumps_and_falls, mean_around
 from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
 from toymodels.analysis.labelled import each_model
 from toymodels.analysis.statistics import interval
-from toymodels.data import Sparse
 from toymodels.estimates import mean, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtLeast, Finding, ours, report
-from toymodels.laws import Geometric
-from toymodels.losses import SquaredError
-from toymodels.models import Tied
-from toymodels.optimizers import Adam, Momentum
-from toymodels.problems.supervised import Supervised
 
-SETTLED = 1 / 8
-"""The part of training after which a jump counts as late: by then features have parted towards D = 0 and 1/2."""
-REACH = 4
-"""Records on each side of a jump in which the fall of the loss counts as its own."""
-DEAD = 0.05
-"""Norm, as a fraction of the largest, up to which a feature counts as dropped, with D = 0."""
-SIZE = 0.15
-"""The least change of D that is a jump."""
+SETTLED, REACH, DEAD, SIZE = 1 / 8, 4, 0.05, 0.15
+"""The part of training after which a jump counts as late: by then features have parted towards D = 0 and 1/2; records
+on each side of a jump in which the fall of the loss counts as its own; norm, as a fraction of the largest, up to which
+a feature counts as dropped, with D = 0; the least change of D that is a jump."""
 PAPER = "Elhage et al. 2022, section 6, phenomenon 1"
 
 # Equal importances, ten times as many features as dimensions, at a p where nearly all seeds end in digons.

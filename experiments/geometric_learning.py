@@ -7,27 +7,20 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Choice, Record, Run, Sweep, draw
+from toymodels import Adam, Axis, Choice, Correlated, Cosine, Momentum, Record, Run, Supervised, Sweep, Tied, draw
 from toymodels.analysis.collapse import opposite_across_sets, set_spread
 from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
 from toymodels.analysis.labelled import each_model, exact_losses, indicators, named, plateau_table
 from toymodels.analysis.restarts import basins, of_best_model
-from toymodels.data import Correlated
 from toymodels.estimates import category_of_best, mean, of_best, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtLeast, AtMost, Finding, Is, Near, ours, report
-from toymodels.models import Tied
-from toymodels.optimizers import Adam, Cosine, Momentum
-from toymodels.problems.supervised import Supervised
 from toymodels.theory.correlated import correlated_loss, principal_loss
 
 SETS, SIZE = 2, 3
-SHOWN = 0.1
-"""The p of the trajectories and of the verdicts; the published one is not stated."""
-ORTHOGONAL = 0.15
-"""|cos| up to which two features of a trained model count as orthogonal."""
-EVERY = 0.7
-"""The least share that passes for "every seed": Wilson's interval of 28 of 32 lies above it."""
+SHOWN, ORTHOGONAL, EVERY = 0.1, 0.15, 0.7
+"""The p of trajectories and verdicts, as none is published; |cos| up to which two features of a trained model count as
+orthogonal; the share that passes for "every seed": Wilson's interval of 28 of 32 lies above it."""
 CHANGED = "was all; a share can be decided from the seeds at hand, few exceptions allowed"
 PAPER = "Elhage et al. 2022, section 6, phenomenon 2"
 SAME = xr.DataArray(np.kron(np.eye(SETS), np.ones((SIZE, SIZE))), dims=("feature", "other"))

@@ -7,18 +7,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Choice, Record, Run, Sweep, draw
+from toymodels import Adam, Annealed, Axis, Choice, Population, Record, Run, Sparse, Supervised, Sweep, draw
 from toymodels.analysis.hysteresis import both_ways, lifetimes, switches
-from toymodels.data import Sparse
 from toymodels.estimates import each, mean, share, steps
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtLeast, AtMost, Decreasing, Finding, Follows, ours, report
 from toymodels.losses import SquaredError
 from toymodels.models import Placed, Tied
-from toymodels.optimizers import Adam
-from toymodels.problems.annealed import Annealed
-from toymodels.problems.population import Population
-from toymodels.problems.supervised import Supervised
 from toymodels.theory.expected_loss import expected_loss
 from toymodels.theory.polygons import polygon_weights
 from toymodels.theory.two_features import antipodal_branch

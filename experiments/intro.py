@@ -6,25 +6,18 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels import Adam, Axis, Cosine, Geometric, Record, Run, Sparse, SquaredError, Supervised, Sweep, Tied, draw
 from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
 from toymodels.analysis.labelled import each_model, exact_losses
-from toymodels.data import Sparse
 from toymodels.estimates import category_of_best, of_best, share, steps
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtMost, Finding, Increasing, Is, Near, ours, report, stated
-from toymodels.laws import Geometric
-from toymodels.losses import SquaredError
-from toymodels.models import Tied
-from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.evaluation import importances
-from toymodels.problems.supervised import Supervised
 from toymodels.theory.superposition import expected_loss, linear_optimum
 
-ORTHOGONAL = 0.1
-"""|cos| up to which two features of a trained model count as orthogonal."""
-DEAD = 0.25
-"""Norm, as a fraction of the largest, up to which a feature counts as not represented."""
+ORTHOGONAL, DEAD = 0.1, 0.25
+"""|cos| up to which two features of a trained model count as orthogonal; norm, as a fraction of the largest, up to
+which one counts as not represented."""
 PAPER = "Elhage et al. 2022, introduction"
 
 problem = Supervised(Sparse(5), Tied(2), SquaredError(Geometric(0.9)))
@@ -43,17 +36,10 @@ def models(arrows: Swept) -> xr.Dataset:
     loss, length = exact_losses(expected_loss, W, b, W.p, weights), np.sqrt((W**2).sum("hidden"))
     linear = [float(linear_optimum(W.sizes["hidden"], p, weights.values).loss) for p in W.p.values.tolist()]
     kept = length > DEAD * length.max("feature")
-    return xr.Dataset(
-        {
-            "loss": loss,
-            "over_linear": loss / xr.DataArray(linear, dims="p") - 1,
-            "number": kept.sum("feature"),
-            "kept": each_model(_kept, W),
-            "cosine": abs(each_model(_cosine_of_first_two, W)),
-            "geometry": each_model(_geometry, W),
-            "off_pentagon": abs(each_model(feature_dimensionality, W, outputs=["feature"]) - 2 / 5).max("feature"),
-        }
-    )
+    found = {"loss": loss, "over_linear": loss / xr.DataArray(linear, dims="p") - 1, "number": kept.sum("feature")}
+    found |= {"kept": each_model(_kept, W), "cosine": abs(each_model(_cosine_of_first_two, W))}
+    D = each_model(feature_dimensionality, W, outputs=["feature"])
+    return xr.Dataset(found | {"geometry": each_model(_geometry, W), "off_pentagon": abs(D - 2 / 5).max("feature")})
 
 
 def _kept(W: np.ndarray) -> str:
@@ -82,9 +68,8 @@ def geometry_by_sparsity(arrows: Swept) -> Figure:
     for ax, p, cell in zip(axes[0], chosen, cells, strict=True):
         draw.arrows(ax, cell.W.values, reach=1.35)
         ax.set_title(f"$p={p:.2g}$\n{_geometry(cell.W.values)}", fontsize=7)
-    mesh = draw.matrices(
-        axes[1], [cell.W.values @ cell.W.values.T for cell in cells], [cell.b.values for cell in cells]
-    )
+    products, biases = [cell.W.values @ cell.W.values.T for cell in cells], [cell.b.values for cell in cells]
+    mesh = draw.matrices(axes[1], products, biases)
     draw.colour_bar(figure, mesh, axes[1], "$W W^\\mathsf{T}$, $b$")
     return figure
 
@@ -93,57 +78,24 @@ def geometry_by_sparsity(arrows: Swept) -> Figure:
 def from_two_features_to_five(models: xr.Dataset) -> Iterator[Finding]:
     """The best models keep the two most important features when dense, and all five, in a pentagon, when sparse."""
     dense, sparse, best = models.isel(p=0), models.isel(p=-1), f"best of {models.sizes['seed']}"
-    first, last = f"p = {float(dense.p):g}", f"p = {float(sparse.p):.2g}"
-    yield Finding(
-        "kept-when-dense",
-        f"features that the {best} keeps at {first}",
-        category_of_best(dense.kept, dense.loss),
-        Is("1, 2"),
-        stated(f"{PAPER}: the two most important"),
-        "best of k",
-    )
-    yield Finding(
-        "orthogonal-when-dense",
-        f"|cos| between the first two features, {best} at {first}",
-        of_best(dense.cosine, dense.loss),
-        AtMost(0.01),
-        ours("limit; the paper draws them orthogonal"),
-        "best of k",
-    )
-    yield Finding(
-        "linear-when-dense",
-        f"exact loss over that of the best linear model, minus 1, {best} at {first}",
-        of_best(dense.over_linear, dense.loss),
-        Near(0, within=1e-3),
-        ours("closed form, the importances of the others times p/3 - p^2/4; tolerance"),
-        "best of k",
-        digits=".1e",
-    )
-    yield Finding(
-        "number-kept",
-        "features kept, mean over seeds",
-        steps(models.number, "p"),
-        Increasing(slack=0.5),
-        ours(f"slack; {PAPER}: more features, the sparser they are"),
-        digits=".1f",
-    )
-    yield Finding(
-        "geometry-when-sparse",
-        f"geometry of the {best} at {last}",
-        category_of_best(sparse.geometry, sparse.loss),
-        Is("pentagon"),
-        stated(PAPER),
-        "best of k",
-    )
-    yield Finding(
-        "pentagon-dimensionality",
-        f"largest |D_i - 2/5| of the {best} at {last}",
-        of_best(sparse.off_pentagon, sparse.loss),
-        AtMost(0.02),
-        ours("2/5 in a regular pentagon; limit"),
-        "best of k",
-        revised="was .01 for the one best model; the interval now covers the models that may be best on other seeds",
-    )
+    first, last = f"{best} at p = {float(dense.p):g}", f"{best} at p = {float(sparse.p):.2g}"
+    what, kept = f"features that the {first} keeps", category_of_best(dense.kept, dense.loss)
+    yield Finding("kept-when-dense", what, kept, Is("1, 2"), stated(f"{PAPER}: the two most important"), "best of k")
+    what, cosine = f"|cos| between the first two features, {first}", of_best(dense.cosine, dense.loss)
+    source = ours("limit; the paper draws them orthogonal")
+    yield Finding("orthogonal-when-dense", what, cosine, AtMost(0.01), source, "best of k")
+    over = of_best(dense.over_linear, dense.loss)
+    what = f"exact loss over that of the best linear model, minus 1, {first}"
+    source = ours("closed form, the importances of the others times p/3 - p^2/4; tolerance")
+    yield Finding("linear-when-dense", what, over, Near(0, within=1e-3), source, "best of k", digits=".1e")
+    number, source = steps(models.number, "p"), ours(f"slack; {PAPER}: more features, the sparser they are")
+    yield Finding("number-kept", "features kept, mean over seeds", number, Increasing(slack=0.5), source, digits=".1f")
+    geometry, what = category_of_best(sparse.geometry, sparse.loss), f"geometry of the {last}"
+    yield Finding("geometry-when-sparse", what, geometry, Is("pentagon"), stated(PAPER), "best of k")
+    what, off = f"largest |D_i - 2/5| of the {last}", of_best(sparse.off_pentagon, sparse.loss)
+    was = "was .01 for the one best model; the interval now covers the models that may be best on other seeds"
+    source = ours("2/5 in a regular pentagon; limit")
+    yield Finding("pentagon-dimensionality", what, off, AtMost(0.02), source, "best of k", revised=was)
     for name, cells, kept in (("dense", dense, "1, 2"), ("sparse", sparse, "1, 2, 3, 4, 5")):
         where = f"seeds that keep features {kept} and no other at p = {float(cells.p):.2g}"
         yield report(f"seeds-as-best-when-{name}", where, share(cells.kept == kept))

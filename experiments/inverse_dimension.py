@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels import Axis, Cosine, PowerLaw, Record, RowDecay, Run, Supervised, Sweep, Tied, draw
 from toymodels.analysis.geometry import per_model
 from toymodels.analysis.labelled import over_seeds
 from toymodels.analysis.scaling import exponents, local_exponents, neighbours, random_rows_losses, squared_cosine
@@ -19,10 +19,6 @@ from toymodels.data import Sparse, Uniform, covariance
 from toymodels.estimates import mean
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtLeast, Below, Finding, Near, ours, read_off, report, stated
-from toymodels.laws import PowerLaw
-from toymodels.models import Tied
-from toymodels.optimizers import Cosine, RowDecay
-from toymodels.problems.supervised import Supervised
 from toymodels.results import OK
 
 PAPER = "Liu, Liu & Gore 2025"

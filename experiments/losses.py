@@ -12,26 +12,20 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Choice, Record, Run, Sweep, draw
+from toymodels import Adam, Axis, Choice, Cosine, Geometric, Record, Run, Sparse, Supervised, Sweep, draw
 from toymodels.analysis.labelled import exact_losses
-from toymodels.data import Sparse
 from toymodels.estimates import mean, of_best, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtLeast, AtMost, Finding, ours, report, stated
-from toymodels.laws import Geometric
 from toymodels.losses import BinaryCrossEntropy, PowerError
 from toymodels.models import Identity, Relu, Tied, Untied
-from toymodels.optimizers import Adam, Cosine
 from toymodels.problems.evaluation import importances
-from toymodels.problems.supervised import Supervised
 from toymodels.theory.linear import linear_loss, linear_optimum
 
-DEAD = 0.25
+DEAD, ALL = 0.25, 0.6
 """Gain of an output on its own feature alone, W_i . hidden(encoder_i), as a fraction of the largest, up to which the
 feature counts as not represented: lengths of rows mean nothing where encoder and decoder differ, or neurons saturate.
-"""
-ALL = 0.6
-"""Share of seeds that stands for all of them: eight of eight show .68 or more."""
+Share of seeds that stands for all of them: eight of eight show .68 or more."""
 PAPER = "Elhage et al. 2022, section 2"
 
 equal, weighted = PowerError(2.0, Geometric(1.0)), PowerError(2.0, Geometric(0.7))
@@ -108,10 +102,7 @@ def features_represented(models: xr.Dataset) -> Iterator[Finding]:
         number, at = models.number.sel(kind=kind), {"kind": kind}
         yield report("number-by-density", f"{kind}: features represented", mean(number), settings=at, digits=".1f")
         if kind == "linear":
-            what, source = (
-                f"{kind}: seeds that represent {m} features at every p",
-                ours("least share; Eckart-Young: all"),
-            )
+            what, source = f"{kind}: seeds that represent {m} at every p", ours("least share; Eckart-Young: all")
             right = (number == m).all("p").where(number.notnull().all("p"))
             yield Finding("as-many-as-dimensions", what, share(right), AtLeast(ALL), source, settings=at)
             continue

@@ -14,16 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import kstest
 
-from toymodels import Axis, Choice, Record, Run, Sweep, draw
+from toymodels import Axis, Choice, Components, Factorize, Geometric, Momentum, Record, Run, Sweep, draw, usable
 from toymodels.analysis.factorisations import alignments, half_drops, matched, treads
 from toymodels.estimates import each, mean, median, share
 from toymodels.experiment import Experiment, Swept, left_out
 from toymodels.findings import Above, AtLeast, Finding, Near, Somewhere, ours, report
-from toymodels.laws import Geometric
-from toymodels.optimizers import Momentum
-from toymodels.problems.factorize import Components, Factorize
 from toymodels.problems.natural_steps import OPTIMIZERS, among, in_natural_units, step_sizes, target_matrix, targets
-from toymodels.results import usable
 from toymodels.theory import multicomponent as theory
 
 COLOURS = dict(zip(OPTIMIZERS, draw.PALETTE, strict=False))
@@ -70,11 +66,6 @@ full = sized(100, 64, 1024, 6000, 1000, 80_000, 120) | {"flow.lr": (1e-3, 5e-4, 
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-def finite(swept: Swept, name: str = "objective") -> xr.DataArray:
-    """A result of every run that did not diverge; NaN for the others."""
-    return usable(swept.data[name].load(), swept.data.status, unconverged=True).astype(np.float64)
-
-
 def spectra(swept: Swept) -> tuple[xr.DataArray, xr.DataArray]:
     """Singular values of the targets, in descending order, by ratio; the levels of the plateaus, by ratio."""
     size, rank = swept.sweep.base.problem.target.n, swept.sweep.base.problem.rank
@@ -84,13 +75,13 @@ def spectra(swept: Swept) -> tuple[xr.DataArray, xr.DataArray]:
 
 def staircases(levels: Swept) -> xr.Dataset:
     """The plateaus of every run, and the predicted levels."""
-    return treads(finite(levels), spectra(levels)[1]).assign(expected=spectra(levels)[1])
+    return treads(levels.finite(), spectra(levels)[1]).assign(expected=spectra(levels)[1])
 
 
 def component_escapes(descents: Swept) -> xr.Dataset:
     """Of components 1, 2, ...: the time of their half-drop, its law (mean; 5 and 95 %), and the levels between. After k
     others a component finds rank - k learned vectors free: their strength is chi^2 of so many degrees of freedom."""
-    (s, levels), loss = (each.isel(ratio=0) for each in spectra(descents)), finite(descents).isel(ratio=0)
+    (s, levels), loss = (each.isel(ratio=0) for each in spectra(descents)), descents.finite().isel(ratio=0)
     last, size = levels.sizes["stage"] - 1, step_sizes(descents.sweep).isel(ratio=0)
     drops = [half_drops(loss, levels[k], levels[k + 1]) * size for k in range(last)]
     laws = [[theory.escape_time_limit([s[k]], c, last - k) for c in loss.scale.values] for k in range(last)]
@@ -103,7 +94,7 @@ def component_escapes(descents: Swept) -> xr.Dataset:
 def deviations(flow: Swept) -> xr.Dataset:
     """The exact loss from each start over the time that all step sizes cover (NaN later), s_1 t, and the largest
     |L - L_flow| / L(0) over time."""
-    loss, starts = finite(flow), [flow.data[name].isel(snapshot=0, component=0).values for name in "UV"]
+    loss, starts = flow.finite(), [flow.data[name].isel(snapshot=0, component=0).values for name in "UV"]
     time, exact = (loss.step * step_sizes(flow.sweep)).transpose(*loss.dims), xr.full_like(loss, np.nan)
     shared = loss.step * loss.lr <= loss.step.max() * loss.lr.min() * (1 + 1e-9)
     for run, (i, j) in zip(flow.sweep.runs(), np.ndindex(*loss.shape[:2]), strict=True):
@@ -115,7 +106,7 @@ def deviations(flow: Swept) -> xr.Dataset:
 def escape_times(escapes: Swept) -> xr.Dataset:
     """Half-drop times s_1 t of all seeds, quantiles and mean of their law, and the p of a Kolmogorov-Smirnov test."""
     (s, levels), target = spectra(escapes), escapes.sweep.base.problem.target
-    times = half_drops(finite(escapes), levels.isel(stage=0), levels.isel(stage=1)) * step_sizes(escapes.sweep)
+    times = half_drops(escapes.finite(), levels.isel(stage=0), levels.isel(stage=1)) * step_sizes(escapes.sweep)
     law = partial(theory.escape_time_distribution, rank=1, shape=(target.n, target.m), samples=2048)
 
     def of_cell(s: np.ndarray, scale: float, times: np.ndarray) -> tuple[float, float, np.ndarray]:
@@ -130,7 +121,7 @@ def escape_times(escapes: Swept) -> xr.Dataset:
 def even_alignments(pairs: Swept) -> xr.Dataset:
     """Alignments with the target, and bumps, at evenly spaced snapshots."""
     own = targets(pairs.sweep.base.problem, pairs.data.seed.values.tolist())
-    return alignments(*(finite(pairs, name).isel(lr=0) for name in "UV"), own.left, own.right)
+    return alignments(*(pairs.finite(name).isel(lr=0) for name in "UV"), own.left, own.right)
 
 
 def log_alignments(early: Swept) -> xr.Dataset:

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels import Adam, AdamW, Axis, Cosine, Record, Run, Supervised, Sweep, Tied, draw
 from toymodels.analysis.collapse import collapse_edge, excess, off_hexagon, reached, set_spread
 from toymodels.analysis.labelled import each_model, exact_losses, in_ranges, indicators, lead
 from toymodels.analysis.restarts import of_best_model
@@ -16,9 +16,6 @@ from toymodels.data import Correlated, covariance
 from toymodels.estimates import best, mean, of_best, of_draws, redrawn, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtLeast, AtMost, Finding, Near, Within, ours, report, stated
-from toymodels.models import Tied
-from toymodels.optimizers import Adam, AdamW, Cosine
-from toymodels.problems.supervised import Supervised
 from toymodels.theory.correlated import correlated_loss, principal_loss
 
 PAIRS, HIDDEN, GRID, COLLAPSED = 3, 2, 0.05, 0.01

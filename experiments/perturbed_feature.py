@@ -6,27 +6,21 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Choice, Record, Run, Sweep, draw
+from toymodels import Axis, Choice, Placed, Population, Record, Run, Sparse, Supervised, Sweep, Tied, draw
 from toymodels.analysis import ranges
 from toymodels.analysis.labelled import each_model, exact_losses
-from toymodels.analysis.redrawn import best_redrawn, of_draws
-from toymodels.data import Sparse
-from toymodels.estimates import best, each, exact, mean, share
+from toymodels.estimates import best, best_redrawn, each, exact, mean, of_draws, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtLeast, Finding, Near, ours, read_off, report
-from toymodels.models import Placed, Tied
 from toymodels.optimizers import Adam, AdamW, Cosine
-from toymodels.problems.population import Population
-from toymodels.problems.supervised import Supervised
 from toymodels.theory.expected_loss import expected_loss
 from toymodels.theory.polygons import polygon_weights
 
-P = 0.05
-"""Activation probability of the four other features, as published."""
+P, PUBLISHED = 0.05, 2.5
+"""Activation probability of the four other features, as published; how many times sparser the feature is where the
+published loss curves cross, read off the figure."""
 KEPT, SAME = 0.3, 0.9
 """Norm, over the largest, from which a feature counts as represented; cosine from which two share a direction."""
-PUBLISHED = 2.5
-"""How many times sparser the feature is where the published loss curves cross, read off the figure."""
 FIGURE = "Elhage et al. 2022, section 5, loss curves of one feature perturbed"
 LOOKS = {
     "pentagon": (draw.BLUE, "all five kept, a pentagon"),
@@ -104,12 +98,9 @@ def _crossing(swept: Swept) -> xr.Dataset:
     found = models(swept)
     loss = found.loss.where(found.geometry == found.branch)
     gap = np.log(loss.sel(branch="pentagon", drop=True) / loss.sel(branch="digons", drop=True))
-    met = xr.apply_ufunc(_falls_through_0, np.log(loss.ratio), gap, input_core_dims=[["ratio"]] * 2, vectorize=True)
+    x, core = np.log(loss.ratio), [["ratio"]] * 2
+    met = xr.apply_ufunc(ranges.crossing_of_finite, x, gap, input_core_dims=core, vectorize=True)
     return xr.Dataset({"loss": loss, "times_sparser": np.exp(-met)})
-
-
-def _falls_through_0(x: np.ndarray, y: np.ndarray) -> float:
-    return float(ranges.crossing(x[np.isfinite(y)], y[np.isfinite(y)]))
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -157,8 +148,8 @@ def where_they_cross(placed_models: xr.Dataset, published_models: xr.Dataset) ->
     yield Finding("crossing-at-published-settings", what, mean(published_models.times_sparser), near, read_off(FIGURE))
     yield report("crossing-by-density", f"{text}, by the p of the four other features", each(times))
     what = f"p of the four other features at which the feature is {PUBLISHED:g} times sparser there, interpolated"
-    density = float(np.exp(_falls_through_0(np.log(times.p.values), times.values - PUBLISHED)))  # straight in ln p
-    yield report("density-of-published-crossing", what, exact(density))
+    density = np.exp(ranges.crossing_of_finite(np.log(times.p.values), times.values - PUBLISHED))  # straight in ln p
+    yield report("density-of-published-crossing", what, exact(float(density)))
 
 
 def best_of_restarts(models: xr.Dataset, placed_models: xr.Dataset) -> Iterator[Finding]:
@@ -174,7 +165,7 @@ def best_of_restarts(models: xr.Dataset, placed_models: xr.Dataset) -> Iterator[
     drawn = right.isel(seed=best_redrawn(models.loss))
     for side, name, here in (("sparser", "digons", sparse), ("denser", "pentagon", ~sparse)):
         text = f"best of {count}: share of the {int(here.sum())} densities {side} than the crossing with the {name}"
-        measured, why = of_draws(drawn.where(here).mean("ratio"), count), ours(f"the two curves; {FIGURE}")
+        measured, why = of_draws(drawn.where(here).mean("ratio"), count, "restart"), ours(f"the two curves; {FIGURE}")
         yield Finding("geometry-of-best", text, measured, AtLeast(1), why, "best of k", {"side": side})
     text = "share of single seeds in the geometry of the lower branch, by density over that of the others"
     yield report("seeds-in-best-geometry", text, share(right))

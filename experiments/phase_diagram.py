@@ -9,31 +9,23 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels import Adam, Axis, Cosine, Population, Record, Run, Sparse, SquaredError, Sweep, Tied, draw
 from toymodels.analysis.labelled import exact_losses
-from toymodels.analysis.redrawn import best_redrawn, of_draws
-from toymodels.analysis.restarts import drop_worst
+from toymodels.analysis.restarts import drop_worst, of_best_model
 from toymodels.config import replace
-from toymodels.data import Sparse
-from toymodels.estimates import Series, each, exact, mean, share
+from toymodels.estimates import best_redrawn, each, exact, mean, of_draws, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtLeast, AtMost, Finding, Near, ours, report
-from toymodels.losses import SquaredError
-from toymodels.models import Tied
-from toymodels.optimizers import Adam, Cosine
-from toymodels.problems.population import Population
 from toymodels.theory import diagrams, phases
 from toymodels.theory.expected_loss import expected_loss
 from toymodels.theory.two_features import boundary_best_bias, boundary_without_bias
 
-MARGIN = 0.02
-"""Relative gap of the two best branches from which a cell has a clear winner; excess up to which it is reached."""
-CUTS = (0.316, 0.562, 0.75)
-"""Activation probabilities of the cuts through the diagrams: the nearest that were trained."""
-KINK = 1e-3
-"""Fall of dL/dr, in units of p/3 - p²/4, from which the loss has a kink."""
-CLOSE = 0.02
-"""Difference of entries of W Wᵀ up to which two models are alike."""
+MARGIN, CUTS = 0.02, (0.316, 0.562, 0.75)
+"""Relative gap of the two best branches from which a cell has a clear winner, and excess up to which it is reached; p
+of the cuts through the diagrams: the nearest that were trained."""
+KINK, CLOSE = 1e-3, 0.02
+"""Fall of dL/dr, in units of p/3 - p²/4, from which the loss has a kink; difference of entries of W Wᵀ up to which two
+models are alike."""
 QUESTIONS = {"A": phases.two_branches, "B": phases.three_branches}
 ENDS = {"is kept": phases.DROPPED, "has a dimension of its own": phases.OWN}
 KIND, LIMIT = "best of k", ours("limit; exact optimum over all arrangements, theory.phases")
@@ -126,17 +118,13 @@ def jumps(A: Swept, B: Swept, models: xr.Dataset, changes: xr.Dataset) -> xr.Dat
 
     Distances are of entries of W Wᵀ; where optima tie, each of them is one.
     """
-    W, parts = {name: swept.final(unconverged=True) for name, swept in (("A", A), ("B", B))}, []
+    trained, parts = {"A": A, "B": B}, []
     for place in range(changes.sizes["change"]):
         change = changes.isel(change=place, drop=True)
-        name, cells = str(change.diagram.values), change.cell.drop_vars("end")
-        there = {"p": int(abs(models.p - change.p).argmin("p")), "r": cells}
-        tied = phases.tied_optima(QUESTIONS[name], np.full(2, float(change.p)), models.r.values[cells])
-        trained = W[name].isel(there).transpose("end", "seed", "feature", "hidden").values
-        away, off = phases.compared_jumps(*trained, *tied)
-        found = {"away": (("end", "seed"), away), "off": (("below", "above"), off)}
-        of = models[["loss", "name"]].sel(diagram=name, drop=True).isel(there).drop_vars(["p", "r"])
-        parts.append(of.assign(found))
+        name = str(change.diagram.values)
+        W = trained[name].final(unconverged=True).assign_coords(r=models.r)
+        of = models[["loss", "name"]].sel(diagram=name, drop=True).assign(W=W)
+        parts.append(diagrams.jumps_across(QUESTIONS[name], of, change))
     return xr.concat(parts, "change").assign_coords(end=changes.end)
 
 
@@ -159,10 +147,6 @@ def overlay(axes: list[Axes], boundaries: xr.Dataset, names: list[str]) -> None:
     draw.legend_below(axes[0].figure, axes, keys, above=True)
 
 
-def best_of(models: xr.Dataset) -> xr.Dataset:
-    return models.isel(seed=models.loss.fillna(np.inf).argmin("seed"))
-
-
 def phase_diagrams(models: xr.Dataset, optima: xr.Dataset, boundaries: xr.Dataset) -> Figure:
     """What is kept of two features in one dimension, importances (1, r) (A), and of three in two, (1, 1, r) (B): the
     best of all restarts by exact loss, classified, beside the exact optimum over weights and biases. The extra feature
@@ -171,7 +155,7 @@ def phase_diagrams(models: xr.Dataset, optima: xr.Dataset, boundaries: xr.Datase
     of each other in loss. Mixed signs: neither opposite nor on one side. At p = 1, and at r = 1 in B, arrangements tie
     or nearly do, and what is trained may differ."""
     figure, axes = draw.panels(1, 4, height=3.1, sharey=True, letters=False)
-    kinds = {"trained": best_of(models).name, "optimal": optima.name}
+    kinds = {"trained": of_best_model(models.name, models.loss), "optimal": optima.name}
     shown = [(name, what) for name in QUESTIONS for what in kinds]
     for ax, (name, what) in zip(axes, shown, strict=True):
         names = kinds[what].sel(diagram=name).transpose("p", "r")
@@ -219,7 +203,7 @@ def transitions(models: xr.Dataset, changes: xr.Dataset, cuts: xr.Dataset) -> Fi
             ax.plot(cut.r, cut[what], color=colour, lw=0.9)
             every = cells[what].transpose("r", "seed")
             ax.plot(cells.r, every, "o", ms=3, mew=0.4, mfc="none", color=colour, alpha=0.5)
-            ax.plot(cells.r, best_of(cells)[what], "o", ms=2.6, mew=0, color=colour)
+            ax.plot(cells.r, of_best_model(cells[what], cells.loss), "o", ms=2.6, mew=0, color=colour)
             for first_order, dash in ((True, "-"), (False, draw.DOTTED)):
                 draw.moments(ax, at.r.values[(at.jump.values > phases.JUMP) == first_order], dash=dash)
             draw.log_axis(ax, at=[tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10) if low <= tick <= high])
@@ -236,18 +220,18 @@ def transitions(models: xr.Dataset, changes: xr.Dataset, cuts: xr.Dataset) -> Fi
 # ------------------------------------------------------------------------------------------------------------- findings
 def best_of_restarts(models: xr.Dataset, optima: xr.Dataset) -> Iterator[Finding]:
     """The best of all restarts against the exact optimum."""
-    count, cells = models.sizes["seed"], ["p", "r"]
+    drawn, cells = (k := models.sizes["seed"], "restart"), ["p", "r"]
     for name in models.diagram.values.tolist():
         one, of, optimum = {"diagram": name}, models.sel(diagram=name), optima.sel(diagram=name)
         excess, best, clear = of.loss / optimum.loss - 1, best_redrawn(of.loss), optimum.gap > MARGIN
         over, same = excess.isel(seed=best), (of.name == optimum.name).isel(seed=best)
-        sharp, what = f"the {int(clear.sum())} cells (of {clear.size}) with a clear winner", f"{name}, best of {count}"
+        sharp, what = f"the {int(clear.sum())} cells (of {clear.size}) with a clear winner", f"{name}, best of {k}"
         right, text = same.where(clear).mean(cells), f"{what}: share of {sharp} that have its arrangement"
-        yield Finding("optimal-arrangement", text, of_draws(right, count), AtLeast(0.95), LIMIT, KIND, one)
-        text, most = f"{what}: excess over the optimal loss, largest of all cells", of_draws(over.max(cells), count)
+        yield Finding("optimal-arrangement", text, of_draws(right, *drawn), AtLeast(0.95), LIMIT, KIND, one)
+        text, most = f"{what}: excess over the optimal loss, largest of all cells", of_draws(over.max(cells), *drawn)
         yield Finding("largest-excess", text, most, AtMost(MARGIN), LIMIT, KIND, one, digits=".1e")
         text = f"{what}: excess over the optimal loss, median of all cells"
-        yield report("typical-excess", text, of_draws(over.median(cells), count), settings=one, digits=".1e")
+        yield report("typical-excess", text, of_draws(over.median(cells), *drawn), settings=one, digits=".1e")
         text, why = f"{name}: excess over the optimal loss, least of all models", ours("tolerance of float32 weights")
         yield Finding("none-below", text, exact(float(excess.min())), AtLeast(-1e-6), why, "check", one, digits=".1e")
         text = f"{name}, single restarts: share of {sharp} within {MARGIN:g} of the optimal loss"
@@ -270,8 +254,9 @@ def boundary_positions(models: xr.Dataset, boundaries: xr.Dataset) -> Iterator[F
         off = abs(np.log(there / least) / step - below + 0.5)
         what = f"{name}, best of {count}: error of the r from which the extra feature {side}, in grid steps"
         text = f"{what}, largest of {int(there.notnull().sum())} p"
-        yield Finding("boundary", text, of_draws(off.max("p"), count), AtMost(1), why, KIND, where)
-        yield report("typical-boundary", f"{what}, median", of_draws(off.median("p"), count), settings=where)
+        yield Finding("boundary", text, of_draws(off.max("p"), count, "restart"), AtMost(1), why, KIND, where)
+        typical = of_draws(off.median("p"), count, "restart")
+        yield report("typical-boundary", f"{what}, median", typical, settings=where)
 
 
 def by_cut(changes: xr.Dataset) -> Iterator[tuple[dict[str, Any], str, xr.Dataset]]:
@@ -301,19 +286,17 @@ def orders(changes: xr.Dataset) -> Iterator[Finding]:
 def trained_jumps(jumps: xr.Dataset, changes: xr.Dataset) -> Iterator[Finding]:
     """The best models on both sides of each change: whether they are at an optimum, and jump as it does."""
     count, best = jumps.sizes["seed"], best_redrawn(jumps.loss)
-    away = jumps.away.isel(seed=best).max("end").transpose("draw", "change")
+    away = jumps.away.isel(seed=best).max("end")
     off = jumps.off.isel({end: best.sel(end=end, drop=True) for end in jumps.end.values.tolist()})
-    off = off.transpose("draw", "change")
     was = "was the jump of the optimum listed first; now that of the nearest, as those that tie are listed by chance"
     for where, name, cut in by_cut(changes):
-        label, family = tuple(f"r = {r}" for r in cut.r.values), {}
-        for what, draws in (("away", away), ("off", off)):
-            family[what] = Series(label, tuple(of_draws(draws[:, i], count, len(label)) for i in cut.place.values))
+        own = (each.isel(change=cut.place.values).rename(change="r").assign_coords(r=cut.r) for each in (away, off))
+        distance, difference = (of_draws(each, count, "restart") for each in own)
         what, near = f"{name}, best of {count} in the cells on either side of each change", Near(0, within=CLOSE)
         text = f"{what}: difference of W Wᵀ from the nearest optimum"
-        yield Finding("at-an-optimum", text, family["away"], AtMost(CLOSE), LIMIT, KIND, where, digits=".1e")
+        yield Finding("at-an-optimum", text, distance, AtMost(CLOSE), LIMIT, KIND, where, digits=".1e")
         text = f"{what}: jump of W Wᵀ between them, minus that of the nearest optima"
-        yield Finding("trained-jump", text, family["off"], near, LIMIT, KIND, where, was, digits=".1e")
+        yield Finding("trained-jump", text, difference, near, LIMIT, KIND, where, was, digits=".1e")
         phase = xr.concat([cut.below, cut.above], xr.Variable("phase", ["lower", "upper"]))
         kinds = jumps.name.isel(change=cut.place.values).rename(change="r").assign_coords(r=cut.r)
         text = f"{name}: share of restarts in the lower and upper phase, in the cells on either side of each change"

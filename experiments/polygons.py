@@ -8,18 +8,14 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Choice, Record, Run, Sweep, draw
+from toymodels import Adam, Axis, Choice, Cosine, OneSparse, Placed, Population, Record, Run, Sweep, Tied, draw
 from toymodels.analysis.geometry import feature_dimensionality
 from toymodels.analysis.labelled import each_model, indicators, named
 from toymodels.analysis.polygons import named_polygons
 from toymodels.analysis.restarts import basin_names
-from toymodels.data import OneSparse
 from toymodels.estimates import best, category_of_best, each, mean, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtLeast, AtMost, Finding, Is, Near, ours, report
-from toymodels.models import Placed, Tied
-from toymodels.optimizers import Adam, Cosine
-from toymodels.problems.population import Population
 from toymodels.shapes.polytopes import polygon
 from toymodels.theory import polygons as theory
 from toymodels.theory.critical import critical_points, regular_curvatures

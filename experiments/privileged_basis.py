@@ -7,20 +7,15 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels import Axis, Geometric, Record, Relu, Run, Sparse, SquaredError, Supervised, Sweep, Tied, draw
 from toymodels.analysis import neurons
 from toymodels.analysis.labelled import FEATURE, HIDDEN, each_model
 from toymodels.analysis.restarts import near_best
-from toymodels.data import Sparse
 from toymodels.estimates import exact, mean, of_best
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtLeast, AtMost, Finding, Near, ours, read_off, report
-from toymodels.laws import Geometric
-from toymodels.losses import SquaredError
-from toymodels.models import Relu, Tied
 from toymodels.optimizers import Adam, Cosine, Momentum, Optimizer
 from toymodels.problems.evaluation import sparse_losses
-from toymodels.problems.supervised import Supervised
 
 PUBLISHED = {0.7: (5, 5), 0.3: (3, 6), 0.15: (2, 7), 0.12: (1, 7), 0.065: (0, 8), 0.03: (0, 10)}
 """One p of each published band: how many of the five neurons hold one feature, and how many features are kept."""

@@ -11,19 +11,15 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Choice, Record, Run, Sweep, draw
+from toymodels import Axis, Choice, Components, Factorize, Geometric, Momentum, Record, Run, Sparse, Sweep, draw
 from toymodels.analysis.factorisations import above_optimum, half_drops, still_falling
-from toymodels.data import Sparse
 from toymodels.estimates import median, share
 from toymodels.experiment import Experiment, Swept, left_out
 from toymodels.findings import AtLeast, AtMost, Finding, Near, ours, report
-from toymodels.laws import Geometric
 from toymodels.losses import HalfSquaredError, InnerProduct, PowerError, SoftmaxCrossEntropy, SquaredError
-from toymodels.optimizers import Momentum
-from toymodels.problems.factorize import Components, Factorize
 from toymodels.problems.least_squares import exact_descents, exact_losses, truncated_levels
 from toymodels.problems.natural_steps import OPTIMIZERS, among, in_natural_units, step_sizes
-from toymodels.results import UNCONVERGED, usable
+from toymodels.results import UNCONVERGED
 
 POWERS = {"inner_product": InnerProduct(), "l1_5": PowerError(1.5), "l4": PowerError(4.0)}
 LOSSES = {"squared": HalfSquaredError(), "cross_entropy": SoftmaxCrossEntropy(), **POWERS}
@@ -62,31 +58,25 @@ def sized(n: int, ranks: tuple[int, ...], seeds: int, batch: int, steps: int, lo
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
-def finite(swept: Swept, name: str, **places: int) -> xr.DataArray:
-    """A result at these places of every run that did not diverge; NaN for the others."""
-    data = swept.data.isel(lr=0, **places)
-    return usable(data[name], data.status, unconverged=True).astype(np.float64)
-
-
 def errors(ranks: Swept) -> xr.Dataset:
     """1/2 |A - Ã|^2 at the end and its least value (Eckart & Young 1936), in units of 1/2 |A|^2."""
     levels = truncated_levels(ranks.sweep.base.problem, ranks.data.target_rank)
-    found = above_optimum(finite(ranks, "squared_error", step=-1), levels)
+    found = above_optimum(ranks.finite("squared_error", lr=0, step=-1), levels)
     return found.assign(late=ranks.data.status.isel(lr=0) == UNCONVERGED)
 
 
 def long_losses(dense: Swept) -> xr.Dataset:
     """Exact E|(A - Ã) x|^2 at the end and its least value at each rank, in units of its start."""
     base, late = dense.sweep.base, dense.data.status.isel(lr=0) == UNCONVERGED
-    found = exact_losses(base.problem, *(finite(dense, name, snapshot=-1) for name in "UV"))
+    found = exact_losses(base.problem, *(dense.finite(name, lr=0, snapshot=-1) for name in "UV"))
     return above_optimum(found.loss, found.level).assign(late=late, level=found.level).assign_attrs(steps=base.steps)
 
 
 def sparse_losses(sparse: Swept) -> xr.Dataset:
     """The same, and the first half-drops, lr x steps, of rank-one SGD and of descent on the expected loss."""
     found, base, one = long_losses(sparse), sparse.sweep.base, {"optimizer": "SGD", "rank": 1}
-    U, V = (finite(sparse, name, snapshot=0).sel(one).isel(component=[0]) for name in "UV")
-    loss, size = finite(sparse, "objective").sel(one), step_sizes(sparse.sweep).isel(lr=0).sel(one)
+    U, V = (sparse.finite(name, lr=0, snapshot=0).sel(one).isel(component=[0]) for name in "UV")
+    loss, size = sparse.finite(lr=0).sel(one), step_sizes(sparse.sweep).isel(lr=0).sel(one)
     first, last = (found.level.isel(stage=stage) for stage in (0, 1))
     # The evaluation loss is a mean over a finite sample of inputs: read as a fraction of its own start.
     curves = {"measured": loss / loss.isel(step=0) * first}
@@ -124,7 +114,7 @@ def sparsity(sparse: Swept, sparse_losses: xr.Dataset, long_losses: xr.Dataset) 
     (open), SGD after many more steps (diamonds): medians, quartiles; the optimum (dashed, where on the axis)."""
     figure, (curves, times, ends) = draw.panels(1, 3, height=2.6)
     one, medians = {"optimizer": "SGD", "rank": 1}, sparse_losses[["least", "expected"]].median("seed")
-    p, loss = sparse_losses.p.values, finite(sparse, "objective").sel(one)
+    p, loss = sparse_losses.p.values, sparse.finite(lr=0).sel(one)
     for index, colour in enumerate(mpl.colormaps["viridis"](np.linspace(0, 0.85, len(p)))):
         own, label = (loss / loss.isel(step=0)).isel(p=index, step=slice(1, None)), f"$p$ = {p[index]:g}"
         draw.loss_curves(curves, own.step, own, label, colour, log_loss=False)

@@ -14,7 +14,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Record, Run, Sweep, draw
+from toymodels import Adam, Axis, Cosine, PowerError, Record, Run, Sparse, Supervised, Sweep, Tied, draw
 from toymodels.analysis import over_sparsity
 from toymodels.analysis.adversarial import worst_attacks
 from toymodels.analysis.factor_kinds import excess_at_lines, factors_by_kind
@@ -22,14 +22,9 @@ from toymodels.analysis.geometry import dimensions_per_feature, feature_dimensio
 from toymodels.analysis.labelled import each_model, line, over_seeds, rank_correlation
 from toymodels.analysis.lines import polytope_lines
 from toymodels.analysis.spectra import frame_spectrum, mean_localisation, random_directions, saturation
-from toymodels.data import Sparse
 from toymodels.estimates import bootstrap, mean
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtLeast, Below, Finding, Near, ours, report, stated
-from toymodels.losses import PowerError
-from toymodels.models import Tied
-from toymodels.optimizers import Adam, Cosine
-from toymodels.problems.supervised import Supervised
 from toymodels.results import OK
 from toymodels.shapes.polytopes import polygon, simplex
 from toymodels.theory.factors import saving_table

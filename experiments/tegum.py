@@ -14,15 +14,13 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toymodels import Axis, Choice, Record, Run, Sweep, draw
+from toymodels import Adam, Axis, Choice, Cosine, Packing, Record, Run, Sweep, draw
 from toymodels.analysis import packings
 from toymodels.analysis.labelled import each_model
 from toymodels.config import replace
 from toymodels.estimates import bootstrap, each, exact, exactly, of_best
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtLeast, AtMost, Finding, Follows, Kind, Within, ours, report, stated
-from toymodels.optimizers import Adam, Cosine
-from toymodels.problems.packing import Packing
 from toymodels.theory.packing_bounds import one_more_factors
 from toymodels.theory.packing_table import packing_table
 

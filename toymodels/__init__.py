@@ -16,7 +16,25 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from toymodels.data import Anticorrelated, Constant, Correlated, Exponential, Noisy, OneSparse, Sparse, Uniform
     from toymodels.engine.devices import use_cores
+    from toymodels.laws import Geometric, PowerLaw
+    from toymodels.losses import (
+        BinaryCrossEntropy,
+        HalfSquaredError,
+        InnerProduct,
+        PowerError,
+        SoftmaxCrossEntropy,
+        SquaredError,
+    )
+    from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, Untied
+    from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
+    from toymodels.problems.annealed import Annealed
+    from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
+    from toymodels.problems.packing import Packing
+    from toymodels.problems.population import Population
+    from toymodels.problems.quadratic import Quadratic
+    from toymodels.problems.supervised import Supervised
     from toymodels.results import census, open, usable  # noqa: F401
     from toymodels.store import StoreError
     from toymodels.sweep import Axis, Choice, Sweep, retrain, sweep, train
@@ -25,12 +43,50 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Absolute",
+    "Adam",
+    "AdamW",
+    "Annealed",
+    "Anticorrelated",
     "Axis",
+    "BinaryCrossEntropy",
     "Choice",
+    "Components",
+    "Constant",
+    "Correlated",
+    "Cosine",
+    "Exponential",
+    "Factorize",
+    "Gaussian",
+    "Gelu",
+    "Geometric",
+    "Given",
+    "HalfSquaredError",
+    "Identity",
+    "InnerProduct",
+    "Momentum",
+    "Noisy",
+    "OneSparse",
+    "Packing",
+    "Placed",
+    "Population",
+    "PowerError",
+    "PowerLaw",
+    "Quadratic",
     "Record",
+    "Relu",
+    "RowDecay",
     "Run",
+    "Sgd",
+    "SoftmaxCrossEntropy",
+    "Sparse",
+    "SquaredError",
     "StoreError",
+    "Supervised",
     "Sweep",
+    "Tied",
+    "Uniform",
+    "Untied",
     "census",
     "retrain",
     "sweep",
@@ -40,11 +96,75 @@ __all__ = [
 ]
 
 _MODULES = {
+    "data": (
+        "Anticorrelated",
+        "Constant",
+        "Correlated",
+        "Exponential",
+        "Noisy",
+        "OneSparse",
+        "Sparse",
+        "Uniform",
+    ),
     "engine.devices": ("use_cores",),
-    "results": ("census", "open", "usable"),
+    "laws": (
+        "Geometric",
+        "PowerLaw",
+    ),
+    "losses": (
+        "BinaryCrossEntropy",
+        "HalfSquaredError",
+        "InnerProduct",
+        "PowerError",
+        "SoftmaxCrossEntropy",
+        "SquaredError",
+    ),
+    "models": (
+        "Absolute",
+        "Gelu",
+        "Identity",
+        "Placed",
+        "Relu",
+        "Tied",
+        "Untied",
+    ),
+    "optimizers": (
+        "Adam",
+        "AdamW",
+        "Cosine",
+        "Momentum",
+        "RowDecay",
+        "Sgd",
+    ),
+    "problems.annealed": ("Annealed",),
+    "problems.factorize": (
+        "Components",
+        "Factorize",
+        "Gaussian",
+        "Given",
+    ),
+    "problems.packing": ("Packing",),
+    "problems.population": ("Population",),
+    "problems.quadratic": ("Quadratic",),
+    "problems.supervised": ("Supervised",),
+    "results": (
+        "census",
+        "open",
+        "usable",
+    ),
     "store": ("StoreError",),
-    "sweep": ("Axis", "Choice", "Sweep", "retrain", "sweep", "train"),
-    "train": ("Record", "Run"),
+    "sweep": (
+        "Axis",
+        "Choice",
+        "Sweep",
+        "retrain",
+        "sweep",
+        "train",
+    ),
+    "train": (
+        "Record",
+        "Run",
+    ),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

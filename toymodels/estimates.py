@@ -171,14 +171,18 @@ def redrawn(values: Labelled, over: str = "seed", resamples: int = 999) -> Label
 
 def of_draws(
     draws: xr.DataArray | np.ndarray | Sequence[float], count: int, over: str = "seed", level: float = LEVEL
-) -> Estimate:
-    """The statistic of `count` units, which comes first, with the percentile interval of those of their resamples; one
-    that is NaN counts as unbounded on both sides."""
-    value, *others = np.asarray(draws, np.float64)
-    drawn, tail = np.array(others), (1 - level) / 2
-    low = np.quantile(np.where(np.isnan(drawn), -np.inf, drawn), tail, method="lower")
-    high = np.quantile(np.where(np.isnan(drawn), np.inf, drawn), 1 - tail, method="higher")
-    return Estimate(value, min(low, value), max(high, value), over, count)
+) -> Any:
+    """The statistic of `count` units, which comes first along "draw", with the percentile interval of those of their
+    resamples; one that is NaN counts as unbounded on both sides. With other dimensions, a Series."""
+
+    def percentiles(sample: np.ndarray, level: float, _: str) -> Estimate:
+        (value, *_), drawn, tail = sample, sample[1:], (1 - level) / 2
+        low = np.quantile(np.where(np.isnan(drawn), -np.inf, drawn), tail, method="lower")
+        high = np.quantile(np.where(np.isnan(drawn), np.inf, drawn), 1 - tail, method="higher")
+        return Estimate(value, min(low, value), max(high, value), over, count)
+
+    draws = draws if isinstance(draws, xr.DataArray) else xr.DataArray(np.asarray(draws), dims="draw")
+    return _over(draws.astype(np.float64), "draw", level, percentiles)
 
 
 def _resamples(count: int, resamples: int) -> np.ndarray:
@@ -225,6 +229,20 @@ def chances_of_best(count: int) -> np.ndarray:
     """The probability that the r-th best of `count` restarts is the best of as many drawn from them again."""
     ends = ((count - np.arange(count + 1)) / count) ** count
     return ends[:-1] - ends[1:]
+
+
+def best_redrawn(loss: xr.DataArray, over: str = "seed", resamples: int = 999) -> xr.DataArray:
+    """The place of the best restart of every cell, along a first dimension "draw": among all restarts at draw 0, then
+    among as many redrawn, the same for all cells.
+
+    What is read off the best of many cells at once, `values.isel(seed=best_redrawn(loss))`, then has a bootstrap
+    distribution with the selection inside: see `of_draws`. Losses that are not finite come last.
+    """
+    cells = [dim for dim in loss.dims if dim != over]
+    finite = _unusable_last(loss.transpose(*cells, over).values)
+    drawn = _resamples(loss.sizes[over], resamples)
+    places = np.stack([sample[finite[..., sample].argmin(-1)] for sample in drawn])
+    return xr.DataArray(places, {dim: loss[dim] for dim in cells if dim in loss.coords}, ("draw", *cells))
 
 
 def steps_of_best(values: xr.DataArray, loss: xr.DataArray, along: str, over: str = "seed") -> Series:

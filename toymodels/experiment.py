@@ -51,8 +51,15 @@ class Swept:
 
     def final(self, name: str = "W", unconverged: bool = False) -> xr.DataArray:
         """A parameter at the end of training in float64; NaN for diverged and, unless asked, unconverged cells."""
-        last = self.data[name].isel(snapshot=-1).astype(np.float64)
-        return usable(last, self.data.status, unconverged)
+        return self.finite(name, snapshot=-1) if unconverged else usable(self._at(name, snapshot=-1), self.data.status)
+
+    def finite(self, name: str = "objective", **places: int) -> xr.DataArray:
+        """A result at these places of its dimensions, in float64; NaN for cells that diverged."""
+        of_cells = {axis: place for axis, place in places.items() if axis in self.data.status.dims}
+        return usable(self._at(name, **places), self.data.status.isel(of_cells), unconverged=True)
+
+    def _at(self, name: str, **places: int) -> xr.DataArray:
+        return self.data[name].isel(places).astype(np.float64)
 
     def best(self, by: str = "objective", axis: str = "seed", **labels: Any) -> xr.Dataset:
         """The best of all restarts by a final recorded number, converged or not, at the end of training: best of k."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toymodels.analysis.ranges import crossing, falls_through_one, half_drop, level_ends
+from toymodels.analysis.ranges import crossing, crossing_of_finite, falls_through_one, half_drop, level_ends
 
 
 @given(st.floats(0.1, 3.9), st.sampled_from([-1, 1]))
@@ -46,6 +46,13 @@ def test_crossings_of_many_runs_are_those_of_each():
     assert np.isnan(found[0, :2]).all()
     assert np.isnan(crossing(x, y, 6)).all()
     assert crossing(x[:2], [np.inf, -1.0]) == 0.5  # from infinity it has fallen at the next point
+
+
+def test_a_curve_crosses_by_its_finite_points_alone():
+    x, nothing = np.arange(5.0), np.full(5, np.nan)
+    assert crossing_of_finite(x, np.array([np.nan, 2, np.nan, -2, np.nan])) == 2
+    assert np.isnan(crossing_of_finite(x, np.array([2, 1, np.nan, 1, np.nan])))
+    assert np.isnan(crossing_of_finite(x, nothing))
 
 
 def test_ratios_cross_one_on_a_straight_line_between_logarithms():

@@ -113,4 +113,3 @@ def test_the_crossing_is_where_the_exact_losses_are_equal() -> None:
 
 def test_curves_that_do_not_cross_have_no_crossing() -> None:
     assert np.isnan(page._crossing(untrained([2.0, 4.0])).times_sparser)
-    assert np.isnan(page._falls_through_0(np.arange(3.0), np.full(3, np.nan)))

@@ -53,6 +53,12 @@ def crossing(
     return np.where(found, xs[before] + share * (xs[before + 1] - xs[before]), np.nan)[()]
 
 
+def crossing_of_finite(x: Float[Array, " points"], y: Float[Array, " points"]) -> float:
+    """Where one curve first falls through 0, by its finite points alone, interpolated; NaN where it never does."""
+    kept = np.isfinite(y)
+    return float(crossing(x[kept], y[kept]))
+
+
 def falls_through_one(
     x: Float[Array, " points"] | ArrayLike, ratio: Float[Array, "*runs points"] | ArrayLike
 ) -> Float[np.ndarray, "*runs"] | float:

@@ -69,6 +69,17 @@ def changes_along(question: Question, p: ArrayLike, r: ArrayLike) -> xr.Dataset:
     return data.assign(cell=(("end", "change"), np.clip(ends, 0, len(r) - 1))).assign_coords(end=["below", "above"])
 
 
+def jumps_across(question: Question, models: xr.Dataset, change: xr.Dataset) -> xr.Dataset:
+    """What `models` (p, r, seed; W among them) has in the cells below and above a change ("end"), and of their W, by
+    `phases.compared_jumps`: `away`, the distance from the nearest optimum, and `off`, the difference of the jump from
+    each below to each above ("below", "above") from that between those optima."""
+    own = models.isel(p=int(abs(models.p - change.p).argmin("p")), r=change.cell.drop_vars("end"))
+    tied = phases.tied_optima(question, np.full(2, float(change.p)), own.r.values)
+    away, off = phases.compared_jumps(*own.W.transpose("end", "seed", "feature", "hidden").values, *tied)
+    found = {"away": (("end", "seed"), away), "off": (("below", "above"), off)}
+    return own.drop_vars(["p", "r", "W"]).assign(found)
+
+
 def optimum_along(question: Question, changes: xr.Dataset, r: ArrayLike, margin: float = 1.7) -> xr.Dataset:
     """The extra feature at the optimum along the cut on which these changes are, to a factor around them, in the range
     of r."""
