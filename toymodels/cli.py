@@ -208,7 +208,7 @@ def _run(args: argparse.Namespace, extra: list[str]) -> None:
 
 
 def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int]) -> Mapping[str, float]:
-    from toymodels.store import check_writable
+    from toymodels.files import check_writable
 
     for name in args.only or ():
         if name not in study.sweeps:
@@ -300,6 +300,7 @@ def _cell(args: argparse.Namespace, extra: list[str]) -> None:
 def _verdicts(args: argparse.Namespace, extra: list[str]) -> None:
     import json
 
+    from toymodels.files import write_text
     from toymodels.findings import markdown, tally
     from toymodels.lab import Missing
 
@@ -323,7 +324,7 @@ def _verdicts(args: argparse.Namespace, extra: list[str]) -> None:
         console.print(f"\n{total}")
     if args.out:
         head = f"`toymodels verdicts` makes this table from the stored results, {args.scale} scale: {total}.\n\n"
-        _write(args.out, "# Verdicts\n\n" + head + VERDICTS + "\n".join(pages))
+        write_text(args.out, "# Verdicts\n\n" + head + VERDICTS + "\n".join(pages))
 
 
 VERDICTS = """A finding *holds* where the whole interval of its measurement meets the criterion, *fails* where none of
@@ -335,6 +336,7 @@ seeds. *Best of k*: read off the best of k restarts; the interval covers those t
 
 
 def _replicate(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels.files import write_text
     from toymodels.lab import replicate
     from toymodels.replication import counted, table
 
@@ -352,7 +354,7 @@ def _replicate(args: argparse.Namespace, extra: list[str]) -> None:
                 console.print(f"  {each.change}: {each.first['id']}", markup=False)
     console.print(counted(everything))
     if args.out:
-        _write(args.out, table(everything, args.offset, args.scale))
+        write_text(args.out, table(everything, args.offset, args.scale))
 
 
 def _migrate(args: argparse.Namespace, extra: list[str]) -> None:
@@ -390,11 +392,6 @@ def _refusing() -> Iterator[None]:
         yield
     except ValueError as error:
         raise Refused(error) from error
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
 
 
 def _label(text: str) -> float | int | str:

@@ -175,8 +175,8 @@ def of_draws(
     """The statistic of `count` units, which comes first along "draw", with the percentile interval of those of their
     resamples; one that is NaN counts as unbounded on both sides. With other dimensions, a Series."""
 
-    def percentiles(sample: np.ndarray, level: float, _: str) -> Estimate:
-        (value, *_), drawn, tail = sample, sample[1:], (1 - level) / 2
+    def percentiles(sample: np.ndarray, level: float, along: str) -> Estimate:
+        value, drawn, tail = sample[0], sample[1:], (1 - level) / 2
         low = np.quantile(np.where(np.isnan(drawn), -np.inf, drawn), tail, method="lower")
         high = np.quantile(np.where(np.isnan(drawn), np.inf, drawn), 1 - tail, method="higher")
         return Estimate(value, min(low, value), max(high, value), over, count)

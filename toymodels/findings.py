@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from toymodels.estimates import Category, Estimate, Measured, Series
+from toymodels.files import write_text
 
 Outcome = Literal["holds", "fails", "undecided", "reported"]
 HOLDS: Outcome = "holds"
@@ -384,9 +385,7 @@ def _short(value: Any) -> str:
 def write(path: Path, experiment: str, address: str, found: Sequence[Finding], **more: Any) -> None:
     """Findings as JSON, in one act."""
     data = {"experiment": experiment, "address": address, **more, "findings": [each.to_dict() for each in found]}
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
-    partial.replace(path)
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
 def read(path: Path) -> dict[str, Any] | None:

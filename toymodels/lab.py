@@ -21,10 +21,11 @@ from toymodels import draw as drawing
 from toymodels import findings, readings
 from toymodels.engine.plan import Plan, plan
 from toymodels.experiment import SCALES, Draw, Experiment, Scale, Swept, caption, load, uses
+from toymodels.files import appearing, check_writable, write_text
 from toymodels.findings import Finding
 from toymodels.overrides import apply
 from toymodels.results import open_view
-from toymodels.store import Pool, StoredBatch, View, check_writable
+from toymodels.store import Pool, StoredBatch, View
 from toymodels.sweep import Events, Sweep, sweep
 
 
@@ -194,11 +195,10 @@ class Study:
             if not anew and path.exists() and told.exists() and told.read_text().endswith(mark):
                 continue
             made = self.draw(function.__name__)
-            self.figures.mkdir(parents=True, exist_ok=True)
-            with drawing.style():
-                made.savefig(path, dpi=200)
+            with drawing.style(), appearing(path) as partial:
+                made.savefig(partial, dpi=200, format="png")
             pyplot.close(made)
-            told.write_text(self.caption(function) + mark)
+            write_text(told, self.caption(function) + mark)
             yield path
 
     # ------------------------------------------------------------------------------------------------------- judging
@@ -233,11 +233,10 @@ class Study:
             return written["findings"]
         found, asked = self.judge(), self._findings_address(asked=True)
         check_writable(self.figures)
-        self.figures.mkdir(parents=True, exist_ok=True)
         about = {"asked": asked, "question": self.experiment.question, "source": self.experiment.source}
         findings.write(self._findings_file, self.name, address, found, **about)
         data = [each.to_dict() for each in found]
-        (self.figures / "findings.md").write_text(findings.markdown(data) + "\n")
+        write_text(self.figures / "findings.md", findings.markdown(data) + "\n")
         return data
 
 

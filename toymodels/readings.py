@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from toymodels.store import appearing
+from toymodels.files import appearing
 from toymodels.sweep import Sweep
 
 VERSIONS = {name: importlib.metadata.version(name) for name in ("jax", "numpy", "scipy", "xarray", "matplotlib")}

@@ -11,12 +11,9 @@ harmless. Nothing here trains or judges: the store knows digests, labels and arr
 
 import hashlib
 import json
-import os
 import shutil
-import uuid
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +22,7 @@ import numpy as np
 import zarr
 from zarr.storage import ZipStore
 
-
-class StoreError(ValueError):
-    """A folder that cannot be read or written as a store; the message is one sentence."""
+from toymodels.files import StoreError, appearing, check_writable, write_text
 
 
 @dataclass(frozen=True)
@@ -147,8 +142,7 @@ class Pool:
     def mark(self) -> None:
         """Say that this folder is a pool."""
         if not self.is_marked:
-            with appearing(self.path / MARK) as partial:
-                partial.write_text(json.dumps({"layout": 1}))
+            write_text(self.path / MARK, json.dumps({"layout": 1}))
 
     def view(self, name: str) -> "View":
         return View(self, name)
@@ -211,8 +205,7 @@ class View:
     def write(self, grid: "Grid") -> None:
         """Remember the labels of the grid asked for, for `open`."""
         self.pool.mark()
-        with appearing(self.file) as partial:
-            partial.write_text(json.dumps(grid.to_dict()))
+        write_text(self.file, json.dumps(grid.to_dict()))
 
     def read(self) -> "Grid":
         try:
@@ -235,28 +228,6 @@ def locate(path: str | Path) -> View:
         if (folder / MARK).exists():
             return Pool(folder).view("sweep" if folder == path else path.relative_to(folder).as_posix())
     return Pool(path).view("sweep")
-
-
-def check_writable(path: Path) -> None:
-    """StoreError unless files can be written in this folder; nothing is left behind."""
-    existing = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise StoreError(f"{path}: cannot write here ({existing} is not a writable folder)")
-
-
-@contextmanager
-def appearing(target: Path) -> Iterator[Path]:
-    """A file to write that appears under its name in one act, or not at all; no two writers share it."""
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        os.replace(partial, target)
-    except BaseException as error:
-        partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise StoreError(f"{target.parent}: cannot write here ({error.strerror or error})") from error
-        raise
 
 
 def _hash(digests: Sequence[str]) -> str:
@@ -315,8 +286,7 @@ def migrate(old: str | Path, new: str | Path | None = None) -> int:
             raise StoreError(f"{folder}: cannot be moved ({error})") from error
         file = new / "views" / f"{folder.relative_to(old).as_posix()}.json"
         file = new / "views" / "sweep.json" if folder == old else file
-        with appearing(file) as partial:
-            partial.write_text(json.dumps(grid.to_dict()))
+        write_text(file, json.dumps(grid.to_dict()))
         (folder / "sweep.json").unlink()
         while folder != old and not any(folder.iterdir()):
             folder.rmdir()

@@ -11,13 +11,13 @@ def save(figure: Figure, path: Path | str, vector: str | None = "svg") -> list[P
 
     path: with or without .png; returns the paths written.
     """
+    if vector not in ("svg", "pdf", None):
+        raise ValueError(f'vector {vector!r}: it is "svg", "pdf" or None')
     base = Path(path)
     base = base.with_suffix("") if base.suffix == ".png" else base
     written = [base.with_name(f"{base.name}.png")]
     figure.savefig(written[0], dpi=200, metadata={"Software": None})
     if vector is not None:
-        if vector not in ("svg", "pdf"):
-            raise ValueError(f'vector {vector!r}: it is "svg", "pdf" or None')
         written.append(base.with_name(f"{base.name}.{vector}"))
         dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
         with mpl.rc_context({"svg.hashsalt": "toymodels"}):
