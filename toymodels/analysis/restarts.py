@@ -139,7 +139,7 @@ def _invariants(W: Float[np.ndarray, "features hidden"], even: bool) -> Float[np
     return np.concatenate([np.sort(np.diag(gram)), np.sort(np.abs(pairs) if even else pairs)])
 
 
-def loss_gap(losses: Sequence[float] | Float[np.ndarray, "branches *cells"]) -> Float[np.ndarray, "*cells"]:
+def loss_gap(losses: Sequence[float] | Float[np.ndarray, " branches *cells"]) -> Float[np.ndarray, "*cells"]:
     """Second least over least, minus 1, along the first axis: how clear the winner among branches is."""
     ordered = np.sort(np.asarray(losses, np.float64), axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -53,7 +53,7 @@ def spread(values: Float[Array, "*rest values"] | ArrayLike) -> Spread:
     return Spread(*(np.ma.filled(np.ma.asarray(end, np.float64), np.nan) for end in ends))
 
 
-def mean_of_finite(values: Float[np.ndarray, "seeds *rest"]) -> Float[np.ndarray, "*rest"]:
+def mean_of_finite(values: Float[np.ndarray, " seeds *rest"]) -> Float[np.ndarray, "*rest"]:
     """Over the first axis (seeds), of what is finite; NaN where nothing is."""
     finite = np.isfinite(values)
     count = finite.sum(axis=0)

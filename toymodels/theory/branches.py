@@ -24,7 +24,7 @@ class Branches(NamedTuple):
     names: tuple[str, ...]
     W: Float[np.ndarray, "branches *points features hidden"]
     b: Float[np.ndarray, "branches *points features"]
-    loss: Float[np.ndarray, "branches *points"]
+    loss: Float[np.ndarray, " branches *points"]
 
     def winner(self) -> Int[np.ndarray, "*points"]:
         """Of the branch of least loss."""
@@ -154,7 +154,7 @@ def _beside(pair: Solution, places: tuple[int, int]) -> Solution:
     return Solution(W, b, pair.loss)
 
 
-def errors_of_extra(branches: Branches, p: Real[Array, "*points"] | ArrayLike) -> Float[np.ndarray, "branches *points"]:
+def errors_of_extra(branches: Branches, p: Real[Array, "*points"] | ArrayLike) -> Float[np.ndarray, " branch *points"]:
     """dL/dr along each branch: by the envelope theorem, the last output's own error; nan where there is no branch."""
     exists = np.isfinite(branches.loss)
     return np.where(exists, errors_of_last(Solution(*branches[1:]), np.asarray(p, np.float64)), np.nan)

@@ -41,7 +41,7 @@ def linear_optimum(
 def linear_loss(
     W: Real[Array, "... features hidden"] | Nested,
     b: Real[Array, "... features"] | Nested,
-    p: Real[Array, "features"] | Nested | Number,
+    p: Real[Array, " features"] | Nested | Number,
     importance: Real[Array, " features"] | Nested | None = None,
 ) -> Float[np.ndarray, "..."] | np.float64:
     """E sum_i I_i (x - W Wᵀ x - b)_i^2 from the mean p/2 and the variance of each feature, for a batch of models.
