@@ -1,10 +1,11 @@
 """Toy models of superposition and interference: compiled sweeps, geometry and theory.
 
-    from toymodels import Run, Sweep, Axis, sweep, train, open
+    from toymodels import Adam, Axis, Run, Sparse, Supervised, Sweep, Tied, sweep
 
 `train(run)` trains one run and `sweep(...)` a grid of them; both return labelled xarray data, as `open(path)` does for
-what is stored. Configs live in `toymodels.data`, `.models`, `.losses`, `.optimizers` and `.problems`; pure functions of
-results in `toymodels.analysis`; closed forms in `toymodels.theory`; plots in `toymodels.draw`.
+what is stored. Configs are names of this package; their modules, `toymodels.data`, `.models`, `.losses`, `.laws`,
+`.optimizers` and `.problems`, say how to add one. Pure functions of results are in `toymodels.analysis`, closed forms in
+`toymodels.theory`, plots in `toymodels.draw`.
 
 Names are imported when they are first used, so that the command line answers at once. `open` is not in `__all__`: a
 star import would hide Python's own.
