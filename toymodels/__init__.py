@@ -4,8 +4,8 @@
 
 `train(run)` trains one run and `sweep(...)` a grid of them; both return labelled xarray data, as `open(path)` does for
 what is stored. Configs are names of this package; their modules, `toymodels.data`, `.models`, `.losses`, `.laws`,
-`.optimizers` and `.problems`, say how to add one. Pure functions of results are in `toymodels.analysis`, closed forms in
-`toymodels.theory`, plots in `toymodels.draw`.
+`.optimizers` and `.problems`, say how to add one. Pure functions of results are in `toymodels.analysis`, closed forms
+in `toymodels.theory`, plots in `toymodels.draw`.
 
 Names are imported when they are first used, so that the command line answers at once. `open` is not in `__all__`: a
 star import would hide Python's own.
