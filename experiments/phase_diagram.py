@@ -118,12 +118,12 @@ def jumps(A: Swept, B: Swept, models: xr.Dataset, changes: xr.Dataset) -> xr.Dat
 
     Distances are of entries of W Wᵀ; where optima tie, each of them is one.
     """
-    trained, parts = {"A": A, "B": B}, []
+    W = {name: each.final(unconverged=True).assign_coords(r=models.r) for name, each in (("A", A), ("B", B))}
+    parts = []
     for place in range(changes.sizes["change"]):
         change = changes.isel(change=place, drop=True)
         name = str(change.diagram.values)
-        W = trained[name].final(unconverged=True).assign_coords(r=models.r)
-        of = models[["loss", "name"]].sel(diagram=name, drop=True).assign(W=W)
+        of = models[["loss", "name"]].sel(diagram=name, drop=True).assign(W=W[name])
         parts.append(diagrams.jumps_across(QUESTIONS[name], of, change))
     return xr.concat(parts, "change").assign_coords(end=changes.end)
 
