@@ -278,7 +278,7 @@ def test_help_reads(call) -> None:
     assert "PowerError(4)" in call("run", "--help").out
 
 
-QUICK = ("intro", "losses", "superposition")
+QUICK = ("intro",)
 SLOW = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in EXPERIMENTS]
 
 

@@ -41,7 +41,10 @@ def trained_elsewhere(folder: Path, *arguments: str, **environment: str) -> str:
 
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
-    [(["3"], {}, "3\n3 3\n"), ([], {"JAX_NUM_CPU_DEVICES": "2"}, "2 2\n")],
+    [
+        (["3"], {}, "3\n3 3\n"),
+        pytest.param([], {"JAX_NUM_CPU_DEVICES": "2"}, "2 2\n", marks=pytest.mark.slow),
+    ],
 )
 def test_bits_do_not_depend_on_devices(tmp_path: Path, arguments: list, environment: dict, said: str) -> None:
     """Trained over forced host devices in a process of its own, and here on what there is."""

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "toymodels"
 LAYERS = [
-    {"arrays", "estimates"},
+    {"arrays", "estimates", "files"},
     {"shapes", "findings"},
     {"config", "analysis", "theory"},
     {"laws"},

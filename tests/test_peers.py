@@ -31,6 +31,7 @@ def exact(W: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(expected_loss(W, b, 0.1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", [JaxInstances, pytest.param(TorchInstances, marks=needs_torch)])
 def test_losses_agree_in_distribution(ours: np.ndarray, peer: Any) -> None:
     """Exact losses of 32 models of each along training: Kolmogorov-Smirnov, and Welch's t for the means.

@@ -129,14 +129,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the bac
 from tests.cases import packings
 from toymodels import Sweep, config, sweep
 what = packings(seeds=range(40))
-sweep(Sweep(config.replace(what.base, {"steps": 20_000}), [*what.axes[:1], what.axes[1]]), sys.argv[1])
+sweep(Sweep(config.replace(what.base, {"steps": 8000}), [*what.axes[:1], what.axes[1]]), sys.argv[1])
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_killed_and_resumed(tmp_path: Path, how: signal.Signals) -> None:
     """Killed after its first batch, a sweep keeps it, goes on from there, and ends with the bits of one not killed."""
-    what = Sweep(config.replace(PACKING, {"steps": 20_000}), packings(seeds=range(200)).axes)
+    what = Sweep(config.replace(PACKING, {"steps": 8000}), packings(seeds=range(200)).axes)
     script = SLOW.replace("range(40)", "range(200)")
     killed = tmp_path / "killed"
     process = subprocess.Popen(

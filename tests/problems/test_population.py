@@ -21,7 +21,7 @@ from toymodels.theory.superposition import two_features
 MODELS = {"tied": Tied(2), "untied": Untied(2)}
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.sampled_from(list(MODELS)), st.floats(0.02, 1), st.floats(0.3, 1), st.integers(0, 1000))
 def test_sampled_loss_and_gradient_average_to_the_exact_ones(model: str, p: float, ratio: float, seed: int) -> None:
     """Over 60,000 examples, within six standard errors, each entry of the gradient included."""
@@ -71,10 +71,10 @@ def test_trains_to_the_exact_optimum() -> None:
 
 
 def test_agrees_with_the_sampled_route() -> None:
-    """The same cells by large drawn batches: exact losses at the end within 2 % (1e-3 is the noise of the weights)."""
+    """The same cells by large drawn batches: exact losses at the end within 2 % (2e-3 is the noise of the weights)."""
     ends = {}
     for kind in (Population, Supervised):
-        run = Run(kind(Sparse(2, 0.3), Tied(1)), Adam(0.01), steps=1500, batch=4096, record=Record(4, 1))
+        run = Run(kind(Sparse(2, 0.3), Tied(1)), Adam(0.01), steps=1500, batch=1024, record=Record(4, 1))
         data = sweep(Sweep(run, [Axis("seed", "seed", range(8))])).isel(snapshot=-1)
         loss = jax.vmap(Population(Sparse(2, 0.3), Tied(1)).objective)({"W": data.W.values, "b": data.b.values})
         ends[kind] = np.asarray(loss)
