@@ -10,8 +10,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-CHEAP := intro phase_diagram capacity
-EXPERIMENTS := $(if $(EXPERIMENT),$(EXPERIMENT),tegum multicomponent reduced_rank superposition $(CHEAP))
+# In this order: while one is trained those before it are drawn, and the last ones are quickly drawn.
+MAIN := phase_diagram tegum multicomponent reduced_rank superposition capacity intro
+EXPERIMENTS := $(if $(EXPERIMENT),$(EXPERIMENT),$(MAIN))
 SCALE := $(if $(TINY),tiny,$(if $(FULL),full,default))
 
 # Without byte code every import of JAX is compiled anew; the cache keeps compiled programs between runs.

@@ -20,7 +20,7 @@ LAYERS = [
     {"overrides", "readings"},
     {"experiment"},
     {"lab"},
-    {"replication"},
+    {"replication", "beside"},
     {"__init__", "cli"},
     {"__main__"},
 ]

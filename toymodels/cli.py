@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -197,17 +197,45 @@ def _run(args: argparse.Namespace, extra: list[str]) -> None:
     if args.figures and len(names) > 1:
         raise Refused("--figures: one folder for several experiments; run them one by one")
     shard = _shard(args.shard)
-    studies = [_study(args, name, [word for word in words if "=" in word]) for name in names]
-    times: Counter = Counter()
-    for study in studies:
-        if len(studies) > 1:
-            console.print(f"== {study.name}")
-        times.update(_run_one(args, study, shard))
+    overrides = [word for word in words if "=" in word]
+    studies = {name: _study(args, name, overrides) for name in names}
+    draw = not (args.only or args.no_figures or shard[1] > 1 or args.dry_run)
+    times: Any = Counter()
+    if draw and len(studies) > 1:
+        times = _run_beside(args, studies, overrides)
+    else:
+        for study in studies.values():
+            if len(studies) > 1:
+                console.print(f"== {study.name}")
+            times.update(_run_one(args, study, shard, draw))
+            if draw:
+                start = time.perf_counter()
+                _draw(study)
+                times["draw and judge"] += time.perf_counter() - start
     if not args.dry_run:
         console.print("time: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in times.items()))
 
 
-def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int]) -> Mapping[str, float]:
+def _run_beside(args: argparse.Namespace, studies: Mapping[str, Any], overrides: Sequence[str]) -> Counter:
+    """Train studies; another process draws and judges each of them while the next ones are trained."""
+    from toymodels.beside import Draughtsman
+
+    times: Any = Counter()
+    with Draughtsman() as beside:
+        for name, study in studies.items():
+            console.print(f"== {study.name}")
+            times.update(_run_one(args, study, (0, 1), draw=True))
+            beside.ask(name, *overrides, scale=args.scale, runs=args.runs)
+        start = time.perf_counter()
+        for study in studies.values():
+            drawn = beside.answer()
+            console.print(f"== {study.name}")
+            _print_drawn(study, drawn.paths, drawn.findings)
+        times["draw and judge, beyond that"] = time.perf_counter() - start
+    return times
+
+
+def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw: bool) -> Counter:
     from toymodels.files import check_writable
 
     for name in args.only or ():
@@ -217,20 +245,15 @@ def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int]) -> Ma
     with _refusing():
         plans = study.plans(shard, args.only or ())
     study.pool.check_writable()
-    draw = not (args.only or args.no_figures or shard[1] > 1)
     if draw:
         check_writable(study.figures)
     _print_plans(plans)
     if args.dry_run:
         if args.scale == "full" and study.experiment.cost:
             console.print(study.experiment.cost)
-        return {}
-    times = {"plan": time.perf_counter() - start, **_train(study, plans, shard, args.profile)}
-    if draw:
-        start = time.perf_counter()
-        _draw(study)
-        times["draw and judge"] = time.perf_counter() - start
-    return times
+        return Counter()
+    planned = time.perf_counter() - start
+    return Counter({"plan": planned, **_train(study, plans, shard, args.profile)})
 
 
 def _figure(args: argparse.Namespace, extra: list[str]) -> None:
@@ -498,14 +521,20 @@ def _draw(study: Any, names: Sequence[str] = (), anew: bool = False) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")
+    _print_drawn(study, study.write_figures(names, anew), [])
+    if not names and study.experiment.findings:
+        _print_findings(study.verdicts())
+
+
+def _print_drawn(study: Any, paths: Iterable[Path], found: Sequence[Mapping[str, Any]]) -> None:
     drawn = 0
-    for path in study.write_figures(names, anew):
+    for path in paths:
         console.print(f"drew {path}")
         drawn += 1
     if not drawn:
         console.print(f"figures in {study.figures} are up to date; `toymodels figure` draws them anew")
-    if not names and study.experiment.findings:
-        _print_findings(study.verdicts())
+    if found:
+        _print_findings(found)
 
 
 def _print_findings(found: Sequence[Mapping[str, Any]]) -> None:

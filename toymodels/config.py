@@ -60,6 +60,15 @@ def is_config(value: object) -> bool:
     return hasattr(type(value), "__config__")
 
 
+_known_fields: dict[type, tuple[dataclasses.Field[Any], ...]] = {}
+
+
+def _fields(cls: type) -> tuple[dataclasses.Field[Any], ...]:
+    if cls not in _known_fields:
+        _known_fields[cls] = dataclasses.fields(cls)  # type: ignore[arg-type]
+    return _known_fields[cls]
+
+
 def is_protocol(hint: Any) -> bool:
     return bool(getattr(hint, "_is_protocol", False))
 
@@ -72,14 +81,14 @@ def config(cls: type[C]) -> type[C]:
     hints = typing.get_type_hints(cls)
 
     def __post_init__(self: Any) -> None:
-        for field in dataclasses.fields(self):
+        for field in _fields(type(self)):
             value = getattr(self, field.name)
             object.__setattr__(self, field.name, _coerce(value, hints[field.name], f"{cls.__name__}.{field.name}"))
         if hasattr(self, "check"):
             self.check()
 
     def __getstate__(self: Any) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {field.name: getattr(self, field.name) for field in _fields(type(self))}
 
     # The equality of dataclasses asks arrays for one truth value, which they do not have.
     def __eq__(self: Any, other: object) -> bool:
@@ -119,13 +128,13 @@ def config(cls: type[C]) -> type[C]:
 
 def _identity(value: Any) -> tuple[Any, ...]:
     """The fields of a config as something that can be compared and hashed."""
-    fields = (getattr(value, field.name) for field in dataclasses.fields(value))
+    fields = (getattr(value, field.name) for field in _fields(type(value)))
     return tuple((item.shape, *item.ravel().tolist()) if isinstance(item, np.ndarray) else item for item in fields)
 
 
 def _coerce(value: Any, hint: Any, where: str) -> Any:
     """`value` as the annotated type, or a ValueError in one sentence."""
-    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    options = _options(hint)
     for option in options:
         try:
             return _as_type(value, option, where)
@@ -133,6 +142,11 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
             continue
     wanted = " or ".join(_hint_name(option) for option in options)
     raise ValueError(f"{where}={_short(value)}: expected {wanted}{_lacking(value, options)}")
+
+
+@functools.cache
+def _options(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
 def _lacking(value: Any, options: Sequence[Any]) -> str:
@@ -158,6 +172,10 @@ def _members(protocol: type) -> list[str]:
 
 def _as_type(value: Any, hint: Any, where: str) -> Any:
     """`value` as one type of an annotation; TypeError if it is not of that type."""
+    if hint in (float, int) and type(value) in (float, int):  # nearly all there are
+        return _as_number(value, hint)
+    if is_config(value) and isinstance(hint, type) and _fits(value, type(value), hint):
+        return value
     if isinstance(value, np.generic | np.ndarray | jax.Array) and np.ndim(value) == 0:
         value = np.asarray(value).item()
     if hint is Any:
@@ -172,9 +190,22 @@ def _as_type(value: Any, hint: Any, where: str) -> Any:
     if hint is np.ndarray:
         return _as_array(value)
     # Any config that has what a protocol asks for will do, one's own too; a bare function could not be stored.
-    if isinstance(hint, type) and isinstance(value, hint) and (is_config(value) or not is_protocol(hint)):
+    if isinstance(hint, type) and isinstance(value, hint) and not is_protocol(hint):
         return value
     raise TypeError
+
+
+_fitting: dict[tuple[type, type], bool] = {}
+
+
+def _fits(value: Any, cls: type, hint: type) -> bool:
+    """Whether configs of a class are of another, or have what a protocol asks for: all alike, as they share fields."""
+    if (cls, hint) not in _fitting:
+        _fitting[cls, hint] = isinstance(value, hint)
+    return _fitting[cls, hint]
+
+
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def _as_number(value: Any, hint: type) -> float | int:
@@ -185,7 +216,7 @@ def _as_number(value: Any, hint: type) -> float | int:
     except OverflowError:
         raise TypeError from None
     # No larger than the float32 or int32 that it is trained with.
-    if not abs(number) <= float(np.finfo(np.float32).max):
+    if not abs(number) <= LARGEST:
         raise TypeError
     if hint is float:
         return number
@@ -264,7 +295,7 @@ def get(value: Any, path: str) -> Any:
 
 
 def _field(value: Any, name: str) -> None:
-    names = [field.name for field in dataclasses.fields(value)] if is_config(value) else []
+    names = [field.name for field in _fields(type(value))] if is_config(value) else []
     if name not in names:
         close = difflib.get_close_matches(name, names, 1)
         hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(names) or 'no fields'}"
@@ -273,7 +304,7 @@ def _field(value: Any, name: str) -> None:
 
 def paths(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every (dotted path, value) of a config, parents before children."""
-    for field in dataclasses.fields(value):
+    for field in _fields(type(value)):
         path, child = prefix + field.name, getattr(value, field.name)
         yield path, child
         if is_config(child):
@@ -287,7 +318,7 @@ def to_dict(value: Any) -> Any:
     """Plain JSON data: a config becomes its fields, defaults included, and `type`, the class by its import path."""
     if is_config(value):
         kind = f"{type(value).__module__}:{type(value).__qualname__}"
-        return {"type": kind, **{f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}}
+        return {"type": kind, **{f.name: to_dict(getattr(value, f.name)) for f in _fields(type(value))}}
     if isinstance(value, tuple):
         return [to_dict(item) for item in value]
     return value.tolist() if isinstance(value, np.ndarray) else value
@@ -331,27 +362,39 @@ def digest(value: Any, version: int) -> str:
 
 
 def _digest(value: Any, version: int) -> str:
-    def canonical(data: Any) -> Any:
-        if isinstance(data, dict):
-            return {key: canonical(item) for key, item in data.items()}
-        if isinstance(data, list):
-            return [canonical(item) for item in data]
-        return f"{np.float32(data) + np.float32(0)!s}f" if isinstance(data, float) else data  # -0 is 0
-
-    own = sorted({_code(cls) for cls in map(type, _parts(value)) if not _is_ours(cls)})
-    text = json.dumps([version, canonical(to_dict(value)), *own], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    text, own = _canonical(value)
+    codes = "".join(f", {json.dumps(code)}" for code in sorted(own))
+    return hashlib.sha256(f"[{version}, {text}{codes}]".encode()).hexdigest()[:32]
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    """A config and all configs in it."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _parts(item)
-    elif is_config(value):
-        yield value
-        for field in dataclasses.fields(value):
-            yield from _parts(getattr(value, field.name))
+def _canonical(value: Any) -> tuple[str, frozenset[str]]:
+    """`to_dict` as JSON with sorted keys, and the code of the classes in it that are not the library's.
+
+    A config keeps its own: the cells of a sweep share most of their parts.
+    """
+    if is_config(value):
+        kept: dict[str, tuple[str, frozenset[str]]] = vars(value)
+        if "_text" not in kept:
+            kept["_text"] = _canonical_config(value)
+        return kept["_text"]
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        parts = [_canonical(item) for item in value]
+        return f"[{', '.join(text for text, _ in parts)}]", frozenset().union(*(own for _, own in parts))
+    if isinstance(value, float):
+        return f'"{np.float32(value) + np.float32(0)!s}f"', frozenset()  # -0 is 0
+    return json.dumps(value), frozenset()
+
+
+def _canonical_config(value: Any) -> tuple[str, frozenset[str]]:
+    cls = type(value)
+    parts = {field.name: _canonical(getattr(value, field.name)) for field in _fields(cls)}
+    texts = {name: text for name, (text, _) in parts.items()}
+    texts["type"] = json.dumps(f"{cls.__module__}:{cls.__qualname__}")
+    own = frozenset(() if _is_ours(cls) else (_code(cls),))  # type: ignore[arg-type]
+    body = ", ".join(f"{json.dumps(name)}: {texts[name]}" for name in sorted(texts))
+    return f"{{{body}}}", own.union(*(codes for _, codes in parts.values()))
 
 
 @functools.cache

@@ -198,16 +198,17 @@ def _derived(sweep: Sweep) -> dict[str, str]:
     """Numbers that `derive` sets, with the range of their values over the cells."""
     if not sweep.derive:
         return {}
-    values: dict[str, set[float]] = {}
+    ends: dict[str, tuple[float, float]] = {}
     changed = set()
     for run, plain in zip(sweep.runs(), dataclasses.replace(sweep, derive=None).runs(), strict=True):
         before = dict(configs.paths(plain))
         for path, value in configs.paths(run):
             if isinstance(value, int | float) and not isinstance(value, bool):
-                values.setdefault(path, set()).add(value)
+                low, high = ends.get(path, (value, value))
+                ends[path] = min(low, value), max(high, value)
                 changed |= {path} if value != before.get(path) else set()
-    ends = {path: (f"{min(found):g}", f"{max(found):g}") for path, found in values.items() if path in changed}
-    return {path: low if low == high else f"{low} to {high}" for path, (low, high) in ends.items()}
+    shown = {path: (f"{low:g}", f"{high:g}") for path, (low, high) in ends.items() if path in changed}
+    return {path: low if low == high else f"{low} to {high}" for path, (low, high) in shown.items()}
 
 
 def describe(value: Any, bound: Mapping[str, str] | None = None, path: str = "") -> str:

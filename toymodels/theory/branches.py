@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Real
 from numpy.typing import ArrayLike
 
-from toymodels.arrays import Array, Float, Int
+from toymodels.arrays import Array, Bool, Float, Int
 from toymodels.theory.expected_loss import Solution, expected_loss
 from toymodels.theory.minima import local_minima
 from toymodels.theory.two_features import TwoFeatures, two_features
@@ -38,9 +38,9 @@ class Branches(NamedTuple):
         )
         return Solution(W, b, loss)
 
-    def without(self, *names: str) -> "Branches":
-        kept = [place for place, name in enumerate(self.names) if name not in names]
-        return Branches(tuple(self.names[place] for place in kept), *(value[kept] for value in self[1:]))
+    def where(self, kept: Bool[np.ndarray, " branch *points"]) -> "Branches":
+        """As if the others did not exist."""
+        return self._replace(loss=np.where(kept, self.loss, np.inf))
 
 
 Question = Callable[[np.ndarray, np.ndarray], Branches]

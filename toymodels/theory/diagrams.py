@@ -53,7 +53,7 @@ def boundary_lines(question: Question, p: ArrayLike, ends: Mapping[str, tuple[st
     """r of `phases.boundary` at p and, where the lines are steep, between; by the names of the ends."""
     p = np.asarray(p, np.float64)
     dense = np.unique(np.append(p, np.geomspace(0.45, 1, 12)[:-1] * p.max()))
-    r = [phases.boundary(question, dense, side) for side in ends.values()]
+    r = phases.boundaries(question, dense, list(ends.values()))
     return xr.Dataset({"r": (("side", "density"), r)}, {"side": list(ends), "density": dense})
 
 

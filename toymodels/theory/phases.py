@@ -11,7 +11,7 @@ from toymodels.theory.ties import (
     tied_jumps,
     tied_optima,
 )
-from toymodels.theory.transitions import DROPPED, JUMP, OWN, STEEP, Transition, boundary, transitions
+from toymodels.theory.transitions import DROPPED, JUMP, OWN, STEEP, Transition, boundaries, boundary, transitions
 
 __all__ = [
     "DROPPED",
@@ -24,6 +24,7 @@ __all__ = [
     "TiedOptima",
     "Transition",
     "arrangement",
+    "boundaries",
     "boundary",
     "branch_of",
     "compared_jump",

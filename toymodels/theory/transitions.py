@@ -1,5 +1,6 @@
 """Where, along the importance ratio r, the best arrangement of few features changes, and whether it jumps."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,23 +32,33 @@ def boundary(
     out of `side` the steps halve, and end where the two losses agree to 1e-7: an error of about 1e-3 in r. Each value
     of p is searched once a process.
     """
-    keys = [(question, side, value) for value in np.asarray(p, np.float64).tolist()]
+    return boundaries(question, p, [side])[0]
+
+
+def boundaries(
+    question: Question, p: Real[Array, " values"] | ArrayLike, sides: Sequence[tuple[str, ...]]
+) -> Float[np.ndarray, "sides values"]:
+    """`boundary` of several sides, in one search."""
+    values = np.asarray(p, np.float64).tolist()
+    keys = [(question, side, value) for side in sides for value in values]
     new = list({key: None for key in keys if key not in _boundaries})
-    found = _searched_boundary(question, np.array([key[-1] for key in new]), side)
+    found = _searched_boundary(question, np.array([key[-1] for key in new]), [key[1] for key in new])
     _boundaries.update(zip(new, found.tolist(), strict=True))
-    return np.array([_boundaries[key] for key in keys])
+    return np.reshape([_boundaries[key] for key in keys], (len(sides), len(values)))
 
 
 def _searched_boundary(
-    question: Question, p: np.ndarray, side: tuple[str, ...], rounds: int = 40, rtol: float = 1e-7
+    question: Question, p: np.ndarray, sides: list[tuple[str, ...]], rounds: int = 40, rtol: float = 1e-7
 ) -> np.ndarray:
+    """A side for each p."""
     r, active = np.ones_like(p), np.arange(len(p))
     for _ in range(rounds):
         if not len(active):
             break
         at_p, at_r = p[active], r[active]
         found = question(at_p, at_r)
-        held, others = (each.best() for each in (found.without(*set(found.names) - set(side)), found.without(*side)))
+        inside = np.array([[name in sides[place] for place in active] for name in found.names])
+        held, others = (found.where(which).best() for which in (inside, ~inside))
         slopes = errors_of_last(held, at_p), errors_of_last(others, at_p)
         lead = held.loss - others.loss
         open_ = np.isfinite(others.loss) & (lead > 1e-7 * held.loss)
