@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toymodels.engine import keys
+from toymodels import keys
 
 DRAWS = {
     "bits": lambda key: jax.random.bits(key, (5, 7)),

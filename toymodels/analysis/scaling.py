@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
+from toymodels import keys
 from toymodels.analysis.geometry import frame_potential
 from toymodels.arrays import Array, Float
 
@@ -77,5 +77,5 @@ def random_rows_losses(
     laws: Sequence[Any], widths: Sequence[int], draws: int, examples: int = 1024
 ) -> Float[np.ndarray, "draws laws widths"]:
     """`random_rows_loss` of each law of data; every draw has its own rows and examples, `law.sample(key, n)`."""
-    samples = ([law.sample(jax.random.key(seed), examples) for law in laws] for seed in range(draws))
+    samples = ([law.sample(keys.key(seed), examples) for law in laws] for seed in range(draws))
     return np.array([[random_rows_loss(x, widths, seed) for x in each] for seed, each in enumerate(samples)])

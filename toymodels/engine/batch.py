@@ -9,6 +9,7 @@ import numpy as np
 from toymodels.arrays import Array, Int
 from toymodels.config import stack
 from toymodels.engine.loop import chunk_length, make_keys, program
+from toymodels.settings import standard
 from toymodels.train import Run
 
 
@@ -23,6 +24,7 @@ class Results(NamedTuple):
     """(cells, snapshots, ...)"""
 
 
+@standard()
 def train_batch(
     grid: Sequence[Sequence[Run]],
     progress: Callable[[int], None] = lambda steps: None,

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from toymodels import keys
 from toymodels.arrays import Array, Int
-from toymodels.engine import keys
 from toymodels.engine.small_products import written_out
 from toymodels.problems import protocol
 from toymodels.train import Run

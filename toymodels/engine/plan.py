@@ -10,7 +10,9 @@ import numpy as np
 from jax.extend import core
 
 from toymodels import config as configs
+from toymodels import keys
 from toymodels.problems import protocol
+from toymodels.settings import standard
 from toymodels.train import NUMERICS, Run
 
 CACHE_BYTES = 3.3 * 2**20
@@ -93,6 +95,7 @@ class Kept(Protocol):
     def width(self, group: str) -> int | None: ...
 
 
+@standard()
 def plan(
     runs: Sequence[Run],
     kept: Kept | None = None,
@@ -146,10 +149,11 @@ def batch_width(run: Run) -> int:
     return int(2 ** np.floor(np.log2(np.clip(CACHE_BYTES / (4 * size), NARROWEST, wanted))))
 
 
+@standard()
 def largest_array(run: Run) -> int:
     """The size of the largest array that a step of one cell makes."""
     problem = run.problem
-    params = jax.eval_shape(lambda: problem.init(jax.random.key(0)))
+    params = jax.eval_shape(lambda: problem.init(keys.key(0)))
     objective = problem.objective
     examples = protocol.example_shapes(problem, run.batch)
     if examples is not None:
@@ -168,9 +172,10 @@ def _results(jaxpr: Any) -> Iterator[Any]:
                 yield from _results(inner)
 
 
+@standard()
 def parameters(run: Run) -> int:
     """How many numbers one cell learns."""
-    params = jax.eval_shape(lambda: run.problem.init(jax.random.key(0)))
+    params = jax.eval_shape(lambda: run.problem.init(keys.key(0)))
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 

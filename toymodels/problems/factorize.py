@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from toymodels import keys
 from toymodels.arrays import Array, Bool, Float
 from toymodels.config import config, static, substitute
 from toymodels.data import Distribution
 from toymodels.laws import Law, check_law, per_feature
 from toymodels.losses import BinaryCrossEntropy, HalfSquaredError, InnerProduct, Loss
+from toymodels.settings import standard
 
 
 def _check_seed(seed: int) -> None:
@@ -64,10 +66,11 @@ class Components:
         s = jnp.pad(per_feature(self.spectrum, given), (0, full - given))
         return jnp.where(jnp.arange(full) < self.rank, s, 0.0)
 
+    @standard()
     def vectors(self) -> tuple[Float[Array, "full n"], Float[Array, "full m"]]:
         """(a_k, b_k) as rows."""
         full, sizes = min(self.n, self.m), (self.n, self.m)
-        left_key, right_key = jax.random.split(jax.random.key(self.seed))
+        left_key, right_key = jax.random.split(keys.key(self.seed))
         drawn = (jax.random.normal(key, (size, full)) for key, size in zip((left_key, right_key), sizes, strict=True))
         # One call for both: two QR calls of one program may each hold a thread of XLA's CPU pool while they wait for
         # the other's, for ever. Rows of zeros leave the factor above them as it is.
@@ -75,6 +78,7 @@ class Components:
         left, right = jnp.linalg.qr(padded)[0].transpose(0, 2, 1)
         return left[:, : self.n], right[:, : self.m]
 
+    @standard()
     def matrix(self) -> Float[Array, "n m"]:
         left, right = self.vectors()
         return (left.T * self.singular_values()) @ right
@@ -93,8 +97,9 @@ class Gaussian:
         _check_target(self.n, self.m, self.rank)
         _check_seed(self.seed)
 
+    @standard()
     def matrix(self) -> Float[Array, "n m"]:
-        left_key, right_key = jax.random.split(jax.random.key(self.seed))
+        left_key, right_key = jax.random.split(keys.key(self.seed))
         full = min(self.n, self.m)
         left = jax.random.normal(left_key, (self.n, full)) / jnp.sqrt(self.n)
         right = jax.random.normal(right_key, (self.m, full)) / jnp.sqrt(self.m)

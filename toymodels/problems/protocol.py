@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 
+from toymodels import keys
 from toymodels.arrays import Array
 
 
@@ -51,7 +52,7 @@ def sample(problem: Any, key: Array, batch: int) -> Any:
 
 def example_shapes(problem: Any, batch: int) -> Any:
     """Shapes of the examples of one step; None where the problem is deterministic."""
-    return jax.eval_shape(lambda: sample(problem, jax.random.key(0), batch))
+    return jax.eval_shape(lambda: sample(problem, keys.key(0), batch))
 
 
 def metrics(problem: Any, params: Any, example: Any) -> dict[str, Array]:

@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from toymodels import keys
 from toymodels.arrays import Array, Float
 from toymodels.config import config
 from toymodels.data import Distribution, Noisy, observe
@@ -72,7 +72,7 @@ class Supervised:
 
     def _module(self, params: Params) -> Any:
         # The structure alone: built abstractly while tracing, so it costs nothing when the program runs.
-        abstract = nnx.eval_shape(lambda: self.model.init(jax.random.key(0), self.data.n))
+        abstract = nnx.eval_shape(lambda: self.model.init(keys.key(0), self.data.n))
         graph, state = nnx.split(abstract)
         nnx.replace_by_pure_dict(state, params)
         return nnx.merge(graph, state)

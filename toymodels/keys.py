@@ -20,7 +20,8 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 def key(seed: Int[Array, ""] | int) -> Array:
     """The key of a seed in 0..2^31 - 1; a drop-in for `jax.random.key`."""
-    return jax.random.key(seed, impl=_THREEFRY)
+    data = jnp.asarray(_seed(seed))
+    return jax.random.wrap_key_data(data, impl=_THREEFRY)  # not `jax.random.key`, which a setting offsets
 
 
 def threefry(
@@ -59,8 +60,11 @@ def _fold_in(key: UInt32[Array, "2"], data: Array | int) -> UInt32[Array, "2"]:
 
 def _random_bits(key: UInt32[Array, "2"], bit_width: int, shape: tuple[int, ...]) -> Array:
     size = math.prod(shape)
-    if bit_width not in (8, 16, 32) or size >= 2**32:
-        raise NotImplementedError(f"{size} numbers of {bit_width} bits: fewer than 2^32, of 8, 16 or 32")
+    if bit_width not in (8, 16, 32, 64) or size >= 2**32:
+        raise NotImplementedError(f"{size} numbers of {bit_width} bits: fewer than 2^32, of 8, 16, 32 or 64")
+    if bit_width == 64:  # where double precision is on: nothing is trained in it, but whoever draws by hand may
+        high, low = (half.astype("uint64") for half in threefry(key, *_counters((size,))))
+        return (high << np.uint64(32) | low).reshape(shape)
     # In a few pieces, by a loop: what a loop gives is stored. Else the compiler would hash anew wherever a draw is
     # used, in every cell; it takes barriers out before it decides.
     pieces = next((count for count in (4, 5, 3, 7, 2) if size % count == 0), 1)
