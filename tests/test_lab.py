@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from tests.cases import packings
-from toymodels import draw, lab, readings
+from toymodels import draw, lab, readings, sources
 from toymodels.estimates import best
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtMost, Finding, ours
@@ -171,8 +171,8 @@ def test_code_is_what_a_function_refers_to(monkeypatch) -> None:
     """Its helpers and constants too; what it does not touch is not."""
 
     def changed() -> str:
-        readings.code.cache_clear()
-        return readings.code(uses_helper)
+        sources.code.cache_clear()
+        return sources.code(uses_helper)
 
     before = changed()
     assert changed() == before

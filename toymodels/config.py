@@ -14,6 +14,7 @@ import importlib
 import inspect
 import json
 import numbers
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
+
+from toymodels import sources
 
 C = TypeVar("C")
 
@@ -340,6 +343,9 @@ def from_dict(data: Any) -> Any:
 
 def _config_class(path: Any) -> Any:
     module, _, name = str(path).partition(":")
+    # A stranger's file runs no code: outside the library, only what was imported on purpose.
+    if name and module.partition(".")[0] != "toymodels" and module not in sys.modules:
+        raise ValueError(f"{path}: a config class of {module}, which is not imported; import it first, if you trust it")
     try:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -359,6 +365,12 @@ def digest(value: Any, version: int) -> str:
     if version not in kept:
         kept[version] = _digest(value, version)
     return kept[version]
+
+
+def hashed(*values: Any) -> str:
+    """A hash of configs, numbers, words and lists of them: the same for what trains alike."""
+    texts = [part for text, own in map(_canonical, values) for part in (text, *sorted(own))]
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:32]
 
 
 def _digest(value: Any, version: int) -> str:
@@ -392,19 +404,9 @@ def _canonical_config(value: Any) -> tuple[str, frozenset[str]]:
     parts = {field.name: _canonical(getattr(value, field.name)) for field in _fields(cls)}
     texts = {name: text for name, (text, _) in parts.items()}
     texts["type"] = json.dumps(f"{cls.__module__}:{cls.__qualname__}")
-    own = frozenset(() if _is_ours(cls) else (_code(cls),))  # type: ignore[arg-type]
+    own = frozenset(() if _is_ours(cls) else (sources.code_of_class(cls),))  # type: ignore[arg-type]
     body = ", ".join(f"{json.dumps(name)}: {texts[name]}" for name in sorted(texts))
     return f"{{{body}}}", own.union(*(codes for _, codes in parts.values()))
-
-
-@functools.cache
-def _code(cls: type) -> str:
-    """The code of a class outside the library, whose numerics have no version: its source, or else its byte code."""
-    try:
-        return inspect.getsource(cls)
-    except (OSError, TypeError):
-        bodies = [item.__code__ for item in vars(cls).values() if isinstance(item, types.FunctionType)]
-        return repr([(body.co_code.hex(), [str(const) for const in body.co_consts]) for body in bodies])
 
 
 # ------------------------------------------------------------------------------------------------------------ stacking

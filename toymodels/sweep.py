@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from toymodels import config as configs
+from toymodels import sources
 from toymodels.engine.batch import Results, train_batch
 from toymodels.engine.loop import compile_seconds
 from toymodels.engine.plan import Group, Plan, Shape, group_digest, group_key, plan
@@ -133,8 +134,25 @@ class Sweep:
 
     def grid(self, **about: Any) -> Grid:
         """The labels, and the address of the cell at each place."""
-        about = {"numerics": NUMERICS, "base": configs.to_dict(self.base), **about}
+        about = {"numerics": NUMERICS, "base": configs.to_dict(self.base), "asked": self.asked, **about}
         return Grid({axis.name: axis.labels for axis in self.axes}, self.digests, self.groups, about)
+
+    @cached_property
+    def asked(self) -> str:
+        """What is asked for, in a hash: the same sweep has the same cells, which need not be worked out again."""
+        axes: list[Any] = []
+        for axis in self.axes:
+            bindings = [sorted(axis.binding(place).items()) for place in range(len(axis.labels))]
+            axes += [axis.name, axis.labels, [[path, value] for binding in bindings for path, value in binding]]
+        derive = sources.code(self.derive) if self.derive else ""
+        return configs.hashed(NUMERICS, self.base, *axes, derive)
+
+    def recall(self, kept: Grid) -> bool:
+        """Take the cells from the labels that were stored for this very sweep; whether they are."""
+        if kept.about.get("asked") != self.asked:
+            return False
+        vars(self).update(digests=kept.digests, groups=kept.groups)
+        return True
 
     @cached_property
     def digests(self) -> list[str]:
@@ -238,6 +256,7 @@ def sweep(
     todo = todo or plan(what.runs(), pool, shard)
     if view:
         view.pool.check_writable()
+        view.pool.set_aside()
         view.write(grid)
     _train(todo, pool, events or Events())
     return dataset(grid, pool.cells(grid.groups))

@@ -1,0 +1,70 @@
+"""What a class refers to is part of what it is."""
+
+import sys
+import types
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+
+from toymodels import Supervised, config, sources
+from toymodels.config import config as make
+from toymodels.config import digest
+from toymodels.data import Sparse
+from toymodels.models import Tied
+
+
+def addressed(loss: object) -> str:
+    return digest(Supervised(Sparse(3), Tied(2), loss), 1)
+
+
+def scaled(factor: float) -> type:
+    @make
+    class Scaled:
+        def __call__(self, prediction, target):
+            return factor * jnp.sum((prediction - target) ** 2)
+
+    return Scaled
+
+
+def test_what_a_class_encloses() -> None:
+    assert addressed(scaled(1.0)()) == addressed(scaled(1.0)())
+    assert addressed(scaled(1.0)()) != addressed(scaled(100.0)())
+
+
+@pytest.mark.parametrize("body", ["jnp.max((prediction - target) ** 2)", "jnp.sum((prediction - target) ** 4)"])
+def test_code_without_a_source(body: str) -> None:
+    def typed(body: str) -> object:
+        scope = {"config": make, "jnp": jnp, "__name__": "notebook"}
+        text = f"@config\nclass Mine:\n    def __call__(self, prediction, target):\n        return {body}"
+        exec(text, scope)
+        return scope["Mine"]()
+
+    assert addressed(typed(body)) == addressed(typed(body))
+    assert addressed(typed(body)) != addressed(typed("jnp.sum((prediction - target) ** 2)"))
+
+
+@pytest.mark.parametrize("way", ["import helper\n", "from helper import rho\n"])
+def test_a_helper_in_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    call = "helper.rho" if way.startswith("import") else "rho"
+    (tmp_path / "mine.py").write_text(
+        f"from toymodels.config import config\nimport jax.numpy as jnp\n{way}\n\n@config\nclass Mine:\n"
+        f"    def __call__(self, prediction, target):\n        return {call}(jnp.sum((prediction - target) ** 2))\n"
+    )
+    found = []
+    for factor in (1, 1000):
+        (tmp_path / "helper.py").write_text(f"def rho(x):\n    return {factor} * x\n")
+        for name in ("mine", "helper"):
+            sys.modules.pop(name, None)
+        sources._definitions.cache_clear()
+        found.append(addressed(__import__("mine").Mine()))
+    assert found[0] != found[1]
+
+
+def test_the_librarys_own_code_has_a_version_instead() -> None:
+    assert not sources._is_own("toymodels")
+    assert not sources._is_own("numpy")
+    assert not sources._is_own("math")
+    assert sources._is_own("tests")
+    assert isinstance(config, types.ModuleType)
