@@ -6,6 +6,7 @@
 #   make replicate                every experiment on fresh seeds, and docs/replication.md (OFFSET=5000)
 #   make mutation                 every criterion inverted: does a test fail?  (docs/mutation.md)
 #   make test-slow                every experiment at tiny scale, whole
+#   make trust                    faults and settings: what is survived?  (docs/trust.md)
 #   make check                    ruff and mypy         make clean     drop .venv and caches, keep results
 
 PYTHON ?= python3
@@ -22,7 +23,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 ALL := $(basename $(notdir $(wildcard experiments/*.py)))
 OFFSET ?= 5000
 
-.PHONY: setup sweep paper replicate figures test test-slow check mutation bench clean
+.PHONY: setup sweep paper replicate figures test test-slow check mutation trust bench clean
 
 setup: .venv/ready
 
@@ -66,6 +67,9 @@ check: .venv/ready-dev
 
 mutation: .venv/ready-dev
 	$(BIN)/python -m tests.mutation --out docs/mutation.md
+
+trust: .venv/ready-dev
+	$(BIN)/python -m tests.trust --out docs/trust.md
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -11,7 +11,7 @@ import pytest
 
 import toymodels
 from tests.cases import PACKING
-from toymodels import cli
+from toymodels import cli, open
 from toymodels.engine.plan import group_digest
 from toymodels.lab import experiment_files
 from toymodels.store import Pool
@@ -169,15 +169,21 @@ def test_bad_input_is_one_sentence(toy: Path, call, words: list[str], said: str)
     assert sorted(toy.rglob("*")) == before
 
 
-def test_a_corrupt_store_is_one_sentence_and_kept(toy: Path, call) -> None:
+def test_a_corrupt_store_is_one_sentence_and_trained_again(toy: Path, call) -> None:
     call("run", "toy.py", "--no-figures")
     (batch,) = (toy / "runs").rglob("*.zarr.zip")
+    whole = open(toy / "runs/toy/packed").load()
     batch.write_bytes(b"garbage")
-    for words in (["run", "toy.py"], ["figure", "toy.py"], ["show", "toy.py"]):
+    for words in (["figure", "toy.py"], ["show", "toy.py"]):
         outcome = call(*words)
         assert (outcome.code, outcome.err.count("\n")) == (2, 1)
         assert batch.name in outcome.err
     assert batch.read_bytes() == b"garbage"
+    again = call("run", "toy.py")
+    assert again.code == 0, again.err
+    assert "1 damaged batch" in again.out
+    assert open(toy / "runs/toy/packed").load().equals(whole)
+    assert [path.read_bytes() for path in (toy / "runs").rglob("*.damaged")] == [b"garbage"]
 
 
 def test_damaged_labels_are_one_sentence(toy: Path, call) -> None:

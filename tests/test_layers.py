@@ -7,8 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "toymodels"
 LAYERS = [
-    {"arrays", "estimates", "files"},
-    {"shapes", "findings"},
+    {"arrays", "estimates", "files", "sources"},
+    {"shapes", "findings", "keys", "settings"},
     {"config", "analysis", "theory"},
     {"laws"},
     {"data", "losses", "models", "optimizers"},
@@ -68,4 +68,4 @@ def test_core_knows_no_problem(path: Path) -> None:
 def test_analysis_and_theory_stand_alone(path: Path) -> None:
     own = path.relative_to(PACKAGE).parts[0]
     if own in ("shapes", "analysis", "theory"):
-        assert imports(path) <= {own, "arrays", "estimates"} | ({"shapes"} if own != "shapes" else set())
+        assert imports(path) <= {own, "arrays", "estimates", "keys"} | ({"shapes"} if own != "shapes" else set())

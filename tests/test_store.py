@@ -125,12 +125,13 @@ def test_damage_is_said_and_the_rest_kept(filled: Path, damage: str) -> None:
     elif damage == "empty":
         content = bytearray()
     else:
-        content[len(content) // 3 : len(content) // 3 + 400] = b"\xff" * 400
+        start = len(content) * 2 // 3
+        content[start : start + 400] = b"\xff" * 400
     victim.write_bytes(bytes(content))
     with pytest.raises(StoreError, match=victim.name) as caught:
         toymodels.open(filled).load()
     assert "\n" not in str(caught.value)
-    victim.unlink()
+    victim.unlink(missing_ok=True)  # where an array was damaged, it has been set aside
     assert census(toymodels.open(filled))["ok"] in (4, 5)
 
 

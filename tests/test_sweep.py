@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -120,6 +121,31 @@ def test_seeds_move_and_nothing_else() -> None:
     pairs = Choice("pair", {"a": {"seed": 1, "stream": 5}, "b": {"seed": 2, "stream": 6}})
     both = Sweep(AUTOENCODER, [pairs]).with_seeds_moved(10)
     assert [(run.seed, run.stream) for run in both.runs()] == [(11, 5), (12, 6)]
+
+
+def _hotter(run: Run) -> Run:
+    return config.replace(run, {"optimizer.lr": 2 * run.optimizer.lr})
+
+
+def test_what_is_asked_for_is_known_without_its_cells(tmp_path: Path) -> None:
+    """The same sweep recalls its cells from its labels; another base, label, option or derive does not."""
+    what = autoencoders()
+    sweep(what, tmp_path / "store")
+    again = autoencoders()
+    assert again.recall(Pool(tmp_path / "store").view("sweep").read())
+    assert "_runs" not in vars(again)
+    assert again.digests == what.digests
+    assert again.groups == what.groups
+    base = config.replace(AUTOENCODER, {"steps": 61})
+    others = [
+        autoencoders(p=(0.1, 0.4)),
+        autoencoders(seeds=(1, 0)),
+        replace(what, base=base),
+        replace(what, derive=_hotter),
+        replace(what, axes=[what.axes[0], Choice("loss", {"l2": {}, "l4": {}}), what.axes[2]]),
+    ]
+    assert len({what.asked, *(each.asked for each in others)}) == len(others) + 1
+    assert autoencoders().asked == what.asked
 
 
 SLOW = """

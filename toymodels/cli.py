@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -114,6 +116,11 @@ def _add_cores(made: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `toymodels`."""
+    with _stopping():
+        _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> None:
     args, rest = _parser().parse_known_args(arguments)
     # `--path=value` and `--path value` are overrides too, so that any field can be set the way flags are.
     extra = _as_overrides(rest)
@@ -132,9 +139,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(error, OSError) or _is_refusal(error):
             _fail(error)
         raise
-    except KeyboardInterrupt:
-        print("toymodels: stopped; finished batches are kept, the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP end the process at once, with one sentence and exit code 128 + n.
+
+    Nothing needs to be tidied: files appear whole or not at all. A signal that the caller ignores stays ignored.
+    """
+
+    def stop(number: int, frame: Any) -> None:
+        show = b"\x1b[?25h" if sys.stdout.isatty() else b""  # the cursor, which a progress bar hides
+        said = (
+            f"toymodels: stopped by {signal.Signals(number).name}; finished batches are kept, the same command goes on"
+        )
+        os.write(2, show + b"\r" * bool(show) + said.encode() + b"\n")
+        os._exit(128 + number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _is_refusal(error: ValueError) -> bool:
@@ -248,6 +279,9 @@ def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw:
     if draw:
         check_writable(study.figures)
     _print_plans(plans)
+    if count := len(study.pool.damaged):
+        what = "1 damaged batch is" if count == 1 else f"{count} damaged batches are"
+        console.print(f"{what} set aside, and the cells trained again")
     if args.dry_run:
         if args.scale == "full" and study.experiment.cost:
             console.print(study.experiment.cost)

@@ -8,6 +8,7 @@
 What is current is decided by addresses (see `readings`), never by the times of files: nothing is computed twice.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ from toymodels.files import appearing, check_writable, write_text
 from toymodels.findings import Finding
 from toymodels.overrides import apply
 from toymodels.results import open_view
-from toymodels.store import Pool, StoredBatch, View
+from toymodels.store import Pool, StoredBatch, StoreError, View
 from toymodels.sweep import Events, Sweep, sweep
 
 
@@ -76,9 +77,18 @@ class Study:
         found, claimed = {}, set[str]()
         for name, each in self.sweeps.items():
             if not only or name in only:
-                found[name] = plan(each.runs(), self.pool, shard, claimed=claimed)
+                stored = self._recalled(name) and self.pool.cells(each.groups).keys() >= set(each.digests)
+                done = Plan([], len(set(each.digests)), len(set(each.digests)), 0) if stored else None
+                found[name] = done or plan(each.runs(), self.pool, shard, claimed=claimed)
                 claimed |= set(each.digests)
         return found
+
+    def _recalled(self, name: str) -> bool:
+        """Whether the cells of a sweep are known from its labels, without being worked out."""
+        try:
+            return self.sweeps[name].recall(self.view(name).read())
+        except StoreError:  # there are none, or they are damaged
+            return False
 
     def train(
         self,
@@ -112,7 +122,7 @@ class Study:
         if name not in self._swept:
             self._batches(name)
             what, view = self.sweeps[name], self.view(name)
-            if not view.file.exists() or view.read().digests != what.digests:
+            if not _shows(view, what):
                 view.write(what.grid())  # others may have trained its cells
             self._swept[name] = Swept(what, open_view(view))
         return self._swept[name]
@@ -120,7 +130,9 @@ class Study:
     def _batches(self, name: str) -> list[StoredBatch]:
         """The batches that hold the cells of a sweep; Missing if there are not all of them."""
         what = self.sweeps[name]
+        self._recalled(name)
         cells = self.pool.cells(what.groups)
+        self.pool.check_whole()
         missing = sum(digest not in cells for digest in what.digests)
         if missing:
             count = len(what.digests)
@@ -238,6 +250,15 @@ class Study:
         data = [each.to_dict() for each in found]
         write_text(self.figures / "findings.md", findings.markdown(data) + "\n")
         return data
+
+
+def _shows(view: View, what: Sweep) -> bool:
+    """Whether the stored labels are those of a sweep."""
+    try:
+        kept = view.read()
+    except StoreError:  # there are none, or they are damaged
+        return False
+    return kept.digests == what.digests and kept.axes == json.loads(json.dumps(what.grid().axes))
 
 
 def study(

@@ -40,7 +40,9 @@ def open(path: str | Path) -> xr.Dataset | xr.DataTree:
 
 def open_view(view: View) -> xr.Dataset:
     grid = view.read()
-    return dataset(grid, view.pool.cells(grid.groups))
+    cells = view.pool.cells(grid.groups)
+    view.pool.check_whole()
+    return dataset(grid, cells)
 
 
 def dataset(grid: Grid, index: Cells) -> xr.Dataset:

@@ -14,6 +14,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,21 +61,22 @@ class Batch:
             "steps": self.steps.tolist(),
             "snapshot_steps": self.snapshot_steps.tolist(),
             "provenance": self.provenance,
+            "sums": {name: checksum(values) for name, values in self.arrays.items()},
         }
 
 
 class StoredBatch:
-    """A batch on disk: the header is read at once, arrays when asked for."""
+    """A batch on disk: the header is read at once, arrays when asked for. StoreError where any byte that counts is not
+    as it was written: the zip file checks its entries, the header is sealed and holds a checksum of every array."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:  # the header alone, without the machinery of zarr: a view may have hundreds of batches
+        with self._reading():  # the header alone, without the machinery of zarr: a view may have hundreds of batches
             with zipfile.ZipFile(path) as zipped:
                 header: dict[str, Any] = json.loads(zipped.read("zarr.json"))["attributes"]
                 chunks = sorted((each.filename, each.CRC) for each in zipped.infolist() if "/c" in each.filename)
-        except DAMAGE as error:
-            raise StoreError(f"{path}: damaged batch ({error}); delete this file to retrain it") from error
-        try:
+            if "sums" in header and header.pop("seal", None) != seal(header):
+                raise ValueError("its header is not as it was written")
             self.digests: list[str] = header["digests"]
             self.configs: list[dict[str, Any]] = header["configs"]
             self.group: str = header["group"]
@@ -84,41 +86,53 @@ class StoredBatch:
             self.steps = np.asarray(header["steps"], np.int32)
             self.snapshot_steps = np.asarray(header["snapshot_steps"], np.int32)
             self.provenance: dict[str, Any] = header["provenance"]
+            self.sums: dict[str, str] = header.get("sums", {})  # none in files of older versions
             self.contents = hashlib.sha256(repr(chunks).encode()).hexdigest()[:16]
-        except KeyError as error:
-            raise StoreError(
-                f"{path}: damaged batch, its header lacks {error}; delete this file to retrain it"
-            ) from error
 
     def read(self, name: str) -> np.ndarray:
-        with self._open() as group:
-            return np.asarray(group[name])
-
-    def _open(self) -> "_Opened":
-        return _Opened(self.path)
-
-
-DAMAGE = (zipfile.BadZipFile, KeyError, ValueError, OSError, RuntimeError)
-"""What reading a damaged file raises, somewhere between zip, zarr and its codecs."""
-
-
-class _Opened:
-    """A zarr group in a zip file, opened for reading; damage becomes a StoreError."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> zarr.Group:
+        """An array. A file that turns out to be damaged is set aside, so that its cells count as missing from then on;
+        one that the disk does not give now stays."""
         try:
-            self.store = ZipStore(self.path, mode="r")
-            return zarr.open_group(self.store, mode="r")
-        except DAMAGE as error:
-            raise StoreError(f"{self.path}: damaged batch ({error}); delete this file to retrain it") from error
+            with self._reading(), ZipStore(self.path, mode="r") as zipped:
+                values = np.asarray(zarr.open_group(zipped, mode="r", zarr_format=3)[name])
+                if values.shape != self.shapes[name] or self.sums.get(name, checksum(values)) != checksum(values):
+                    raise ValueError(f"{name} is not as it was written")
+                return values
+        except Damaged as error:
+            if not isinstance(error.__cause__, OSError):
+                _set_aside(self.path)
+            raise
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self.store.close()
-        if isinstance(error, DAMAGE):
-            raise StoreError(f"{self.path}: damaged batch ({error}); delete this file to retrain it") from error
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Damage becomes a StoreError, whatever it raises somewhere between zip, zarr and its codecs."""
+        try:
+            yield
+        except PermissionError as error:
+            raise StoreError(f"{self.path}: cannot be read ({error.strerror})") from error
+        except Exception as error:
+            said = f"its header lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+            raise Damaged(f"{self.path}: damaged batch ({said}); the same sweep trains its cells again") from error
+
+
+def _set_aside(path: Path) -> None:
+    with suppress(OSError):
+        path.rename(path.with_name(f"{path.name}.damaged"))
+
+
+class Damaged(StoreError):
+    """A batch that is not as it was written."""
+
+
+def checksum(values: np.ndarray) -> str:
+    """Of type, shape and every byte."""
+    about = f"{values.dtype.str} {values.shape} ".encode()
+    return hashlib.blake2b(about + np.ascontiguousarray(values).tobytes(), digest_size=16).hexdigest()
+
+
+def seal(data: Any) -> str:
+    """A checksum of JSON data."""
+    return hashlib.blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 MARK = "pool.json"
@@ -130,6 +144,8 @@ class Pool:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._groups: dict[str, list[StoredBatch]] = {}
+        self.damaged: dict[Path, Damaged] = {}
+        """Batches that were met and cannot be read: their cells count as missing."""
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{path}: a store is a folder, this is a file")
         if self.path.is_dir() and not self.is_marked and next(_old_stores(self.path), None):
@@ -155,8 +171,27 @@ class Pool:
     def batches(self, group: str) -> list["StoredBatch"]:
         """The batches of a group; their headers are read once."""
         if group not in self._groups:
-            self._groups[group] = [StoredBatch(path) for path in sorted(self._folder(group).glob("[!.]*.zarr.zip"))]
+            self._groups[group] = []
+            for path in sorted(self._folder(group).glob("[!.]*.zarr.zip")):
+                try:
+                    self._groups[group].append(StoredBatch(path))
+                except Damaged as error:
+                    self.damaged[path] = error
         return self._groups[group]
+
+    def check_whole(self) -> None:
+        """StoreError if batches that were met are damaged: all of them in one sentence."""
+        if len(self.damaged) == 1:
+            raise next(iter(self.damaged.values()))
+        if self.damaged:
+            names = ", ".join(map(str, self.damaged))
+            raise Damaged(f"{len(self.damaged)} damaged batches ({names}); the same sweep trains their cells again")
+
+    def set_aside(self) -> None:
+        """Rename damaged batches, so that what is trained in their place stands alone."""
+        for path in self.damaged:
+            _set_aside(path)
+        self.damaged.clear()
 
     def cells(self, groups: Iterable[str]) -> dict[str, tuple["StoredBatch", int]]:
         """digest -> (batch, place in it), of the cells of some groups."""
@@ -178,7 +213,8 @@ class Pool:
         self.mark()
         target = self._folder(batch.group) / f"{_hash(batch.digests)}.zarr.zip"
         with appearing(target) as partial, ZipStore(partial, mode="w") as zipped:
-            group = zarr.create_group(zipped, attributes=batch.header())
+            header = json.loads(json.dumps(batch.header()))
+            group = zarr.create_group(zipped, attributes={**header, "seal": seal(header)})
             for name, values in batch.arrays.items():
                 array = group.create_array(
                     name,
@@ -205,17 +241,27 @@ class View:
     def write(self, grid: "Grid") -> None:
         """Remember the labels of the grid asked for, for `open`."""
         self.pool.mark()
-        write_text(self.file, json.dumps(grid.to_dict()))
+        _write_grid(self.file, grid)
 
     def read(self) -> "Grid":
         try:
-            return Grid.from_dict(json.loads(self.file.read_text()))
+            data = json.loads(self.file.read_text())
+            sealed = data.pop("seal", None)
+            # Without a seal, as older versions wrote them, exactly these fields.
+            if sealed != seal(data) and not (sealed is None and set(data) == {"axes", "digests", "groups", "about"}):
+                raise ValueError("not as it was written")
+            return Grid.from_dict(data)
         except FileNotFoundError as error:
             raise StoreError(f"{self.pool.path / self.name}: no sweep is stored here") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(
                 f"{self.file}: damaged ({error}); rerunning the sweep rewrites it, no cell is lost"
             ) from error
+
+
+def _write_grid(file: Path, grid: "Grid") -> None:
+    data = json.loads(json.dumps(grid.to_dict()))
+    write_text(file, json.dumps({**data, "seal": seal(data)}))
 
 
 def locate(path: str | Path) -> View:
@@ -286,7 +332,7 @@ def migrate(old: str | Path, new: str | Path | None = None) -> int:
             raise StoreError(f"{folder}: cannot be moved ({error})") from error
         file = new / "views" / f"{folder.relative_to(old).as_posix()}.json"
         file = new / "views" / "sweep.json" if folder == old else file
-        write_text(file, json.dumps(grid.to_dict()))
+        _write_grid(file, grid)
         (folder / "sweep.json").unlink()
         while folder != old and not any(folder.iterdir()):
             folder.rmdir()
