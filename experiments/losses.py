@@ -102,7 +102,8 @@ def features_represented(models: xr.Dataset) -> Iterator[Finding]:
         number, at = models.number.sel(kind=kind), {"kind": kind}
         yield report("number-by-density", f"{kind}: features represented", mean(number), settings=at, digits=".1f")
         if kind == "linear":
-            what, source = f"{kind}: seeds that represent {m} at every p", ours("least share; Eckart-Young: all")
+            what = f"{kind}: seeds that represent {m} features at every p"
+            source = ours("least share; Eckart-Young: all")
             right = (number == m).all("p").where(number.notnull().all("p"))
             yield Finding("as-many-as-dimensions", what, share(right), AtLeast(ALL), source, settings=at)
             continue

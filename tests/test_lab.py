@@ -185,7 +185,11 @@ def test_code_is_what_a_function_refers_to(monkeypatch) -> None:
     assert changed() != before
 
 
-ASK = "from toymodels import lab; s = lab.study('intro'); print(s._findings_address(asked=True))"
+ASK = """
+from toymodels import lab
+for name in ("intro", "reduced_rank", "phase_diagram"):
+    print(lab.study(name)._findings_address(asked=True))
+"""
 
 
 def test_addresses_are_the_same_in_every_process() -> None:

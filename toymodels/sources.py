@@ -79,7 +79,8 @@ def _collect(thing: Any, inside: Inside, found: dict[str, str]) -> None:
         found[f"value {thing!r}"] = ""
     elif hasattr(thing, "dtype") and hasattr(thing, "shape"):
         values = np.asarray(thing)
-        found[f"array {values.dtype} {values.shape} {hashlib.sha256(values.tobytes()).hexdigest()}"] = ""
+        if values.dtype.kind in "biufc":  # not a type that has a dtype, whose bytes would be a place in memory
+            found[f"array {values.dtype} {values.shape} {hashlib.sha256(values.tobytes()).hexdigest()}"] = ""
 
 
 def _source(thing: Any) -> str:
