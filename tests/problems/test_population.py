@@ -70,6 +70,7 @@ def test_trains_to_the_exact_optimum() -> None:
         assert best == pytest.approx(float(two_features(p, r).best.loss), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_agrees_with_the_sampled_route() -> None:
     """The same cells by large drawn batches: exact losses at the end within 2 % (2e-3 is the noise of the weights)."""
     ends = {}
