@@ -187,13 +187,18 @@ def test_code_is_what_a_function_refers_to(monkeypatch) -> None:
 
 ASK = """
 from toymodels import lab
-for name in ("intro", "reduced_rank", "phase_diagram"):
-    print(lab.study(name)._findings_address(asked=True))
+names = ["intro", "reduced_rank", "phase_diagram"]
+for name in names if {forwards} else names[::-1]:  # whatever the process has done before
+    study = lab.study(name)
+    print(name, study._findings_address(asked=True), *(each.asked for each in study.sweeps.values()))
+    [each.digests for each in study.sweeps.values()]
 """
 
 
 def test_addresses_are_the_same_in_every_process() -> None:
-    asked = [sys.executable, "-c", ASK]
-    here = Path(__file__).parent.parent
-    found = {subprocess.run(asked, cwd=here, capture_output=True, text=True, check=True).stdout for _ in range(2)}
+    here, found = Path(__file__).parent.parent, set()
+    for forwards in (True, False):
+        asked = [sys.executable, "-c", ASK.replace("{forwards}", str(forwards))]
+        said = subprocess.run(asked, cwd=here, capture_output=True, text=True, check=True).stdout
+        found.add(tuple(sorted(said.splitlines())))
     assert len(found) == 1

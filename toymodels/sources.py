@@ -158,12 +158,17 @@ def _referred(thing: Any, inside: Inside) -> Iterator[Any]:
         if isinstance(value, types.ModuleType):
             if inside(value.__name__.partition(".")[0]):
                 yield from (getattr(value, other) for other in names if hasattr(value, other))
-        elif value is not None:
+        elif value is not None and not _is_state(name, value):
             yield value
     yield from (cell.cell_contents for cell in thing.__closure__ or () if _is_filled(cell))
     yield from (each for each in thing.__annotations__.values() if isinstance(each, type))
     yield thing.__defaults__ or ()
     yield thing.__kwdefaults__ or {}
+
+
+def _is_state(name: str, value: Any) -> bool:
+    """Whether a global is what a module remembers, such as a cache, and not what it says."""
+    return name.startswith("_") and name.islower() and isinstance(value, dict | list | set)
 
 
 def _names(body: types.CodeType) -> Iterator[str]:
