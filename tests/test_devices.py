@@ -42,7 +42,7 @@ def trained_elsewhere(folder: Path, *arguments: str, **environment: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
-        (["3"], {}, "3\n3 3\n"),
+        pytest.param(["3"], {}, "3\n3 3\n", marks=pytest.mark.slow),
         pytest.param([], {"JAX_NUM_CPU_DEVICES": "2"}, "2 2\n", marks=pytest.mark.slow),
     ],
 )

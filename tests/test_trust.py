@@ -59,6 +59,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert all(trust.no_room(tmp_path, 2))
 
 
+@pytest.mark.slow
 def test_settings_of_jax_change_nothing() -> None:
     """All at once; `make trust` sets each by itself."""
     everything = {key: value for each in trust.SETTINGS.values() for key, value in each.items()}

@@ -40,6 +40,7 @@ def test_features_dropped_or_silent_leave_a_minimum_but_both_a_saddle():
     assert [least(0) > -1e-9, least(1) > -1e-9, least(2) > -1e-9] == [True, False, True]
 
 
+@pytest.mark.slow
 def test_flat_directions_are_the_rotation_and_all_of_a_silent_feature():
     def flat(k, n, silent):
         made = polygon_with_dropped(k, n, silent=silent)
