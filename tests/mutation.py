@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.tables import publish
 from toymodels.findings import FAILS, HOLDS, Outcome
 
 ROOT = Path(__file__).parent.parent
@@ -132,12 +133,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="EXPERIMENT")
     parser.add_argument("--out", type=Path, metavar="FILE")
     args = parser.parse_args()
-    lines = []
-    for line in report(args.names or sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))):
-        print(line, flush=True)
-        lines.append(line)
-    if args.out:
-        args.out.write_text("\n".join(lines) + "\n")
+    publish(report(args.names or sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))), args.out)
 
 
 if __name__ == "__main__":

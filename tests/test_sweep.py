@@ -15,7 +15,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.cases import AUTOENCODER, PACKING, autoencoders, packings
+from tests.cases import AUTOENCODER, PACKING, autoencoders, packings, same
 from toymodels import Axis, Choice, Run, Sweep, config, retrain, sweep, train
 from toymodels.engine.batch import train_batch
 from toymodels.engine.loop import programs_compiled
@@ -23,10 +23,6 @@ from toymodels.engine.plan import batch_width, plan
 from toymodels.results import DIVERGED, OK, usable
 from toymodels.store import Pool, StoreError
 from toymodels.train import NUMERICS
-
-
-def same(one: xr.Dataset, other: xr.Dataset) -> bool:
-    return all(np.array_equal(one[name], other[name], equal_nan=True) for name in one.data_vars)
 
 
 @pytest.fixture(scope="module")

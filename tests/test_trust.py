@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import trust
+from tests.cases import same
 from toymodels import StoreError, config, open, sweep
 from toymodels.store import Pool
 
@@ -30,7 +31,7 @@ def test_all_damaged_batches_are_named_at_once(tmp_path: Path) -> None:
         path.write_bytes(b"junk")
     with pytest.raises(StoreError, match="damaged batch"):
         open(tmp_path / "store").load()
-    assert trust.same(sweep(what, tmp_path / "store").load(), whole)
+    assert same(sweep(what, tmp_path / "store").load(), whole)
     assert not list(tmp_path.rglob(".*.partial"))
 
 

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import xarray as xr
 
-from tests.cases import PACKING, packings
+from tests.cases import PACKING, packings, same
+from tests.tables import publish
 from toymodels import Axis, StoreError, Sweep, config, open, sweep
 from toymodels.store import Pool
 
@@ -36,10 +36,6 @@ class Fault(NamedTuple):
     tried: int
     survived: int
     lost: int
-
-
-def same(one: xr.Dataset, other: xr.Dataset) -> bool:
-    return all(np.array_equal(one[name], other[name], equal_nan=True) for name in other.data_vars)
 
 
 # ---------------------------------------------------------------------------------------------------------------- bytes
@@ -291,12 +287,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    lines = []
-    for line in report(arguments.flips, arguments.kills):
-        print(line, flush=True)
-        lines.append(line)
-    if arguments.out:
-        arguments.out.write_text("\n".join(lines) + "\n")
+    publish(report(arguments.flips, arguments.kills), arguments.out)
 
 
 if __name__ == "__main__":

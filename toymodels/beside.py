@@ -68,10 +68,10 @@ def _work(pipe: Connection, cache: str | None) -> None:
     import matplotlib as mpl
 
     from toymodels import lab
+    from toymodels.engine.devices import keep_programs
 
     mpl.use("agg")
-    jax.config.update("jax_compilation_cache_dir", cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    keep_programs(cache)
     while True:
         try:
             name, overrides, settings = pipe.recv()

@@ -127,10 +127,9 @@ def _main(arguments: Sequence[str] | None) -> None:
     if extra and args.verb not in ("run", "figure", "cell"):
         _fail(f"{rest[0]}: `toymodels {args.verb}` has no such option")
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "toymodels"))
-    import jax
+    from toymodels.engine.devices import keep_programs
 
-    jax.config.update("jax_compilation_cache_dir", cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    keep_programs(cache)
     if args.verb in ("run", "replicate"):
         _use_cores(args.cores)
     try:

@@ -26,7 +26,7 @@ from toymodels.files import appearing, check_writable, write_text
 from toymodels.findings import Finding
 from toymodels.overrides import apply
 from toymodels.results import open_view
-from toymodels.store import Pool, StoredBatch, StoreError, View
+from toymodels.store import Grid, Pool, StoredBatch, StoreError, View
 from toymodels.sweep import Events, Sweep, sweep
 
 
@@ -77,18 +77,25 @@ class Study:
         found, claimed = {}, set[str]()
         for name, each in self.sweeps.items():
             if not only or name in only:
-                stored = self._recalled(name) and self.pool.cells(each.groups).keys() >= set(each.digests)
-                done = Plan([], len(set(each.digests)), len(set(each.digests)), 0) if stored else None
-                found[name] = done or plan(each.runs(), self.pool, shard, claimed=claimed)
+                if self._recalled(name) and self.pool.cells(each.groups).keys() >= set(each.digests):
+                    count = len(set(each.digests))
+                    found[name] = Plan([], count, count, 0)
+                else:
+                    found[name] = plan(each.runs(), self.pool, shard, claimed=claimed)
                 claimed |= set(each.digests)
         return found
 
+    def _labels(self, name: str) -> Grid | None:
+        """The labels of a sweep as they are stored; None if there are none, or they are damaged."""
+        try:
+            return self.view(name).read()
+        except StoreError:
+            return None
+
     def _recalled(self, name: str) -> bool:
         """Whether the cells of a sweep are known from its labels, without being worked out."""
-        try:
-            return self.sweeps[name].recall(self.view(name).read())
-        except StoreError:  # there are none, or they are damaged
-            return False
+        kept = self._labels(name)
+        return kept is not None and self.sweeps[name].recall(kept)
 
     def train(
         self,
@@ -122,8 +129,9 @@ class Study:
         if name not in self._swept:
             self._batches(name)
             what, view = self.sweeps[name], self.view(name)
-            if not _shows(view, what):
-                view.write(what.grid())  # others may have trained its cells
+            kept, grid = self._labels(name), what.grid()
+            if kept is None or kept.digests != grid.digests or kept.axes != json.loads(json.dumps(grid.axes)):
+                view.write(grid)  # others may have trained its cells
             self._swept[name] = Swept(what, open_view(view))
         return self._swept[name]
 
@@ -250,15 +258,6 @@ class Study:
         data = [each.to_dict() for each in found]
         write_text(self.figures / "findings.md", findings.markdown(data) + "\n")
         return data
-
-
-def _shows(view: View, what: Sweep) -> bool:
-    """Whether the stored labels are those of a sweep."""
-    try:
-        kept = view.read()
-    except StoreError:  # there are none, or they are damaged
-        return False
-    return kept.digests == what.digests and kept.axes == json.loads(json.dumps(what.grid().axes))
 
 
 def study(

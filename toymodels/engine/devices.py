@@ -22,6 +22,12 @@ def use_cores(count: int | None = None) -> int:
     return len(jax.local_devices())
 
 
+def keep_programs(folder: str | None) -> None:
+    """Keep compiled programs in a folder, those that took a while, for the processes to come; None keeps none."""
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
 def available_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
