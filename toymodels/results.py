@@ -10,7 +10,7 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from toymodels.analysis.dynamics import converged, diverged
+from toymodels.analysis.convergence import converged, diverged, settled
 from toymodels.store import Grid, StoreError, View, locate
 
 MISSING, OK, UNCONVERGED, DIVERGED = -1, 0, 1, 2
@@ -97,14 +97,19 @@ def _statuses(cells: Sequence[tuple[Any, int] | None]) -> np.ndarray:
 
 
 def batch_status(batch: Any) -> np.ndarray:
-    """(cells,): diverged where the loss or a parameter is not finite or the loss exploded, else by the loss's end."""
+    """(cells,): diverged where the loss or a parameter is not finite or the loss exploded; else ok at the bottom of the
+    valley, by what was measured at the end of training, or by the curve alone in batches of older versions."""
     if "objective" not in batch.dims:
         return np.full(len(batch.digests), OK, np.int8)
     loss = np.asarray(batch.read("objective"), np.float64)
     # Batches of an earlier format hold a status; that of a cell with parameters that are not finite is "diverged".
     finite = batch.read("finite") if "finite" in batch.dims else batch.read("status") != DIVERGED
     lost = diverged(loss) | ~np.asarray(finite, bool)
-    return np.where(lost, DIVERGED, np.where(converged(batch.steps, loss), OK, UNCONVERGED)).astype(np.int8)
+    if "gain_low" in batch.dims:
+        at_bottom = settled(batch.steps, loss, *(batch.read(name) for name in ("gain_low", "gain_high", "moved")))
+    else:
+        at_bottom = np.asarray(converged(batch.steps, loss))
+    return np.where(lost, DIVERGED, np.where(at_bottom, OK, UNCONVERGED)).astype(np.int8)
 
 
 def _labels(labels: list[Any]) -> np.ndarray:
@@ -142,8 +147,8 @@ class _Cells(BackendArray):
         sizes: dict[str, int],
     ) -> None:
         self.cells, self.name, self.grid, self.steps = cells, name, grid, steps
-        self.dim = dims[1]
-        self.shape = (*grid, len(steps[self.dim]), *(sizes[dim] for dim in dims[2:]))
+        self.dim = dims[1] if len(dims) > 1 else ""  # a number a cell has none
+        self.shape = (*grid, *(len(steps[dim]) for dim in dims[1:2]), *(sizes[dim] for dim in dims[2:]))
         self.dtype = np.dtype(np.float32)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
@@ -157,12 +162,12 @@ class _Cells(BackendArray):
         out = np.full((len(cells), *map(len, picks[axes:])), np.nan, self.dtype)
         for place, values in _scattered(cells, self.name):
             whole = np.full(self.shape[axes:], np.nan, self.dtype)
-            own: Any = (self._rows(cells[place]), *(slice(size) for size in values.shape[1:]))
+            own: Any = (self._rows(cells[place]), *(slice(size) for size in values.shape[1:])) if self.dim else ()
             whole[own] = values
             out[place] = whole[np.ix_(*picks[axes:])]
         # Integers take their axis away, which outer indexing by arrays kept.
         kept: Any = tuple(0 if isinstance(index, int | np.integer) else slice(None) for index in key)
-        return np.asarray(out.reshape(*chosen.shape, *out.shape[1:])[kept])
+        return np.asarray(out.reshape((*chosen.shape, *out.shape[1:]))[kept])
 
     def _rows(self, cell: Any) -> np.ndarray:
         """Where the steps of a cell's own batch are among all steps."""

@@ -281,7 +281,8 @@ def _train_batch(group: Group, grid: list[list[Run]], progress: Callable[[int], 
 
 
 def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: float) -> Batch:
-    """What is kept of a trained batch: each cell once, padding dropped, and whether its last parameters are finite."""
+    """What is kept of a trained batch: each cell once, padding dropped, whether its last parameters are finite, and
+    what it had still to gain."""
     runs = [run for row in grid for run in row]
     digests = [configs.digest(run, NUMERICS) for run in runs]
     slots = list({digest: slot for slot, digest in reversed(list(enumerate(digests)))}.values())[::-1]
@@ -297,8 +298,8 @@ def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: flo
         [configs.to_dict(runs[slot]) for slot in slots],
         group.name,
         group.shape.width,
-        {"finite": np.asarray(finite, np.int8), **arrays},
-        {"finite": ("cell",), **dims},
+        {"finite": np.asarray(finite, np.int8), **{name: each[slots] for name, each in trained.end.items()}, **arrays},
+        {"finite": ("cell",), **dict.fromkeys(trained.end, ("cell",)), **dims},
         trained.steps,
         trained.snapshot_steps,
         provenance() | {"seconds": seconds},

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from toymodels.analysis.dynamics import Shelf, converged, diverged, jumps, plateaus, shelf
+from toymodels.analysis.dynamics import Shelf, jumps, plateaus, shelf
 
 LINEAR = np.arange(1000.0)
 LOG = np.concatenate([[0.0], np.unique(np.round(np.geomspace(1, 1e5, 300)))])
@@ -183,40 +183,6 @@ def test_a_fast_drift_is_one_jump():
     assert found[0].step == pytest.approx(500, abs=30)
 
 
-@pytest.mark.parametrize("t", [LINEAR, LOG, LINEAR[::10]])
-def test_converged_tells_flat_from_falling(t):
-    rng = np.random.default_rng(5)
-    noise = np.exp(0.05 * rng.standard_normal((20, len(t))))
-    end = t[-1]
-    assert converged(t, 0.3 + np.exp(-10 * t / end))
-    assert converged(t, (0.3 + np.exp(-10 * t / end)) * noise).mean() > 0.8
-    assert not converged(t, np.exp(-t / end))
-    assert not converged(t, (1 + t) ** -0.5)
-    assert not converged(t, 1 + t / end)
-    assert converged(t, np.exp(-40 * t / end))  # still falling, but at zero
-    assert converged(t, np.zeros(len(t)))
-    assert converged(t, np.full(len(t), -3.0))
-
-
-def test_convergence_of_noisy_falls_and_of_what_is_not_finite():
-    noise = np.exp(0.05 * np.random.default_rng(6).standard_normal((20, 1000)))
-    # exp(-1/10 * 4) per tenth: a fall of 30 %, twenty standard errors of the means of 100 records.
-    assert not converged(LINEAR, np.exp(-4 * LINEAR / 1000) * noise).any()
-    bad = np.ones((3, 1000))
-    bad[0, 5], bad[1, 999] = np.nan, np.inf
-    np.testing.assert_array_equal(converged(LINEAR, bad), [False, False, True])
-    assert not converged([0], [1.0])
-
-
-def test_diverged():
-    grown = np.exp(LINEAR / 50)
-    spike = np.where(LINEAR == 500, 1e9, 1.0)
-    np.testing.assert_array_equal(diverged([grown, spike, np.where(spike > 2, np.nan, 1), 0 * spike]), [1, 0, 1, 0])
-    assert diverged([1.0, np.inf])
-    assert not diverged([-1.0, -1e9])
-    assert not diverged([2.0, 1.0])
-
-
 def sticky(x, centre=1.5, width=0.5):
     """1, then a fall of slope -1/2 interrupted by a shelf of slope -.05 at 1/2."""
     rate = np.where(np.abs(x - centre) < width, 0.05, 0.5)
@@ -284,9 +250,6 @@ def test_the_contrast_of_a_shelf_is_small_and_that_of_a_slope_is_one():
         lambda: jumps(LINEAR, np.ones((2, 3, 1000))),
         lambda: jumps(LINEAR, LINEAR, size=-1),
         lambda: jumps(LINEAR, LINEAR, window=0),
-        lambda: converged(LINEAR, LINEAR, fraction=0.8),
-        lambda: converged([], []),
-        lambda: diverged(np.float64(1.0)),
         lambda: shelf([0, 1], [1.0]),
         lambda: shelf([0, 1], [1.0, 2.0], points=1),
     ],

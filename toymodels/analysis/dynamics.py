@@ -1,7 +1,7 @@
-"""Events along a training trajectory: plateaus of a loss, jumps between levels, convergence, divergence, a shelf.
+"""Events along a training trajectory: plateaus of a loss, jumps between levels, a shelf.
 
 A trajectory is a pair (steps, values) at any spacing of the records, linear, logarithmic or mixed, and may start at
-step 0. Records that are not finite are left out (`converged` and `diverged` report them instead). Everything is numpy
+step 0. Records that are not finite are left out (`analysis.convergence` reports them instead). Everything is numpy
 in float64.
 """
 
@@ -304,69 +304,6 @@ def _jumps(t: np.ndarray, d: np.ndarray, size: float, width: int) -> list[tuple[
             step = t[k - 1] + part * (t[k] - t[k - 1])
             found.append((float(step), float(before[i]), float(after[i]), float(after[i] - before[i])))
     return sorted(found)
-
-
-def converged(
-    steps: Float[Array, " steps"] | ArrayLike,
-    loss: Float[Array, "*runs steps"] | ArrayLike,
-    rtol: float | int = 0.01,
-    fraction: float | int = 0.1,
-) -> bool | np.ndarray:
-    """|mean over the last `fraction` of the steps - mean over the `fraction` before| <= rtol |mean|, or within its
-    noise.
-
-    Within the noise: less than 2.5 standard errors of the difference, from the scatter between neighbouring
-    records. A loss that has come below 1e-6 of the first one has converged; one that is anywhere not finite has not,
-    nor has one that rises at the end by more than the same bound. Leading axes of `loss` give an array of answers.
-    """
-    _check_positive(rtol=rtol)
-    if not 0 < fraction <= 0.5:
-        raise ValueError(f"fraction={fraction}: two of them must fit in the run, so it lies in (0, 0.5]")
-    runs = np.asarray(loss, np.float64)
-    if runs.ndim == 0 or runs.shape[-1] == 0:
-        raise ValueError(f"loss of shape {runs.shape}: its last axis is the steps")
-    answers = _converged(steps, runs.reshape(-1, runs.shape[-1]), rtol, fraction)
-    return bool(answers[0]) if runs.ndim == 1 else answers.reshape(runs.shape[:-1])
-
-
-def _converged(steps: ArrayLike, runs: np.ndarray, rtol: float, fraction: float) -> np.ndarray:
-    """(runs,): of all runs at once, as a store has thousands of them."""
-    t, _ = _trajectory(steps, np.zeros(runs.shape[-1]))
-    finite = np.isfinite(runs).all(-1)
-    if len(t) < 2:
-        return np.zeros(len(runs), bool)
-    y = np.where(finite[:, None], runs, 0.0)
-    reach = fraction * (t[-1] - t[0])
-    # Where records are sparse each mean still takes one record more than its span.
-    middle = min(int(np.searchsorted(t, t[-1] - reach, side="left")), len(t) - 1)
-    early = min(int(np.searchsorted(t, t[-1] - 2 * reach, side="left")), middle - 1)
-    tail, previous = y[:, middle:], y[:, early:middle]
-    gone = np.abs(np.median(tail, -1)) <= 1e-6 * np.abs(y[:, 0])
-    rough = np.abs(np.diff(y[:, min(early, max(len(t) - 20, 0)) :], 2)) * 1.4826 / np.sqrt(6)
-    noise = np.median(rough, -1) if rough.shape[-1] else np.zeros(len(y))
-    error = noise * np.sqrt(1 / tail.shape[-1] + 1 / previous.shape[-1])
-    before = previous.mean(-1)
-    change = np.abs(tail.mean(-1) - before)
-    return finite & (gone | (change <= np.maximum(rtol * np.abs(before), 2.5 * error)))
-
-
-def diverged(loss: Float[Array, "*runs steps"] | ArrayLike, factor: float | int = 100.0) -> bool | np.ndarray:
-    """Anything not finite, or a loss that ends above `factor` times the first one; leading axes give an array.
-
-    The end is the median of the last twentieth of the records, so a spike that is recovered from is no divergence. A
-    loss that falls without bound is caught only once it is not finite. Where the first loss is not positive the
-    reference is its magnitude, or the first non-zero one.
-    """
-    _check_positive(factor=factor)
-    runs = np.asarray(loss, np.float64)
-    if runs.ndim == 0 or runs.shape[-1] == 0:
-        raise ValueError(f"loss of shape {runs.shape}: its last axis is the steps")
-    finite = np.asarray(np.isfinite(runs).all(-1))
-    safe = np.where(finite[..., None], runs, 0.0)
-    end = np.median(safe[..., -max(1, runs.shape[-1] // 20) :], axis=-1)
-    nonzero = np.take_along_axis(np.abs(safe), np.argmax(safe != 0, axis=-1)[..., None], -1)[..., 0]
-    answers = np.asarray(~finite | (end > factor * nonzero))
-    return bool(answers) if runs.ndim == 1 else answers
 
 
 def shelf(

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from toymodels.arrays import Array, Int
+from toymodels.arrays import Array, Float, Int
 from toymodels.config import stack
+from toymodels.engine import remaining
 from toymodels.engine.loop import chunk_length, make_keys, program
 from toymodels.settings import standard
 from toymodels.train import Run
@@ -22,6 +23,8 @@ class Results(NamedTuple):
     """(cells, steps): `objective`, the loss on the evaluation examples, and the problem's metrics."""
     params: dict[str, np.ndarray]
     """(cells, snapshots, ...)"""
+    end: dict[str, np.ndarray]
+    """(cells,): what is still to gain at the end, see `engine.remaining.measure`."""
 
 
 @standard()
@@ -53,6 +56,7 @@ def train_batch(
         first.record.snapshot_steps(first.steps),
         jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *scalars),
         _named(jax.tree.map(lambda *each: np.stack(each, axis=1), *snapshots)),
+        _end(first, shares),
     )
 
 
@@ -63,7 +67,7 @@ class _Share:
         runs = jax.tree.map(lambda *rows: np.stack(rows), *[stack(row) for row in grid])
         row_keys = make_keys(runs.seed[:, 0], runs.stream[:, 0])
         compiled = program(row_keys, runs, devices)
-        self.device, self._advance = device, compiled.advance[device]
+        self.device, self._advance, self._gradients = device, compiled.advance[device], compiled.gradients[device]
         placed = jax.device_put((row_keys, runs, compiled.initialise(row_keys, runs)), device)
         self._keys, self._runs, self.states = placed
 
@@ -71,6 +75,25 @@ class _Share:
         bounds = jax.device_put(bounds, self.device)
         self.states, records = self._advance(bounds, self._keys, self._runs, self.states)
         return records
+
+    def gradients(self, points: Float[np.ndarray, "cells halves parameters"], batches: int) -> tuple[Array, Array]:
+        """Losses and gradients of the cells at other parameters."""
+        placed = jax.device_put((points, np.int32(batches)), self.device)
+        return self._gradients(*placed, self._keys, self._runs, self.states)
+
+
+def _end(run: Run, shares: Sequence[_Share]) -> dict[str, np.ndarray]:
+    """What each cell has still to gain, see `remaining.measure`."""
+    exact = remaining.is_exact(run)
+
+    def gradients(points: np.ndarray, batches: int) -> tuple[np.ndarray, np.ndarray]:
+        with jax.enable_x64(exact):
+            parts = np.split(points.astype(np.float64 if exact else np.float32), len(shares))
+            return _joined([share.gradients(part, batches) for share, part in zip(shares, parts, strict=True)])
+
+    params = _joined([share.states.params for share in shares])
+    found = remaining.measure(gradients, remaining.flat(params), run)
+    return {name: values.astype(np.float32) for name, values in found.items() if name != "bottom"}
 
 
 def _joined(parts: Sequence[Any]) -> Any:

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from toymodels import keys
-from toymodels.arrays import Array, Int
+from toymodels.arrays import Array, Float, Int
+from toymodels.engine import remaining
 from toymodels.engine.small_products import written_out
 from toymodels.problems import protocol
 from toymodels.train import Run
@@ -105,6 +106,11 @@ def _flat(grid: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), grid)
 
 
+def _one(grid: Any) -> Any:
+    """The first cell of a grid."""
+    return jax.tree.map(lambda leaf: leaf[0, 0], grid)
+
+
 def _over_grid(function: Callable[[Any, Any], Any], row_keys: Array, cells: Any) -> Any:
     """`function(key, cell)` of flat cells, a row for each key; what depends on keys alone is done once a row."""
     rows = row_keys.shape[0]
@@ -165,6 +171,44 @@ def _advance_batch(
     return states, jax.tree.map(lambda values: values.T, records)
 
 
+def _gradients_batch(
+    points: Float[Array, "cells halves parameters"], batches: Int[Array, ""], row_keys: Keys, runs: Run, states: State
+) -> tuple[Float[Array, "cells halves"], Float[Array, "cells halves parameters"]]:
+    """Loss and gradient of each cell at other parameters, on the problem of its last step: exact, or on each half of a
+    sample, of so many batches, that neither training nor the records have seen."""
+    problems = _at(jnp.asarray(runs.steps - 1), states.problem, runs.steps)
+
+    def gradients(problems: Any, points: Float[Array, "cells parameters"], examples: Any) -> tuple[Array, Array]:
+        def one(problem: Any, like: Any, point: Float[Array, " parameters"], examples: Any) -> tuple[Array, Array]:
+            def loss(point: Float[Array, " parameters"]) -> Array:
+                found = _mean(problem.objective, remaining.unflat(point, like), examples)
+                return (
+                    jnp.where(problem.done(like), 1.0, found) if protocol.can_finish(problem) else found
+                )  # all gained
+
+            return written_out(jax.value_and_grad(loss))(point)
+
+        return jax.vmap(one)(problems, states.params, points, examples)
+
+    def half(own: tuple[Array, Array]) -> tuple[Array, Array]:
+        first, points = own
+
+        def add(index: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+            sample_keys = jax.vmap(partial(_fold_in, first + index))(row_keys.evaluation)
+            examples = _draw(problems, sample_keys, runs.batch, jnp.size(runs.seed))
+            return jax.tree.map(jnp.add, sums, gradients(problems, points, examples))
+
+        nothing = (jnp.zeros(len(points), points.dtype), jnp.zeros_like(points))
+        total = jax.lax.fori_loop(0, batches, add, nothing)
+        return jax.tree.map(lambda leaf: leaf / batches, total)
+
+    if points.shape[1] == 1:
+        found = gradients(remaining.doubled(problems), points[:, 0], None)
+        return jax.tree.map(lambda leaf: leaf[:, None], found)
+    found = jax.lax.map(half, (1 + 2**16 * jnp.arange(2), jnp.moveaxis(points, 1, 0)))
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), found)
+
+
 def _fold_in(index: Int[Array, ""], data_key: Array) -> Array:
     return jax.random.fold_in(data_key, index)
 
@@ -185,6 +229,8 @@ class Program(NamedTuple):
     """(keys, runs) -> initial states; leaves of the runs are (rows, cells), keys (rows,), states flat."""
     advance: dict[jax.Device, jax.stages.Compiled]
     """(bounds, keys, runs, states) -> states at bounds[-1], and records (rows * cells, chunk - 1) at bounds[1:]."""
+    gradients: dict[jax.Device, jax.stages.Compiled]
+    """(points, batches, keys, runs, states) -> losses and gradients at points (rows * cells, halves, parameters)."""
     seconds: list[float]
 
 
@@ -202,18 +248,34 @@ def program(row_keys: Keys, runs: Run, devices: Sequence[jax.Device]) -> Program
     start = time.perf_counter()
     with jax.default_matmul_precision("highest"):  # accelerators would round the factors of a product to 10 bits
         if key not in _programs:
-            _programs[key] = Program(jax.jit(_initialise_batch).lower(row_keys, runs).compile(), {}, [])
+            _programs[key] = Program(jax.jit(_initialise_batch).lower(row_keys, runs).compile(), {}, {}, [])
         made = _programs[key]
         missing = [device for device in devices if device not in made.advance]
         if missing:
-            arguments = (np.zeros(chunk_length(runs) + 1, np.int32), row_keys, runs, made.initialise(row_keys, runs))
+            states = made.initialise(row_keys, runs)
+            arguments = (np.zeros(chunk_length(runs) + 1, np.int32), row_keys, runs, states)
             code = jax.jit(_advance_batch, donate_argnums=3)
             lowered = [code.lower(*jax.device_put(arguments, device)) for device in missing]
-            with ThreadPoolExecutor(len(missing)) as pool:
-                compiled = pool.map(jax.stages.Lowered.compile, lowered)
-                made.advance.update(zip(missing, compiled, strict=True))
+            exact = remaining.is_exact(_one(runs))
+            points = np.zeros(
+                (jnp.size(runs.seed), 1 if exact else 2, _size(states.params)), float if exact else np.float32
+            )
+            with jax.enable_x64(exact):
+                code = jax.jit(_gradients_batch)
+                lowered += [
+                    code.lower(*jax.device_put((points, np.int32(1), *arguments[1:]), device)) for device in missing
+                ]
+            with ThreadPoolExecutor(len(lowered)) as pool:
+                compiled = list(pool.map(jax.stages.Lowered.compile, lowered))
+            made.advance.update(zip(missing, compiled[: len(missing)], strict=True))
+            made.gradients.update(zip(missing, compiled[len(missing) :], strict=True))
             made.seconds.append(time.perf_counter() - start)
     return made
+
+
+def _size(params: Any) -> int:
+    """How many parameters a cell has."""
+    return sum(leaf[0].size for leaf in jax.tree.leaves(params))
 
 
 def programs_compiled() -> int:

@@ -1,0 +1,120 @@
+"""What is still to gain where training ended, measured by a descent to the bottom of the valley (`engine.polish`).
+
+On a deterministic problem the gradients are of double precision, and what the descent gains is exact. On draws it runs
+on each half of a fresh sample: what a half gains on its own examples is too much, for a part of it is their noise; what
+the same descent gains on the other half is too little, for it has followed noise. The truth lies between.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from toymodels.analysis.convergence import at_bottom
+from toymodels.arrays import Array, Bool, Float
+from toymodels.engine.polish import Limits, Numbers, Vectors, descend
+from toymodels.problems import protocol
+from toymodels.train import Run
+
+EXACT = Limits(steps=40, products=64, tolerance=1e-5, enough=1e-5, difference=1e-6, flat=1e-9, rounding=1e-13)
+DRAWN = Limits(steps=10, products=12, tolerance=1e-3, enough=0.8, difference=3e-3, flat=-0.03, rounding=1e-6)
+"""On draws, a fifth of the loss gained is enough: that is far from the bottom."""
+FEWEST, GROWTH, MOST, STEPS_A_BATCH = 2, 4, 64, 600
+"""Half a sample is 2 batches; as long as a cell is undecided, 4 times as many, up to one for every 600 steps of
+training, which is a fraction of its work, and to 64."""
+
+
+def is_exact(run: Run) -> bool:
+    return protocol.example_shapes(run.problem, run.batch) is None
+
+
+def flat(params: Any) -> Float[np.ndarray, "cells parameters"]:
+    """The parameters of cells as vectors, in double precision."""
+    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(params)]
+    return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+
+
+def unflat(vector: Float[Array, " parameters"], like: Any) -> Any:
+    """The vector of one cell as parameters of these shapes."""
+    leaves, treedef = jax.tree.flatten(like)
+    ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
+    return jax.tree.unflatten(
+        treedef, [part.reshape(leaf.shape) for part, leaf in zip(jnp.split(vector, ends), leaves, strict=True)]
+    )
+
+
+def doubled(tree: Any) -> Any:
+    """Its numbers in double precision."""
+
+    def double(leaf: Any) -> Any:
+        return leaf.astype(jnp.float64) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating) else leaf
+
+    return jax.tree.map(double, tree)
+
+
+Gradient = Callable[[Float[np.ndarray, "cells halves parameters"], int], tuple[Any, Any]]
+"""(points, batches) -> losses (cells, halves) and gradients there, on so many batches a half."""
+
+
+def measure(gradient: Gradient, x: Float[np.ndarray, "cells parameters"], run: Run) -> dict[str, np.ndarray]:
+    """What cells have to gain from x on, by gradients on two halves - on one where they are exact; each (cells,).
+
+    `gain_low` and `gain_high`, as parts of the loss: the second is infinite where a descent did not reach the bottom.
+    `gradient`, the norm of the gradient at x. `moved`, how far the bottom is, as a part of the norm of x.
+    """
+    if is_exact(run):
+        return _measured(partial(gradient, batches=1), x, x[:, None], EXACT)
+    batches, most = FEWEST, min(MOST, run.steps // STEPS_A_BATCH)
+    found = _measured(partial(gradient, batches=batches), x, np.stack([x, x], axis=1), DRAWN)
+    while batches * GROWTH <= most and (open_ := _undecided(found)).any():
+        batches *= GROWTH
+        again = _measured(partial(gradient, batches=batches), x, found["bottom"], DRAWN, ~open_)
+        found = {
+            name: np.where(open_.reshape(-1, *[1] * (values.ndim - 1)), again[name], values)
+            for name, values in found.items()
+        }
+    return found
+
+
+def _undecided(found: dict[str, np.ndarray]) -> Bool[np.ndarray, " cells"]:
+    near, far = at_bottom(found["gain_low"], found["gain_high"])
+    return ~near & ~far & np.isfinite(found["gain_low"])
+
+
+def _measured(
+    gradient: Callable[[Any], tuple[Any, Any]],
+    x: Float[np.ndarray, "cells parameters"],
+    start: Float[np.ndarray, "cells halves parameters"],
+    limits: Limits,
+    skip: Bool[np.ndarray, " cells"] | None = None,
+) -> dict[str, np.ndarray]:
+    """One measurement, by descents from `start`; `bottom` is where they have led."""
+    cells, halves, _ = start.shape
+
+    def of_runs(points: Vectors) -> tuple[Numbers, Vectors]:
+        loss, slope = gradient(points.reshape(start.shape))
+        return np.asarray(loss, np.float64).reshape(-1), np.asarray(slope, np.float64).reshape(points.shape)
+
+    def each(values: np.ndarray) -> np.ndarray:
+        return values.reshape(cells, halves, *values.shape[1:])
+
+    first, slope = map(each, of_runs(np.repeat(x, halves, axis=0)))
+    found = descend(
+        of_runs, start.reshape(cells * halves, -1), limits, None if skip is None else np.repeat(skip, halves)
+    )
+    bottom, last = each(found.x), each(found.loss)
+    unseen = last if halves == 1 else each(of_runs(bottom[:, ::-1].reshape(cells * halves, -1))[0])
+    loss, size = np.abs(first).mean(1), np.linalg.norm(x, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low, high = (np.where(loss > 0, (first - there).mean(1) / loss, 0.0) for there in (unseen, last))
+        way = np.linalg.norm(bottom - x[:, None], axis=2).mean(1) / size
+    return {
+        "gain_low": low,
+        "gain_high": np.where(each(found.done).all(1), high, np.inf),
+        "gradient": np.linalg.norm(slope, axis=2).mean(1),
+        "moved": np.where(size > 0, way, np.inf),
+        "bottom": bottom,
+    }
