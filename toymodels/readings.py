@@ -41,7 +41,7 @@ def hashed(data: Any) -> str:
 
 
 NONE = b"0" * 64
-CHECKSUM = re.compile(rb"(checksum\0\0\0\x02\0\0\0\x47sha256:)[0-9a-f]{64}")
+CHECKSUM = re.compile(rb"(checksum\0\0\0\x02\0\0\0\x47sha256:)([0-9a-f]{64})")
 """The attribute as it lies in a netCDF file: its name, the type of letters, their number, 71."""
 
 
@@ -52,15 +52,15 @@ def keep(path: Path, data: xr.Dataset) -> None:
     """
     content = bytes(data.assign_attrs(checksum=f"sha256:{NONE.decode()}").to_netcdf(engine="scipy"))
     with appearing(path) as partial:
-        partial.write_bytes(_with_sum(content, hashlib.sha256(content).hexdigest().encode()))
+        partial.write_bytes(_with_sum(content, _sum(content)))
 
 
 def kept(path: Path) -> xr.Dataset | None:
     """A reading that was kept; None if there is none, or its file is not as it was written."""
     try:
         content = path.read_bytes()
-        blank = _with_sum(content, NONE)
-        if _with_sum(blank, hashlib.sha256(blank).hexdigest().encode()) != content:
+        found = CHECKSUM.search(content)
+        if found is None or found[2] != _sum(_with_sum(content, NONE)):
             return None
         with xr.open_dataset(io.BytesIO(content), engine="scipy") as data:
             data.load()
@@ -68,6 +68,10 @@ def kept(path: Path) -> xr.Dataset | None:
         return data
     except Exception:  # whatever a damaged file raises: the reading is computed again
         return None
+
+
+def _sum(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
 
 
 def _with_sum(content: bytes, written: bytes) -> bytes:
