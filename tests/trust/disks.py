@@ -5,7 +5,7 @@ import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -91,7 +91,7 @@ def refused(call: Callable[..., Any], *words: Any, **more: Any) -> bool:
 
 
 # ----------------------------------------------------------------------------------------------------------------- full
-def full(folder: Path, rooms: tuple[int, ...]) -> Iterator[bool]:
+def full(folder: Path, rooms: Sequence[int]) -> Iterator[bool]:
     """A sweep runs out of room: one sentence, nothing stored is torn, and with room it goes on to the same bits."""
     reference = sweep(MANY).load()
     for room in rooms:
@@ -107,7 +107,7 @@ def full(folder: Path, rooms: tuple[int, ...]) -> Iterator[bool]:
             shutil.rmtree(store, ignore_errors=True)
 
 
-def full_page(folder: Path, rooms: tuple[int, ...]) -> Iterator[bool]:
+def full_page(folder: Path, rooms: Sequence[int]) -> Iterator[bool]:
     """The disk is full while labels, cells, readings, findings and figures are written."""
     whole = _made(lab.study(PAGE, runs=folder / "runs", figures=folder / "figures"))
     for room in rooms:
@@ -150,16 +150,17 @@ class At(Events):
 
 
 INSTANTS = ({"step": 1}, {"batch": 1}, {"batch": 2}, {"batch": 4})
+WAYS = ("removed", "moved", "cells removed", "cells moved", "unmounted")
 
 
-def vanished(folder: Path, instants: tuple[dict[str, int], ...] = INSTANTS) -> Iterator[bool]:
+def vanished(folder: Path, instants: Sequence[dict[str, int]] = INSTANTS, ways: Sequence[str] = WAYS) -> Iterator[bool]:
     """The pool, or a part of it, vanishes while a sweep runs: all is there at the end, or one sentence says it is not.
 
     A pool that is gone is not made again; where it comes back, the same sweep ends with the same bits.
     """
     reference, away = sweep(MANY).load(), folder / "away"
     for attempt, instant in enumerate(instants):
-        for name in ("removed", "moved", "cells removed", "cells moved", "unmounted"):
+        for name in ways:
             with disk(folder / f"{name}{attempt}") as made, ExitStack() as later:
                 store = made.path / "store"
                 if name == "unmounted" and not made.mounted:
@@ -231,7 +232,7 @@ def in_the_way(folder: Path, count: int) -> Iterator[bool]:
 ERRORS = (errno.EXDEV, errno.ESTALE, errno.EEXIST, errno.ENOENT, errno.EIO)
 
 
-def renames(folder: Path, errors: tuple[int, ...] = ERRORS) -> Iterator[bool]:
+def renames(folder: Path, errors: Sequence[int] = ERRORS) -> Iterator[bool]:
     """A rename fails, before or after it has done its work: a sentence or nothing, and the same bits."""
     replace, whole = os.replace, sweep(SMALL).load()
 

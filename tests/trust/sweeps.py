@@ -10,7 +10,7 @@ from toymodels.store import Pool
 
 SMALL = packings(seeds=range(3))
 MORE = packings(seeds=range(5))
-MANY = Sweep(config.replace(PACKING, {"steps": 500}), packings(seeds=range(120)).axes)
+MANY = Sweep(config.replace(PACKING, {"steps": 200}), packings(seeds=range(120)).axes)
 """Four batches of one program."""
 
 
