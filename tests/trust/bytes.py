@@ -4,13 +4,14 @@ import random
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from tests.cases import same
-from tests.trust.sweeps import FACTORS, MORE, SMALL, same_or_refused
+from tests.trust.sweeps import MANY, MORE, SMALL, same_or_refused
 from toymodels import StoreError, findings, open, readings, sweep
 from toymodels.estimates import Estimate
 from toymodels.findings import AtMost, Finding, ours
@@ -89,6 +90,7 @@ def _swap(one: Path, other: Path) -> None:
     other.write_bytes(kept)
 
 
+OTHERS = replace(SMALL, base=MANY.base)
 EXCHANGES: dict[str, Callable[[Path, Path, Path], object]] = {
     "an empty file": lambda one, other, far: one.write_bytes(b""),
     "a folder in its place": lambda one, other, far: _folder_instead(one),
@@ -109,7 +111,7 @@ def exchanges(folder: Path, names: Iterable[str] = EXCHANGES) -> Iterator[bool]:
     sweep(SMALL, store)
     whole = sweep(MORE, store).load()
     near = {path.parent for path in store.rglob("*.zarr.zip")}
-    factors = sweep(FACTORS, store).load()
+    others = sweep(OTHERS, store).load()
     (far,) = (path for path in store.rglob("*.zarr.zip") if path.parent not in near)
     sweep(MORE, store)
     one, other = sorted(near.pop().iterdir())
@@ -118,7 +120,7 @@ def exchanges(folder: Path, names: Iterable[str] = EXCHANGES) -> Iterator[bool]:
         EXCHANGES[name](one, other, far)
         fine = same_or_refused(store, whole) or name == "gone"  # those cells are missing, and say so
         fine &= same(sweep(MORE, store).load(), whole) and same(open(store).load(), whole)
-        yield fine and same(sweep(FACTORS, store).load(), factors)
+        yield fine and same(sweep(OTHERS, store).load(), others)
         shutil.rmtree(store)
         shutil.copytree(folder / "kept", store)
 
