@@ -119,6 +119,12 @@ def test_a_pool_that_vanishes_at_any_instant_is_not_made_again(tmp_path: Path) -
     assert all(trust.vanished(tmp_path))
 
 
+def test_what_may_not_be_read_is_said() -> None:
+    found = list(trust.closed())
+    assert len(found) == 7
+    assert all(found)
+
+
 @pytest.mark.slow
 def test_a_disk_that_cannot_be_written_can_be_read(tmp_path: Path) -> None:
     assert all(trust.read_only(tmp_path))

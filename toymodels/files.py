@@ -24,6 +24,27 @@ def check_writable(path: Path) -> None:
         raise StoreError(f"{path}: cannot write here ({existing} is not a writable folder)")
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; StoreError where that cannot be told."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+    return True
+
+
+def listed(folder: Path) -> list[Path]:
+    """What is in a folder, by name, nothing where there is none; StoreError where it cannot be read."""
+    try:
+        return sorted(folder / name for name in os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be read ({error.strerror})") from error
+
+
 @contextmanager
 def appearing(target: Path, within: Path | None = None) -> Iterator[Path]:
     """A file to write that appears under its name in one act, or not at all; no two writers share it.

@@ -24,7 +24,7 @@ import numpy as np
 import zarr
 from zarr.storage import MemoryStore, ZipStore
 
-from toymodels.files import StoreError, appearing, check_writable, seal, write_text
+from toymodels.files import StoreError, appearing, check_writable, is_there, listed, seal, write_text
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class Pool:
         """StoreError unless these cells lie on the disk now, the pool being as it was when it was last read."""
         self._check_there()
         cells = self.cells(groups)
-        there = {id(batch): batch.path.exists() for batch, _ in cells.values()}
+        there = {id(batch): is_there(batch.path) for batch, _ in cells.values()}
         lost = sum(digest not in cells or not there[id(cells[digest][0])] for digest in set(digests))
         if lost:
             self._groups.clear()
@@ -212,7 +212,9 @@ class Pool:
         """The batches of a group; their headers are read once."""
         if group not in self._groups:
             self._groups[group] = []
-            for path in sorted(self._folder(group).glob("[!.]*.zarr.zip")):
+            for path in listed(self._folder(group)):
+                if path.name.startswith(".") or not path.name.endswith(".zarr.zip"):
+                    continue
                 try:
                     self._groups[group].append(_in_its_place(StoredBatch(path)))
                 except Damaged as error:
@@ -350,7 +352,7 @@ def locate(path: str | Path) -> View:
     """
     path = Path(path)
     for folder in (path, *path.parents):
-        if (folder / MARK).exists():
+        if is_there(folder / MARK):
             return Pool(folder).view("sweep" if folder == path else path.relative_to(folder).as_posix())
     return Pool(path).view("sweep")
 

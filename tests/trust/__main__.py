@@ -48,6 +48,7 @@ def faults(flipped: int, killed: int) -> Iterator[Fault]:
         ),
         "a pool, or its cells, removed, moved or unmounted while a sweep runs": disks.vanished,
         "a disk that cannot be written, from the start or from some instant on": disks.read_only,
+        "a folder or file that may not be read": lambda folder: disks.closed(),
         "a folder that cannot be written": lambda folder: disks.in_the_way(folder, 4),
         "a rename that fails, before or after its work": disks.renames,
         "a clock in 1970, 2100 or jumping, files of such times": settings.clocks,

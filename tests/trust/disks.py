@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -211,6 +212,37 @@ def read_only(folder: Path) -> Iterator[bool]:
             yield kept_is_right(store, reference)
             yield same(sweep(MANY, store).load(), reference)
             shutil.rmtree(store)
+
+
+@contextmanager
+def as_anyone() -> Iterator[None]:
+    """Without the rights of the superuser."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+PARTS = ("", "pool.json", "views", "views/sweep.json", "cells", "cells/*", "cells/*/*")
+
+
+def closed() -> Iterator[bool]:
+    """A folder or a file of a pool may not be read: one sentence, from reading and from training; then all is there."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)  # to be reached by anyone
+        store, whole = folder / "store", sweep(SMALL, folder / "store").load()
+        for part in PARTS:
+            path = next(store.glob(part)) if part else store
+            before = path.stat().st_mode
+            path.chmod(0)
+            with as_anyone():
+                said = refused(lambda: open(store).load()) and refused(sweep, MORE, store)
+            path.chmod(before)
+            yield said and same(open(store).load(), whole)
 
 
 def in_the_way(folder: Path, count: int) -> Iterator[bool]:
