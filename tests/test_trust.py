@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -138,6 +139,12 @@ def test_a_rename_that_fails(tmp_path: Path) -> None:
 
 def test_the_clock_has_no_say(tmp_path: Path) -> None:
     assert all(trust.clocks(tmp_path))
+
+
+def test_only_provenance_asks_for_the_time() -> None:
+    asks = re.compile(r"time\.time\b|datetime|localtime|st_[acm]time")
+    package = Path(trust.__file__).parents[2] / "toymodels"
+    assert {path.name for path in package.rglob("*.py") if asks.search(path.read_text())} == {"provenance.py"}
 
 
 def test_a_cell_that_diverges_leaves_its_neighbours_alone() -> None:

@@ -192,13 +192,13 @@ class Pool:
     def check_kept(self, groups: Iterable[str], digests: Iterable[str]) -> None:
         """StoreError unless these cells lie on the disk now, the pool being as it was when it was last read."""
         self._check_there()
-        cells = self.cells(groups)
-        there = {id(batch): is_there(batch.path) for batch, _ in cells.values()}
-        lost = sum(digest not in cells or not there[id(cells[digest][0])] for digest in set(digests))
+        there = (batch for group in groups for batch in self.batches(group) if is_there(batch.path))
+        lost = set(digests).difference(*(batch.digests for batch in there))
         if lost:
             self._groups.clear()
             self.check_whole()
-            raise StoreError(f"{self.path}: {lost} cells have been removed meanwhile; the same sweep trains them again")
+            what = f"{len(lost)} cells have been removed meanwhile"
+            raise StoreError(f"{self.path}: {what}; the same sweep trains them again")
 
     def view(self, name: str) -> "View":
         return View(self, name)
@@ -251,11 +251,15 @@ class Pool:
         check_writable(self.path)
 
     def add(self, batch: Batch) -> None:
-        """Write a batch whole, then make it visible at once."""
+        """Write a batch whole, then make it visible at once; a StoreError says that its cells are lost."""
         target = self._folder(batch.group) / _file_name(batch)
-        with self.appearing(target) as partial, partial.open("wb") as file, zipfile.ZipFile(file, "w") as zipped:
-            for name, content in _entries(batch).items():
-                zipped.writestr(zipfile.ZipInfo(name), content)  # at no time: a clock may be outside 1980 to 2107
+        try:
+            with self.appearing(target) as partial, partial.open("wb") as file, zipfile.ZipFile(file, "w") as zipped:
+                for name, content in _entries(batch).items():
+                    zipped.writestr(zipfile.ZipInfo(name), content)  # at no time: a clock may be outside 1980 to 2107
+        except StoreError as error:
+            what = f"{len(batch.digests)} cells that were just trained are lost"
+            raise StoreError(f"{error}; {what}, the same sweep goes on") from error
         self._groups.pop(batch.group, None)
 
 

@@ -19,7 +19,7 @@ from toymodels.engine.loop import compile_seconds
 from toymodels.engine.plan import Group, Plan, Shape, group_digest, group_key, plan
 from toymodels.provenance import provenance
 from toymodels.results import dataset
-from toymodels.store import Batch, Grid, Pool, StoreError, View, locate
+from toymodels.store import Batch, Grid, Pool, View, locate
 from toymodels.train import NUMERICS, Run
 
 MOST_CELLS = 1_000_000
@@ -258,32 +258,27 @@ def sweep(
         view.pool.check_writable()
         view.pool.set_aside()
         view.write(grid)
-    trained = _train(todo, pool, events or Events())
+    _train(todo, pool, events or Events())
     if view:
-        view.pool.check_kept(grid.groups, grid.digests if shard[1] == 1 else trained)
+        view.pool.check_kept(grid.groups, grid.digests if shard[1] == 1 else _digests(todo))
     return dataset(grid, pool.cells(grid.groups))
 
 
-def _train(todo: Plan, results: Pool | Memory, events: Events) -> list[str]:
-    """Train what is to do, and return the digests of these cells."""
-    digests: list[str] = []
+def _digests(todo: Plan) -> list[str]:
+    grids = (grid for group in todo.groups for grid in group.batches)
+    return [configs.digest(run, NUMERICS) for grid in grids for row in grid for run in row]
+
+
+def _train(todo: Plan, results: Pool | Memory, events: Events) -> None:
     # One batch at a time: two programs at once in one process can deadlock XLA's CPU thread pool.
     for group in todo.groups:
         for grid in group.batches:
             compiling, start = compile_seconds(), time.perf_counter()
             batch = _train_batch(group, grid, partial(events.stepped, group))
             compiling, trained = compile_seconds() - compiling, time.perf_counter()
-            digests += batch.digests
-            try:
-                results.add(batch)
-            except StoreError as error:
-                count = len(batch.digests)
-                raise StoreError(
-                    f"{error}; {count} cells that were just trained are lost, the same sweep goes on"
-                ) from error
+            results.add(batch)
             stored = time.perf_counter() - trained
             events.committed(group, {"compile": compiling, "train": trained - start - compiling, "store": stored})
-    return digests
 
 
 def _train_batch(group: Group, grid: list[list[Run]], progress: Callable[[int], None] = lambda steps: None) -> Batch:

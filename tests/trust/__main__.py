@@ -12,7 +12,7 @@ from tests.tables import publish
 from tests.trust import bytes, disks, processes, settings
 
 KIB = 1024
-ROOMS = tuple(KIB * size for size in (0, 4, 8, 16, 32, 48, 64, 96))
+ROOMS = tuple(KIB * size for size in (0, 8, 16, 24, 32, 64, 96, 128))
 
 
 class Fault(NamedTuple):
@@ -42,9 +42,10 @@ def faults(flipped: int, killed: int) -> Iterator[Fault]:
         "two writers": lambda folder: processes.writers(folder, 3, 2),
         "four writers": lambda folder: processes.writers(folder, 2, 4),
         "four writers, one of them killed": lambda folder: processes.writers(folder, 8, 4, killed=1),
+        "a compiled program that JAX keeps turned or cut short": lambda folder: processes.programs(folder, 16),
         f"a full disk ({disk}): cells": lambda folder: disks.full(folder, ROOMS),
         f"a full disk ({disk}): labels, cells, readings, findings, figures": lambda folder: disks.full_page(
-            folder, ROOMS[:6]
+            folder, ROOMS[:5]
         ),
         "a pool, or its cells, removed, moved or unmounted while a sweep runs": disks.vanished,
         "a disk that cannot be written, from the start or from some instant on": disks.read_only,

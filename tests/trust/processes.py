@@ -12,12 +12,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from tests.cases import same
+from tests.trust.bytes import turned
 from tests.trust.sweeps import MANY, kept_is_right, partial_files
-from toymodels import sweep
+from toymodels import open, sweep
 from toymodels.cli import _stopping
+from toymodels.engine.devices import keep_programs
 from toymodels.store import Pool, View
 from toymodels.sweep import Events
 
@@ -29,18 +29,22 @@ _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["tests.trust.processes"])
 
 
-def start(store: Path, cold: bool = False) -> tuple[BaseProcess, Connection]:
-    """A process that trains MANY into a store, and the pipe in which it tells its phases; `cold` compiles anew."""
+def start(store: Path, programs: Path | None = None) -> tuple[BaseProcess, Connection]:
+    """A process that trains MANY into a store, and the pipe in which it tells its phases.
+
+    It keeps its compiled programs in a folder of its own where one is given.
+    """
     ours, theirs = _server.Pipe(duplex=False)
-    process = _server.Process(target=_train, args=(store, cold, theirs), daemon=True)
+    process = _server.Process(target=_train, args=(store, programs, theirs), daemon=True)
     process.start()
     theirs.close()
     return process, ours
 
 
-def _train(store: Path, cold: bool, told: Connection) -> None:
+def _train(store: Path, programs: Path | None, told: Connection) -> None:
     os.dup2(os.open(_said(store), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-    jax.config.update("jax_enable_compilation_cache", not cold)
+    if programs:
+        keep_programs(str(programs))
     Pool.add = _telling(told, "write", Pool.add)  # type: ignore[method-assign]
     View.write = _telling(told, "labels", View.write, "compile")  # type: ignore[method-assign]
 
@@ -70,15 +74,17 @@ def _said(store: Path) -> Path:
 def kills(folder: Path, count: int, how: signal.Signals, seed: int = 0) -> Iterator[bool]:
     """A process is ended at random instants of all its phases: what it had stored is whole, and nothing else is there.
 
-    Every fourth time the store begins empty, otherwise where the one before was ended.
+    Every fourth time the store begins empty, and without compiled programs, otherwise where the one before was ended.
     """
     reference, chance = sweep(MANY).load(), random.Random(seed)
-    store, done = folder / "store", 0
+    store, programs, done = folder / "store", folder / "programs", 0
     while done < count:
         phase = list(PHASES)[done % len(PHASES)]
         if phase == "labels":
             shutil.rmtree(store, ignore_errors=True)
-        process, told = start(store, cold=phase == "compile")
+        if phase == "compile":
+            shutil.rmtree(programs, ignore_errors=True)
+        process, told = start(store, programs if how == signal.SIGKILL else None)
         if _reached(told, phase, chance):
             time.sleep(chance.uniform(0, PHASES[phase]))
         assert process.pid is not None
@@ -113,6 +119,25 @@ def resumed(folder: Path) -> Iterator[bool]:
     """After the kills the same sweep ends with the bits of one that was not killed, and no partial file is left."""
     whole = same(sweep(MANY, folder / "store").load(), sweep(MANY).load())
     yield whole and not partial_files(folder)
+
+
+def programs(folder: Path, count: int, seed: int = 0) -> Iterator[bool]:
+    """A compiled program that is kept is turned or cut short: it is compiled again, to the same bits."""
+    reference, chance = sweep(MANY).load(), random.Random(seed)
+    _run_alone(folder / "first", folder / "programs")
+    (file,) = (path for path in (folder / "programs").iterdir() if "advance" in path.name and "atime" not in path.name)
+    content = file.read_bytes()
+    for attempt in range(count):
+        bit, store = chance.randrange(8 * len(content)), folder / f"store{attempt}"
+        file.write_bytes(turned(content, bit) if attempt % 2 else content[: bit // 8])
+        yield _run_alone(store, folder / "programs") == 0 and same(open(store).load(), reference)
+
+
+def _run_alone(store: Path, programs: Path) -> int | None:
+    process, told = start(store, programs)
+    _reached(told, "the end", random.Random(0))
+    process.join()
+    return process.exitcode
 
 
 def writers(folder: Path, count: int, together: int, killed: int = 0, seed: int = 0) -> Iterator[bool]:
