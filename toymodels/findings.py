@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from toymodels.estimates import Category, Estimate, Measured, Series
-from toymodels.files import write_text
+from toymodels.files import seal, write_text
 
 Outcome = Literal["holds", "fails", "undecided", "reported"]
 HOLDS: Outcome = "holds"
@@ -383,18 +383,25 @@ def _short(value: Any) -> str:
 
 
 def write(path: Path, experiment: str, address: str, found: Sequence[Finding], **more: Any) -> None:
-    """Findings as JSON, in one act."""
+    """Findings as JSON, in one act, sealed."""
     data = {"experiment": experiment, "address": address, **more, "findings": [each.to_dict() for each in found]}
+    data["seal"] = seal(json.loads(json.dumps(data)))
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """What `write` wrote; None where there is nothing, or nothing that can be read."""
+    """What `write` wrote; None where there is nothing, or not as it was written."""
     try:
         data = json.loads(path.read_text())
-    except (OSError, ValueError):
+        sealed = data.pop("seal", None)
+        # Without a seal, as older versions wrote them, no fields but these.
+        whole = set(data) <= UNSEALED if sealed is None else sealed == seal(data)
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return None
-    return data if isinstance(data, dict) and {"address", "findings"} <= set(data) else None
+    return data if whole and {"address", "findings"} <= set(data) else None
+
+
+UNSEALED = {"experiment", "address", "asked", "question", "source", "findings"}
 
 
 COLUMNS = ("id", "what", "measured", "expected", "source", "verdict")

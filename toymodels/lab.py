@@ -172,6 +172,7 @@ class Study:
             path = self.pool.path / "readings" / self.name / f"{name}-{self.address(name)[:16]}.nc"
             data = readings.kept(path)
             if data is None:
+                check_writable(path.parent)
                 data = function(*(self._argument(used) for used in uses(function)))
                 readings.keep(path, data)
                 data = readings.kept(path)  # as it will be read from now on, to the last bit and type
@@ -251,12 +252,12 @@ class Study:
             raise
         if written is not None and written["address"] == address:
             return written["findings"]
-        found, asked = self.judge(), self._findings_address(asked=True)
         check_writable(self.figures)
+        found, asked = self.judge(), self._findings_address(asked=True)
         about = {"asked": asked, "question": self.experiment.question, "source": self.experiment.source}
-        findings.write(self._findings_file, self.name, address, found, **about)
         data = [each.to_dict() for each in found]
         write_text(self.figures / "findings.md", findings.markdown(data) + "\n")
+        findings.write(self._findings_file, self.name, address, found, **about)  # last: it says that both are current
         return data
 
 

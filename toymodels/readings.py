@@ -7,7 +7,9 @@ reading, a figure or a table of findings is current exactly if its address is.
 
 import hashlib
 import importlib.metadata
+import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,18 +40,39 @@ def hashed(data: Any) -> str:
 # ---------------------------------------------------------------------------------------------------------------- files
 
 
+NONE = b"0" * 64
+CHECKSUM = re.compile(rb"(checksum\0\0\0\x02\0\0\0\x47sha256:)([0-9a-f]{64})")
+"""The attribute as it lies in a netCDF file: its name, the type of letters, their number, 71."""
+
+
 def keep(path: Path, data: xr.Dataset) -> None:
-    """Write a reading, in one act, as a netCDF file that plain xarray opens too."""
+    """Write a reading, in one act, as a netCDF file that plain xarray opens too.
+
+    Its attribute `checksum` is of the whole file, in which itself counts as zeros.
+    """
+    content = bytes(data.assign_attrs(checksum=f"sha256:{NONE.decode()}").to_netcdf(engine="scipy"))
     with appearing(path) as partial:
-        data.to_netcdf(partial, engine="scipy")
+        partial.write_bytes(_with_sum(content, _sum(content)))
 
 
 def kept(path: Path) -> xr.Dataset | None:
-    """A reading that was kept; None if there is none, or its file is damaged."""
-    if not path.exists():
-        return None
+    """A reading that was kept; None if there is none, or its file is not as it was written."""
     try:
-        with xr.open_dataset(path, engine="scipy") as data:
-            return data.load()
+        content = path.read_bytes()
+        found = CHECKSUM.search(content)
+        if found is None or found[2] != _sum(_with_sum(content, NONE)):
+            return None
+        with xr.open_dataset(io.BytesIO(content), engine="scipy") as data:
+            data.load()
+        del data.attrs["checksum"]
+        return data
     except Exception:  # whatever a damaged file raises: the reading is computed again
         return None
+
+
+def _sum(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
+
+
+def _with_sum(content: bytes, written: bytes) -> bytes:
+    return CHECKSUM.sub(rb"\g<1>" + written, content, count=1)

@@ -11,6 +11,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from toymodels.analysis.convergence import converged, diverged, settled
+from toymodels.files import is_there
 from toymodels.store import Grid, StoreError, View, locate
 
 MISSING, OK, UNCONVERGED, DIVERGED = -1, 0, 1, 2
@@ -29,7 +30,7 @@ def open(path: str | Path) -> xr.Dataset | xr.DataTree:
     of them. StoreError (a ValueError) if nothing is stored there or a file is damaged.
     """
     view = locate(path)
-    if view.file.exists():
+    if is_there(view.file):
         return open_view(view)
     under = "" if view.name == "sweep" else view.name
     names = view.pool.views(under)

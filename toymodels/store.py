@@ -11,6 +11,7 @@ harmless. Nothing here trains or judges: the store knows digests, labels and arr
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,9 +22,9 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.storage import ZipStore
+from zarr.storage import MemoryStore, ZipStore
 
-from toymodels.files import StoreError, appearing, check_writable, write_text
+from toymodels.files import StoreError, appearing, check_writable, is_there, listed, seal, write_text
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class StoredBatch:
                 chunks = sorted((each.filename, each.CRC) for each in zipped.infolist() if "/c" in each.filename)
             if "sums" in header and header.pop("seal", None) != seal(header):
                 raise ValueError("its header is not as it was written")
+            _check_format(path, header)
             self.digests: list[str] = header["digests"]
             self.configs: list[dict[str, Any]] = header["configs"]
             self.group: str = header["group"]
@@ -108,6 +110,8 @@ class StoredBatch:
         """Damage becomes a StoreError, whatever it raises somewhere between zip, zarr and its codecs."""
         try:
             yield
+        except Newer:
+            raise
         except PermissionError as error:
             raise StoreError(f"{self.path}: cannot be read ({error.strerror})") from error
         except Exception as error:
@@ -124,22 +128,30 @@ class Damaged(StoreError):
     """A batch that is not as it was written."""
 
 
+class Newer(StoreError):
+    """A file of a format that this version does not know: it is neither read nor replaced."""
+
+
+def _check_format(path: Path, data: dict[str, Any]) -> None:
+    """Newer unless the format, a number that files of this one do not hold, is known."""
+    if data.get("format", 1) != 1:
+        raise Newer(f"{path}: written by a newer version of toymodels (format {data['format']}); use that one")
+
+
 def checksum(values: np.ndarray) -> str:
     """Of type, shape and every byte."""
     about = f"{values.dtype.str} {values.shape} ".encode()
     return hashlib.blake2b(about + np.ascontiguousarray(values).tobytes(), digest_size=16).hexdigest()
 
 
-def seal(data: Any) -> str:
-    """A checksum of JSON data."""
-    return hashlib.blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-MARK = "pool.json"
+MARK, LAYOUT = "pool.json", {"layout": 1}
 
 
 class Pool:
-    """A folder of cells and views. Reading a missing folder gives an empty pool; the first write makes it."""
+    """A folder of cells and views. Reading a missing folder gives an empty pool; the first write makes it.
+
+    A pool that was there and has vanished - removed, moved, unmounted - is not made again in its place.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -148,17 +160,45 @@ class Pool:
         """Batches that were met and cannot be read: their cells count as missing."""
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{path}: a store is a folder, this is a file")
-        if self.path.is_dir() and not self.is_marked and next(_old_stores(self.path), None):
+        self._was_marked = self.is_marked
+        if self.is_marked:
+            _check_layout(self.path / MARK)
+        elif self.path.is_dir() and next(_old_stores(self.path), None):
             raise StoreError(f"{path}: results of an older layout; `toymodels migrate {path}` moves them, none is lost")
 
     @property
     def is_marked(self) -> bool:
-        return (self.path / MARK).exists()
+        return os.path.exists(self.path / MARK)  # False too where it cannot be told
 
     def mark(self) -> None:
-        """Say that this folder is a pool."""
+        """Say that this folder is a pool; StoreError if it was one, and is none now."""
         if not self.is_marked:
-            write_text(self.path / MARK, json.dumps({"layout": 1}))
+            self._check_there()
+            write_text(self.path / MARK, json.dumps(LAYOUT))
+        self._was_marked = True
+
+    def _check_there(self) -> None:
+        if self._was_marked and not self.is_marked:
+            raise StoreError(f"{self.path}: the pool is no longer here (removed, moved or unmounted?)")
+
+    @contextmanager
+    def appearing(self, target: Path) -> Iterator[Path]:
+        """A file of this pool to write, as `files.appearing` makes it appear; StoreError if the pool vanishes."""
+        self.mark()
+        with appearing(target, within=self.path) as partial:
+            yield partial
+            self._check_there()  # what appears now on the place of a mounted folder would be lost to sight
+
+    def check_kept(self, groups: Iterable[str], digests: Iterable[str]) -> None:
+        """StoreError unless these cells lie on the disk now, the pool being as it was when it was last read."""
+        self._check_there()
+        there = (batch for group in groups for batch in self.batches(group) if is_there(batch.path))
+        lost = set(digests).difference(*(batch.digests for batch in there))
+        if lost:
+            self._groups.clear()
+            self.check_whole()
+            what = f"{len(lost)} cells have been removed meanwhile"
+            raise StoreError(f"{self.path}: {what}; the same sweep trains them again")
 
     def view(self, name: str) -> "View":
         return View(self, name)
@@ -172,9 +212,11 @@ class Pool:
         """The batches of a group; their headers are read once."""
         if group not in self._groups:
             self._groups[group] = []
-            for path in sorted(self._folder(group).glob("[!.]*.zarr.zip")):
+            for path in listed(self._folder(group)):
+                if path.name.startswith(".") or not path.name.endswith(".zarr.zip"):
+                    continue
                 try:
-                    self._groups[group].append(StoredBatch(path))
+                    self._groups[group].append(_in_its_place(StoredBatch(path)))
                 except Damaged as error:
                     self.damaged[path] = error
         return self._groups[group]
@@ -209,22 +251,45 @@ class Pool:
         check_writable(self.path)
 
     def add(self, batch: Batch) -> None:
-        """Write a batch whole, then make it visible at once."""
-        self.mark()
-        target = self._folder(batch.group) / f"{_hash(batch.digests)}.zarr.zip"
-        with appearing(target) as partial, ZipStore(partial, mode="w") as zipped:
-            header = json.loads(json.dumps(batch.header()))
-            group = zarr.create_group(zipped, attributes={**header, "seal": seal(header)})
-            for name, values in batch.arrays.items():
-                array = group.create_array(
-                    name,
-                    shape=values.shape,
-                    chunks=tuple(max(size, 1) for size in values.shape),
-                    dtype=values.dtype,
-                    dimension_names=batch.dims[name],
-                )
-                array[...] = values
+        """Write a batch whole, then make it visible at once; a StoreError says that its cells are lost."""
+        target = self._folder(batch.group) / _file_name(batch)
+        try:
+            with self.appearing(target) as partial, partial.open("wb") as file, zipfile.ZipFile(file, "w") as zipped:
+                for name, content in _entries(batch).items():
+                    zipped.writestr(zipfile.ZipInfo(name), content)  # at no time: a clock may be outside 1980 to 2107
+        except StoreError as error:
+            what = f"{len(batch.digests)} cells that were just trained are lost"
+            raise StoreError(f"{error}; {what}, the same sweep goes on") from error
         self._groups.pop(batch.group, None)
+
+
+def _entries(batch: Batch) -> dict[str, bytes]:
+    """The files of a batch as a zarr group, by name."""
+    made: dict[str, Any] = {}
+    header = json.loads(json.dumps(batch.header()))
+    group = zarr.create_group(MemoryStore(made), attributes={**header, "seal": seal(header)})
+    for name, values in batch.arrays.items():
+        array = group.create_array(
+            name,
+            shape=values.shape,
+            chunks=tuple(max(size, 1) for size in values.shape),
+            dtype=values.dtype,
+            dimension_names=batch.dims[name],
+        )
+        array[...] = values
+    return {name: content.to_bytes() for name, content in made.items()}
+
+
+def _file_name(batch: Batch | StoredBatch) -> str:
+    return f"{_hash(batch.digests)}.zarr.zip"
+
+
+def _in_its_place(batch: StoredBatch) -> StoredBatch:
+    """Damaged where a file holds other cells than its name says: the next batch of that name would replace it."""
+    if (batch.path.parent.name, batch.path.name) != (batch.group[:16], _file_name(batch)):
+        what = "it holds other cells than its name says"
+        raise Damaged(f"{batch.path}: damaged batch ({what}); the same sweep trains its cells again")
+    return batch
 
 
 @dataclass(frozen=True)
@@ -240,8 +305,14 @@ class View:
 
     def write(self, grid: "Grid") -> None:
         """Remember the labels of the grid asked for, for `open`."""
-        self.pool.mark()
-        _write_grid(self.file, grid)
+        try:
+            self.read()
+        except Newer:
+            raise
+        except StoreError:  # there are none, or they are damaged
+            pass
+        with self.pool.appearing(self.file) as partial:
+            partial.write_text(_sealed(grid))
 
     def read(self) -> "Grid":
         try:
@@ -250,7 +321,10 @@ class View:
             # Without a seal, as older versions wrote them, exactly these fields.
             if sealed != seal(data) and not (sealed is None and set(data) == {"axes", "digests", "groups", "about"}):
                 raise ValueError("not as it was written")
+            _check_format(self.file, data)
             return Grid.from_dict(data)
+        except Newer:
+            raise
         except FileNotFoundError as error:
             raise StoreError(f"{self.pool.path / self.name}: no sweep is stored here") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -259,9 +333,20 @@ class View:
             ) from error
 
 
-def _write_grid(file: Path, grid: "Grid") -> None:
+def _sealed(grid: "Grid") -> str:
     data = json.loads(json.dumps(grid.to_dict()))
-    write_text(file, json.dumps({**data, "seal": seal(data)}))
+    return json.dumps({**data, "seal": seal(data)})
+
+
+def _check_layout(mark: Path) -> None:
+    try:
+        layout = json.loads(mark.read_text())["layout"]
+    except OSError as error:
+        raise StoreError(f"{mark}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{mark}: damaged ({error}); it should read {json.dumps(LAYOUT)}") from error
+    if layout != LAYOUT["layout"]:
+        raise Newer(f"{mark.parent}: layout {layout} of a newer version of toymodels; use that one")
 
 
 def locate(path: str | Path) -> View:
@@ -271,7 +356,7 @@ def locate(path: str | Path) -> View:
     """
     path = Path(path)
     for folder in (path, *path.parents):
-        if (folder / MARK).exists():
+        if is_there(folder / MARK):
             return Pool(folder).view("sweep" if folder == path else path.relative_to(folder).as_posix())
     return Pool(path).view("sweep")
 
@@ -332,7 +417,7 @@ def migrate(old: str | Path, new: str | Path | None = None) -> int:
             raise StoreError(f"{folder}: cannot be moved ({error})") from error
         file = new / "views" / f"{folder.relative_to(old).as_posix()}.json"
         file = new / "views" / "sweep.json" if folder == old else file
-        _write_grid(file, grid)
+        write_text(file, _sealed(grid))
         (folder / "sweep.json").unlink()
         while folder != old and not any(folder.iterdir()):
             folder.rmdir()

@@ -259,7 +259,14 @@ def sweep(
         view.pool.set_aside()
         view.write(grid)
     _train(todo, pool, events or Events())
+    if view:
+        view.pool.check_kept(grid.groups, grid.digests if shard[1] == 1 else _digests(todo))
     return dataset(grid, pool.cells(grid.groups))
+
+
+def _digests(todo: Plan) -> list[str]:
+    grids = (grid for group in todo.groups for grid in group.batches)
+    return [configs.digest(run, NUMERICS) for grid in grids for row in grid for run in row]
 
 
 def _train(todo: Plan, results: Pool | Memory, events: Events) -> None:
