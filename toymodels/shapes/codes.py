@@ -15,6 +15,7 @@ from jaxtyping import Real
 
 from toymodels.arrays import Float
 from toymodels.shapes import lattices
+from toymodels.shapes.archimedean import archimedean
 from toymodels.shapes.polytopes import cube, dodecahedron, equiangular_lines, icosahedron, unit_rows
 
 LARGEST_ROOTS = 8
@@ -187,6 +188,7 @@ _FIXED = (
     Code("icosahedron", 12, 3, icosahedron().vectors.copy),
     Code("cube and octahedron", 14, 3, _stacked(_CUBE, _AXES)),
     Code("dodecahedron", 20, 3, dodecahedron().vectors.copy),
+    Code("snub cube", 24, 3, lambda: archimedean("snub cube")),
     Code("cube, octahedron and cuboctahedron", 26, 3, _stacked(_CUBE, _AXES, _EDGES)),
     Code("H3 roots", 30, 3, _h3_roots),
     Code("icosahedron and dodecahedron", 32, 3, _stacked(_ICOSAHEDRON, _TEN)),

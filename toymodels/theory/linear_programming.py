@@ -84,7 +84,7 @@ def _solve(problem: _Problem, near: Float[np.ndarray, " nodes"]) -> float:
         peaks, values = peaks_of(lambda at, h=h: h @ problem.polynomials(at) - problem.potential(at), half)
         over = max(0.0, float(values.max())) + 1e-14 * np.abs(h).sum()
         best = max(best, problem.n**2 * float(weights @ h) - problem.n * (problem.n - 1) * over)
-        if over < 1e-9:
+        if problem.n * (problem.n - 1) * over < 1e-7 * best:
             break
         angles = np.concatenate([angles, peaks[values > 1e-10]])
     return best

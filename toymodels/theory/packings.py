@@ -181,23 +181,25 @@ def _least_first(
     """
 
     def costs(i, among):
-        cosines = among @ V[i]
+        cosines = V[i] @ among.T
         cosines = np.maximum(cosines, 0) if signed else np.abs(cosines)
-        cosines[i], cosines[cosines < 1e-12] = 0, 0  # so that orthogonal vectors cost nothing at power 1
+        cosines[cosines < 1e-12] = 0  # so that orthogonal vectors cost nothing at power 1
         return cosines**power
 
     size, pool = len(V), V[:MOST_ORDERED]
     wanted = min(size, 1000 if size > len(pool) else size if n > size / 2 or size <= 200 else n)
     losses, rows = np.full(size + 1, np.inf), np.zeros(size + 1)
     losses[0], added, order = 0.0, np.zeros(len(pool)), np.zeros(wanted, int)
+    table = costs(slice(None), V) if size <= 1000 else None  # at once, where there is room
     for k in range(wanted):
         i = int(np.argmax(added <= added.min() * (1 + 1e-9)))
-        order[k], cost = i, costs(i, pool)
+        order[k], cost = i, costs(i, pool) if table is None else table[i]
+        cost[i] = 0
         losses[k + 1], rows[k + 1] = losses[k] + 2 * added[i], rows[k] + cost.sum()
         added += cost
         added[i] = np.inf
     if size > len(pool):
-        rows = np.arange(size + 1) * costs(0, V).sum()
+        rows = np.arange(size + 1) * costs(0, V)[1:].sum()
         losses[size] = rows[size]
     return order, losses, rows
 
