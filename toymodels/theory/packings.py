@@ -140,7 +140,8 @@ def _code_piece(n: int, code: Code, power: float, signed: bool) -> _Piece:
     """
     V = code.vectors if signed else code.lines
     size = len(V)
-    order, losses, rows = _least_first(V, n, power, signed)
+    wanted = 1000 if size > MOST_ORDERED else size if n > size / 2 or size <= 200 else n
+    order, losses, rows = _least_first(code, wanted, power, signed)
     # All but S cost L(all) - 2 sum_S rows + L(S): pairs inside S are taken off twice. Few are left to rounding.
     rest = (losses[size] - 2 * rows + losses)[::-1]
     rest[: size // 2 + 1] = np.inf
@@ -171,13 +172,14 @@ def _with_copies(
     return total
 
 
+@functools.lru_cache(512)
 def _least_first(
-    V: Rows, n: int, power: float, signed: bool
+    code: Code, wanted: int, power: float, signed: bool
 ) -> tuple[Int[np.ndarray, " chosen"], Float[np.ndarray, " counts"], Float[np.ndarray, " counts"]]:
-    """An order of vectors, each of those that add least to the loss of the ones before it, the first.
+    """An order of so many of the vectors, each of those that add least to the loss of the ones before it, the first.
 
     With the loss of the first 0, 1, .., all of them, inf where it is not worked out, and the sum over them of
-    sum_j l(cos_ij). Of more than 5000 vectors, which must be all alike, it orders 1000 out of the first 5000.
+    sum_j l(cos_ij). Of more than 5000 vectors, which must be all alike, those of the order are among the first 5000.
     """
 
     def costs(i, among):
@@ -186,8 +188,8 @@ def _least_first(
         cosines[cosines < 1e-12] = 0  # so that orthogonal vectors cost nothing at power 1
         return cosines**power
 
+    V = code.vectors if signed else code.lines
     size, pool = len(V), V[:MOST_ORDERED]
-    wanted = min(size, 1000 if size > len(pool) else size if n > size / 2 or size <= 200 else n)
     losses, rows = np.full(size + 1, np.inf), np.zeros(size + 1)
     losses[0], added, order = 0.0, np.zeros(len(pool)), np.zeros(wanted, int)
     table = costs(slice(None), V) if size <= 1000 else None  # at once, where there is room
