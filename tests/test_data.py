@@ -20,6 +20,7 @@ from toymodels.data import (
     OneSparse,
     Sparse,
     Uniform,
+    _midpoint,
     covariance,
     observe,
 )
@@ -173,7 +174,37 @@ def test_rare_features_take_all_values() -> None:
     assert scipy.stats.kstest(values, "uniform").statistic < np.sqrt(NATS / 2 / len(values))
 
 
-@pytest.mark.parametrize("p", [1.0, 1e-7, 1e-30, 1e-45])
+@pytest.mark.parametrize("p", [2.0**-24, 1e-7, 0.99e-6, 0.003, 0.1, 0.5, 1 - 2.0**-24, 1.0])
+def test_features_are_on_with_the_probability_stated(p: float) -> None:
+    """Of all 2^32 equal chances, counted by bisection: u grows with its bits."""
+    low, high = 0, 2**32
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if _midpoint(jnp.uint32(middle)) < np.float32(p) else (low, middle)
+    assert abs(low / 2**32 - float(np.float32(p))) <= 2.0**-33 + 2.0**-24 * p
+    assert low / 2**32 == pytest.approx(p, rel=0.002)
+
+
+@pytest.mark.parametrize("p", [2.0**-33, 1e-300, 5e-8])
+def test_probabilities_that_are_not_drawn_are_refused(p: float) -> None:
+    """2^-33 is never on: refused for every feature of every law, and for the set that is drawn where sets are."""
+    for made in (
+        lambda: Sparse(4, p),
+        lambda: Sparse(3, (0.1, p, 0.2)),
+        lambda: Sparse(3, Geometric((p / 0.5) ** 0.5, 0.5)),
+        lambda: Sparse(2, PowerLaw(-np.log2(p) - 1, 0.5)),
+        lambda: Correlated(2, 2, p),
+        lambda: Anticorrelated(2, 2, p / 2),
+        lambda: Anticorrelated.of_set(2, 2, p),
+        lambda: Noisy(Sparse(2, p), 1.0),
+    ):
+        with pytest.raises(ValueError, match="is never on") as error:
+            made()
+        assert "\n" not in str(error.value)
+    assert Anticorrelated(2, 4, 2.0**-26).p == 2.0**-26  # of the set, 2^-24
+
+
+@pytest.mark.parametrize("p", [1.0, 1e-7])
 def test_extreme_probabilities_are_finite(p: float) -> None:
     """No division by an underflown p, no quantile at 1 - where that of the exponential law is infinite."""
     law = Exponential()
@@ -181,9 +212,9 @@ def test_extreme_probabilities_are_finite(p: float) -> None:
         for data in (
             Sparse(4, p, law),
             Sparse(4, (p, 1.0, p, 1.0), law),
-            Sparse(80, Geometric(0.1, p), law),
+            Sparse(3, Geometric(0.9, p), law),
             Correlated(2, 2, p, law),
-            Anticorrelated(2, 2, p / 2 or p, law),
+            Anticorrelated(2, 2, p / 2, law),
             OneSparse(1, law),
         ):
             x = few(data, jax.random.key(0))

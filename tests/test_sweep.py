@@ -22,6 +22,7 @@ from toymodels.engine.loop import programs_compiled
 from toymodels.engine.plan import batch_width, plan
 from toymodels.results import DIVERGED, OK, usable
 from toymodels.store import Pool, StoreError
+from toymodels.sweep import Events
 from toymodels.train import NUMERICS
 
 
@@ -195,6 +196,66 @@ def test_divergence_is_flagged_and_left_out() -> None:
     assert np.isfinite(kept.sel(lr="small")).all()
 
 
+def test_a_sweep_that_is_lost_altogether_says_so() -> None:
+    """Once, with the number of cells; not where some are left, nor where `events` listens."""
+    from toymodels.optimizers import Sgd
+
+    lost = replace(PACKING, optimizer=Sgd(1e30), problem=Overflowing())
+    seeds = Axis("seed", "seed", range(3))
+    with pytest.warns(UserWarning, match="all 3 cells diverged") as caught:
+        data = sweep(Sweep(lost, [seeds]))
+    assert len(caught) == 1
+    assert (data.status == DIVERGED).all()
+    with pytest.warns(UserWarning, match="the run diverged"):
+        train(lost)
+    rates = Choice("lr", {"none": {"optimizer.lr": 1e-9}, "huge": {"optimizer.lr": 1e30}})
+    assert (sweep(Sweep(lost, [rates])).status == DIVERGED).any()
+    sweep(Sweep(lost, [seeds]), events=Events())
+
+
+@config.config
+class Overflowing:
+    """exp(|w|^2), with parameters and metrics of chosen names."""
+
+    parameter: str = config.static(default="w")
+    metric: str = config.static(default="size")
+    dims = {"w": ("coordinate",)}  # noqa: RUF012
+
+    def init(self, key):
+        return {"w": jnp.ones(2), self.parameter: jnp.ones(2)}
+
+    def objective(self, params, example):
+        return jnp.exp(jnp.sum(params["w"] ** 2))
+
+    def metrics(self, params, example):
+        return {self.metric: jnp.sum(params["w"])}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"metric": "w"}, "a metric needs a name of its own, and 'w' is a parameter of it"),
+        ({"metric": "objective"}, "'objective' is a name that every sweep has"),
+        ({"metric": "step"}, "'step' is a name that every sweep has"),
+        ({"metric": "coordinate"}, "'coordinate' is a dimension of w"),
+        ({"metric": "rate"}, "'rate' is an axis of the sweep"),
+        ({"parameter": "rate"}, "a parameter needs a name of its own, and 'rate' is an axis of the sweep"),
+        ({"parameter": "status"}, "'status' is a name that every sweep has"),
+    ],
+)
+def test_results_of_one_name_are_refused_before_anything_is_compiled(names: dict, said: str, tmp_path: Path) -> None:
+    run, compiled = replace(PACKING, problem=Overflowing(**names)), programs_compiled()
+    with pytest.raises(ValueError, match=said) as error:
+        sweep(Sweep(run, [Axis("rate", "optimizer.lr", [0.1, 0.2])]), tmp_path / "store")
+    assert "\n" not in str(error.value)
+    if "axis" not in said:
+        with pytest.raises(ValueError, match=said):
+            train(run)
+    assert programs_compiled() == compiled
+    assert not list(tmp_path.rglob("*.zip"))
+    assert not list(tmp_path.rglob("*.json"))
+
+
 def test_shapes_that_differ_are_padded() -> None:
     data = sweep(Sweep(AUTOENCODER, [Axis("m", "problem.model.m", [2, 3])]))
     assert data.W.sizes["hidden"] == 3
@@ -222,6 +283,8 @@ def test_axes_are_checked() -> None:
     for axes, said in (
         ([Axis("p", "problem.data.p", [])], "at least one value"),
         ([Axis("p", "problem.data.p", [0.1, 0.1])], "each value once"),
+        ([Axis("p", "problem.data.p", [0.1, float(np.float32(0.1))])], "each value once"),
+        ([Axis("p", "problem.data.p", [0.1, np.float32(0.1)])], "each value once"),
         ([Axis("feature", "seed", [0])], "a name of its own"),
         ([Axis("objective", "seed", [0])], "a name of its own"),
         ([Axis("W", "seed", [0])], "a name of its own"),
@@ -280,6 +343,30 @@ def test_targets_of_different_shapes_are_different_groups() -> None:
 def test_values_may_be_arrays() -> None:
     for values in (np.arange(3), jnp.arange(3), [np.int32(0), 1, jnp.asarray(2)]):
         assert Axis("seed", "seed", values).labels == [0, 1, 2]
+
+
+def test_single_precision_is_labelled_by_its_shortest_decimal() -> None:
+    """And found by it; the cells are those of the same float32, whatever it is called."""
+    for values in (np.float32([1.1, 2.2]), jnp.array([1.1, 2.2]), [np.float32(1.1), 2.2]):
+        axis = Axis("power", "problem.power", values)
+        assert axis.labels == [1.1, 2.2]
+        exact = Axis("power", "problem.power", [float(np.float32(value)) for value in values])
+        assert Sweep(PACKING, [axis]).digests == Sweep(PACKING, [exact]).digests
+    values = jnp.geomspace(0.01, 1, 8)
+    rates = Axis("p", "problem.data.p", values)
+    assert rates.labels[0] == 0.01
+    np.testing.assert_array_equal(np.float32(rates.labels), values)
+    for half in (np.float16, jnp.bfloat16):
+        axis = Axis("power", "problem.power", np.array([1.5, 1.1], half))
+        assert axis.labels[0] == 1.5
+        assert np.float32(axis.labels[1]) == np.float32(half(1.1))
+    assert Axis("power", "problem.power", np.array([1.1, 1 + 1e-12])).labels == [1.1, 1 + 1e-12]
+
+
+def test_cells_of_single_precision_are_selected_by_number() -> None:
+    base = config.replace(PACKING, {"steps": 5})
+    data = sweep(Sweep(base, [Axis("power", "problem.power", np.float32([1.1, 2.2]))]))
+    assert data.sel(power=1.1).objective.dims == ("step",)
 
 
 def test_problems_of_different_dimensions_share_a_dataset() -> None:

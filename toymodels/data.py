@@ -12,11 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from toymodels.arrays import Array, Float, Number
+from toymodels.arrays import Array, Float, Number, UInt32
 from toymodels.config import config, static
 from toymodels.laws import Law, check_law, per_feature
 
+LEAST = 2.0**-24
 PROBABILITY = "an activation probability lies in (0, 1]"
+TOO_RARE = "below 2^-24 = 6e-08 a probability is not drawn to 0.2 %, and below 1e-10 a feature is never on"
 
 
 BELOW_ONE = 1 - 2.0**-24
@@ -27,12 +29,25 @@ def _is_probability(p: float) -> bool:
     return 0 < p <= 1
 
 
+def _is_drawn(p: float) -> bool:
+    return p >= LEAST * (1 - 1e-6)  # room for the rounding of a product
+
+
+def _check_probabilities(p: Law, n: int, members: int = 1) -> None:
+    """Every one of the n lies in (0, 1] and is drawn to 0.2 %: of a set of `members`, the whole is what is drawn."""
+    check_law("p", p, n, _is_probability, PROBABILITY)
+    check_law("p", p, n, lambda value: _is_drawn(members * value), TOO_RARE)
+
+
 def _uniform(key: Array, shape: tuple[int, ...]) -> Float[Array, "*shape"]:
-    """U(0, 1) on the midpoints of a grid of 2^-32, neither 0 nor 1.
+    """U(0, 1) on the midpoints of a grid of 2^-32, neither 0 nor 1: below p with probability p, to 2^-33 + 2^-24 p.
 
     `jax.random.uniform` keeps 23 of the 32 bits it draws: a feature of p = 1e-6 would take nine values, the lowest 0.
     """
-    bits = jax.random.bits(key, shape, "uint32")
+    return _midpoint(jax.random.bits(key, shape, "uint32"))
+
+
+def _midpoint(bits: UInt32[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.minimum(bits.astype(float) * 2.0**-32 + 2.0**-33, BELOW_ONE)
 
 
@@ -139,7 +154,7 @@ class Sparse:
 
     def check(self) -> None:
         _at_least_one(n=self.n)
-        check_law("p", self.p, self.n, _is_probability, PROBABILITY)
+        _check_probabilities(self.p, self.n)
 
     def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
         p = self.marginals()[:, None]
@@ -194,7 +209,7 @@ class Correlated:
 
     def check(self) -> None:
         _at_least_one(sets=self.sets, size=self.size)
-        check_law("p", self.p, self.n, _is_probability, PROBABILITY)
+        _check_probabilities(self.p, self.n)
 
     @property
     def n(self) -> int:
@@ -230,7 +245,7 @@ class Anticorrelated:
 
     def check(self) -> None:
         _at_least_one(sets=self.sets, size=self.size)
-        check_law("p", self.p, self.n, _is_probability, PROBABILITY)
+        _check_probabilities(self.p, self.n, self.size)
         if self.size * self.p > 1 + 1e-6:  # room for the rounding of p = 1 / size
             raise ValueError(
                 f"p={self.p:g}: of {self.size} features of which at most one is on, each has p <= {1 / self.size:g}"

@@ -24,6 +24,9 @@ class Geometric:
     def values(self, n: int) -> Float[Array, " n"]:
         return self.first * self.ratio ** jnp.arange(n)
 
+    def last(self, n: int) -> float:
+        return float(self.first * self.ratio ** (n - 1))
+
 
 @config
 class PowerLaw:
@@ -40,6 +43,9 @@ class PowerLaw:
 
     def values(self, n: int) -> Float[Array, " n"]:
         return self.first * jnp.arange(1, n + 1.0) ** -self.exponent
+
+    def last(self, n: int) -> float:
+        return float(self.first * n**-self.exponent)
 
 
 Law = float | Geometric | PowerLaw | tuple[float, ...]
@@ -58,7 +64,8 @@ def check_law(name: str, law: Law, n: int, allowed: Callable[[float], bool], mea
     """ValueError unless a law has n values that are all allowed; `meaning` ends the sentence."""
     if isinstance(law, tuple) and len(law) != n:
         raise ValueError(f"{name} has {len(law)} values for {n} features")
-    largest = law.first if isinstance(law, Geometric | PowerLaw) else law  # rules only decay
-    for value in largest if isinstance(largest, tuple) else (largest,):
+    # Rules only decay: the first value and the last one are the extremes.
+    extremes = (law.first, law.last(n)) if isinstance(law, Geometric | PowerLaw) else law
+    for value in extremes if isinstance(extremes, tuple) else (extremes,):
         if not allowed(value):
             raise ValueError(f"{name}={value:g}: {meaning}")

@@ -2,6 +2,7 @@
 
 import itertools
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -16,9 +17,10 @@ from toymodels import config as configs
 from toymodels import sources
 from toymodels.engine.batch import Results, train_batch
 from toymodels.engine.loop import compile_seconds
+from toymodels.engine.names import check_names
 from toymodels.engine.plan import Group, Plan, Shape, group_digest, group_key, plan
 from toymodels.provenance import provenance
-from toymodels.results import dataset
+from toymodels.results import DIVERGED, dataset
 from toymodels.store import Batch, Grid, Pool, View, locate
 from toymodels.train import NUMERICS, Run
 
@@ -41,8 +43,7 @@ class Axis:
     def __post_init__(self) -> None:
         if isinstance(self.values, str | set | frozenset | Mapping) or not isinstance(self.values, Iterable):
             raise ValueError(f"{self.name}: the values of an axis come as a list")
-        plain = [value.item() if np.ndim(value) == 0 and hasattr(value, "item") else value for value in self.values]
-        object.__setattr__(self, "values", tuple(plain))
+        object.__setattr__(self, "values", _plain(self.values))
 
     @property
     def labels(self) -> list[Any]:
@@ -56,6 +57,22 @@ class Axis:
 
     def binding(self, place: int) -> dict[str, Any]:
         return {self.path: self.values[place]}
+
+
+def _plain(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Scalars of NumPy or JAX as Python's; 1.1 for float32(1.1), the shortest decimal of that single precision."""
+    plain: list[Any] = []
+    for value in values:
+        scalar = value.item() if np.ndim(value) == 0 and hasattr(value, "item") else value
+        single = scalar is not value and isinstance(scalar, float) and np.dtype(value.dtype).itemsize <= 4
+        plain.append(float(str(np.float32(scalar))) if single else scalar)
+    return tuple(plain)
+
+
+def _as_trained(labels: Sequence[Any]) -> set[Any]:
+    """The labels that differ, numbers in the single precision of their cells."""
+    with np.errstate(over="ignore"):
+        return {float(np.float32(label)) if isinstance(label, float) else label for label in labels}
 
 
 @dataclass(frozen=True)
@@ -108,8 +125,8 @@ class Sweep:
                 raise ValueError(f"{axis.name}: labels are words or numbers")
             if not axis.labels:
                 raise ValueError(f"{axis.name}: an axis needs at least one value")
-            if len(set(axis.labels)) < len(axis.labels):
-                raise ValueError(f"{axis.name}: an axis names each value once")
+            if len(_as_trained(axis.labels)) < len(axis.labels):
+                raise ValueError(f"{axis.name}: an axis names each value once, in single precision")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -249,11 +266,15 @@ def sweep(
     call trains only what is new; cells that another sweep of the pool has trained are used as they are. Without it
     results stay in memory. `shard=(i, n)` trains the i-th of n parts of the cells, for n processes on one pool.
     `todo` is the plan of this very sweep, where it is at hand. All local devices share the work (see `use_cores`).
+    Warns if every cell diverged, unless `events` listens.
     """
     view = store if isinstance(store, View) or store is None else locate(store)
     pool = view.pool if view else Memory()
     grid = what.grid()
     todo = todo or plan(what.runs(), pool, shard)
+    for group in todo.groups:
+        if group.batches:
+            check_names(group.batches[0][0][0], [axis.name for axis in what.axes])
     if view:
         view.pool.check_writable()
         view.pool.set_aside()
@@ -261,7 +282,17 @@ def sweep(
     _train(todo, pool, events or Events())
     if view:
         view.pool.check_kept(grid.groups, grid.digests if shard[1] == 1 else _digests(todo))
-    return dataset(grid, pool.cells(grid.groups))
+    data = dataset(grid, pool.cells(grid.groups))
+    if events is None:
+        _warn_if_lost(data)
+    return data
+
+
+def _warn_if_lost(data: xr.Dataset) -> None:
+    status = data.status.values
+    if (status == DIVERGED).all():
+        what = "the run" if status.size == 1 else f"all {status.size} cells"
+        warnings.warn(f"{what} diverged: every mean over cells that are usable is NaN; try a smaller lr", stacklevel=3)
 
 
 def _digests(todo: Plan) -> list[str]:
@@ -316,13 +347,16 @@ def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: flo
 def train(run: Run) -> xr.Dataset:
     """Train one run by itself and return its results: dimensions `step`, `snapshot` and the parameters' own.
 
-    Its bits are those of a batch of one; `retrain` gives those of a stored cell.
+    Its bits are those of a batch of one; `retrain` gives those of a stored cell. Warns if it diverged.
     """
-    return retrain(run, 1)
+    data = retrain(run, 1)
+    _warn_if_lost(data)
+    return data
 
 
 def retrain(run: Run, width: int) -> xr.Dataset:
     """Train one run as one of `width` cells of a device: with a batch's `width`, the bits of its cells."""
+    check_names(run)
     group = Group(group_digest(run), Shape(1, 1, width), [])
     memory = Memory()
     memory.add(_train_batch(group, [[run] * width]))

@@ -9,7 +9,7 @@ from tests.experiments.planted import fails, holds, undecided
 from toymodels.experiment import Swept
 from toymodels.overrides import replaced
 from toymodels.results import DIVERGED, OK
-from toymodels.theory.packings import best_configuration
+from toymodels.theory.packings import best_explicit
 
 POWERS, SEEDS = [1.5, 1.95, 2.5], 12
 SIZES = {"7 in 6": (7, 6, [6, 1, 1], (1.4, 2.0)), "12 in 4": (12, 4, [4, 4, 1], (1.9, 2.6))}
@@ -125,7 +125,7 @@ def test_readings_and_figures_of_known_packings() -> None:
     V = np.full((2, 4, 2, 1, 7, 6), np.nan)
     for place, (n, d) in enumerate([(6, 3), (7, 6)]):
         for row, power in enumerate(sizes["power"]):
-            V[place, row, :, 0, :n, :d] = best_configuration(n, d, power).V
+            V[place, row, :, 0, :n, :d] = best_explicit(n, d, power).V
     status = np.full((2, 4, 2), OK)
     status[:, :, 1] = DIVERGED
     axes = ("size", "power", "seed")

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toymodels import Axis, Record, Run, Sweep, sweep
+from toymodels import Axis, Record, Run, Sweep, sweep, train
 from toymodels.data import Sparse
+from toymodels.laws import Geometric
 from toymodels.losses import SquaredError
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, Sgd
 from toymodels.problems.annealed import Annealed
-from toymodels.problems.factorize import Components, Factorize
+from toymodels.problems.factorize import Components, Factorize, Given
 from toymodels.problems.packing import Packing
 from toymodels.problems.population import Population
 from toymodels.problems.supervised import Supervised
@@ -86,6 +87,32 @@ def test_integers_stay_integers() -> None:
     assert float(between.scale) == pytest.approx(1e-2)
     with pytest.raises(ValueError, match="an integer has no values in between, and 7 would become 8"):
         Annealed(problem.start, Factorize(Components(4, 4, 2, seed=8), 2))
+
+
+ANY = {
+    "seed, rank and width": lambda scale: Factorize(Components(4, 4, 2, seed=7), 2, scale=scale),
+    "no rank": lambda scale: Factorize(Components(4, 3, seed=1), rank=None, scale=scale),
+    "a matrix": lambda scale: Factorize(Given([[1, 0], [0, -2]]), rank=1, scale=scale),
+    "a law": lambda scale: Factorize(Components(4, 4, 3, Geometric(0.5), seed=2), scale=scale),
+    "data": lambda scale: Factorize(
+        Components(4, 4, 2), 2, loss=SquaredError(), data=Sparse(4, (0.5, 1.0, 0.5, 1.0)), scale=scale
+    ),
+}
+
+
+@pytest.mark.parametrize("make", ANY.values(), ids=ANY.keys())
+def test_integers_arrays_and_nothing_come_through_training(make: Any) -> None:
+    """Whatever does not differ is what it was, level by level; and the run goes through."""
+    problem = Annealed(make(0.1), make(0.2), stairs=4)
+    ends = [jax.tree.leaves_with_path(each) for each in (problem.start, problem.end)]
+    for step, share in ((0, 0.0), (19, 1.0)):
+        now = jax.tree.leaves_with_path(problem.at(step, 20))
+        for (path, value), (_, start), (_, end) in zip(now, *ends, strict=True):
+            assert np.asarray(value).dtype.kind == np.asarray(start).dtype.kind, path
+            np.testing.assert_allclose(value, np.where(share, end, start), rtol=1e-6, err_msg=str(path))
+    if make is ANY["seed, rank and width"] or make is ANY["a matrix"]:
+        data = train(Run(problem, Sgd(0.01), steps=20, record=Record(4, 2, examples=8), batch=8))
+        assert np.isfinite(data.objective).all()
 
 
 def test_ends_are_problems() -> None:

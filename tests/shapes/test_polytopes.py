@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from toymodels.analysis.geometry import tegum_factors
 from toymodels.shapes import polytopes
+from toymodels.shapes.archimedean import ARCHIMEDEAN, archimedean
 from toymodels.shapes.matching import match
 
 
@@ -30,8 +32,12 @@ SHAPES = [
     (12, 3),
     (20, 3),
     (14, 3),
+    (24, 3),
+    (30, 3),
+    (60, 3),
     (24, 4),
 ]
+EDGES = {name: 4 if name.startswith(("rhombi", "icosi")) else 3 for name in ARCHIMEDEAN if "snub" not in name}
 CATALOGUE = {p.name: p for size, rank in SHAPES for p in polytopes.catalog(size, rank, even=True)}
 
 
@@ -58,6 +64,25 @@ def test_every_configuration_is_unit_spanning_connected_and_alike_from_each_vect
     assert np.linalg.matrix_rank(polytope.vectors) == polytope.vectors.shape[1]
     seen = np.sort(np.abs(gram) if polytope.name.startswith("halved") else gram, axis=1)
     np.testing.assert_allclose(seen, np.broadcast_to(seen[0], seen.shape), atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "edges"), [("snub cube", 5), ("snub dodecahedron", 5), *EDGES.items()])
+def test_archimedean_solids_have_edges_of_one_length(name, edges):
+    """As many nearest neighbours of each vertex as edges meet there."""
+    V = archimedean(name)
+    assert len(V) == ARCHIMEDEAN[name]
+    cosines = V @ V.T - 2 * np.eye(len(V))
+    assert np.all(np.sum(cosines > cosines.max() - 1e-9, axis=1) == edges)
+
+
+@pytest.mark.parametrize("name", ARCHIMEDEAN)
+def test_archimedean_solids_are_named_however_they_lie(name):
+    V = archimedean(name)[::-1] @ rotation(5, 3)[:3] * 1.7
+    found = tegum_factors(V)
+    assert found.name == name
+    assert found.factors[0].residual < 1e-6
+    bent = V + 0.02 * np.random.default_rng(0).standard_normal(V.shape)
+    assert tegum_factors(bent).name == name
 
 
 @pytest.mark.parametrize("even", [False, True])

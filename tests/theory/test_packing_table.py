@@ -21,7 +21,7 @@ def test_a_table_holds_what_single_functions_say(signed):
         assert int(one.sets) == tegum.overlapping_sets_pairs(n, d)
         assert float(one["axes"]) == tegum.orthonormal_copies_loss(n, d)
         for q in POWERS:
-            here, known = one.sel(power=q), tegum.best_configuration(n, d, q, signed)
+            here, known = one.sel(power=q), tegum.best_explicit(n, d, q, signed)
             assert (float(here.known), int(here.known_factors)) == (known.loss, known.factors)
             assert here.known_name.item() == known.name
             assert float(here.bound) == pytest.approx(tegum.loss_bound(n, d, q, signed).value, rel=1e-9)

@@ -10,6 +10,7 @@ from toymodels.arrays import Array, Float, Int
 from toymodels.config import stack
 from toymodels.engine import remaining
 from toymodels.engine.loop import chunk_length, make_keys, program
+from toymodels.engine.names import of_parameters
 from toymodels.settings import standard
 from toymodels.train import Run
 
@@ -103,8 +104,7 @@ def _joined(parts: Sequence[Any]) -> Any:
 
 def _named(params: Any) -> dict[str, np.ndarray]:
     """The arrays of nested parameters by their dotted path."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+    return dict(zip(of_parameters(params), jax.tree.leaves(params), strict=True))
 
 
 def _chunks(run: Run) -> Iterator[tuple[Int[np.ndarray, " chunk"], int, bool]]:

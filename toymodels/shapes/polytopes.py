@@ -11,6 +11,7 @@ import numpy as np
 from scipy.linalg import helmert
 
 from toymodels.arrays import Float
+from toymodels.shapes.archimedean import ARCHIMEDEAN, archimedean
 
 LARGEST_POLYGON = 24
 POLYGON_NAMES = {
@@ -118,7 +119,7 @@ def catalog(size: int, rank: int, even: bool = False) -> list[Polytope]:
 
     Prisms are not halved: the lines of a 2k-gonal one are those of a k-gonal prism (k odd) or antiprism (k even).
     Simplices in any dimension, polygons up to 24 vectors, and in R^3 and R^4 the antiprisms and prisms at free height,
-    cube, icosahedron, cuboctahedron, dodecahedron and 24-cell.
+    cube, icosahedron, dodecahedron, 24-cell and the Archimedean solids.
     """
     if size < 1 or rank < 1:
         raise ValueError(f"size={size}, rank={rank}: a configuration has at least one vector and one dimension")
@@ -131,6 +132,9 @@ def catalog(size: int, rank: int, even: bool = False) -> list[Polytope]:
         found.append(polygon(size))
     elif rank in (3, 4):
         found += [p for p in _solids() if p.vectors.shape == (size, rank)]
+        found += [
+            Polytope(name, archimedean(name)) for name, count in ARCHIMEDEAN.items() if (count, 3) == (size, rank)
+        ]
     if even and rank == 2 and size % 2 == 0 and 2 < size <= LARGEST_POLYGON:
         found.append(lines_in_plane(size))
     if even and rank in (3, 4):

@@ -8,11 +8,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import scipy.optimize
 
-from toymodels.arrays import Float
 from toymodels.shapes.arguments import Count, Number, count, exponent, sizes_and_power
 from toymodels.shapes.bounds import mean_power
+from toymodels.theory.linear_programming import linear_programming_bound
 from toymodels.theory.orthogonal_pairs import max_orthogonal_pairs
 
 
@@ -97,64 +96,6 @@ def ray_bound(n: Count, d: Count, power: Number) -> float:
     if n <= 2 * d:
         return 0.0
     return n * (n - 1) * ((n - 2 * d) / (2 * d * (n - 1))) ** q
-
-
-def _sphere_polynomials(t: Float[np.ndarray, " points"], d: int, degree: int) -> Float[np.ndarray, "degrees points"]:
-    """P_0 .. P_degree at t: positive definite on the sphere in d >= 2 dimensions (Gegenbauer), P_j(1) = 1."""
-    P = [np.ones_like(t), t]
-    for j in range(1, degree):
-        P.append(((2 * j + d - 2) * t * P[j] - j * P[j - 1]) / (j + d - 2))
-    return np.stack(P[: degree + 1])
-
-
-def _overshoot(h: Float[np.ndarray, " degrees"], d: int, power: float, signed: bool) -> float:
-    """max over [-1, 1] of sum_j h_j P_j(t) - l(t), to rounding: a fine grid, then finer ones around its maxima."""
-
-    def excess(angle):
-        t = np.cos(angle)
-        size = np.maximum(t, 0) if signed else np.abs(t)
-        return np.tensordot(h, _sphere_polynomials(t, d, len(h) - 1), 1) - size**power
-
-    step = math.pi / 4000
-    angles = np.linspace(0, math.pi, 4001)
-    values = excess(angles)
-    for _ in range(3):
-        # A maximum can exceed its grid point by half the curvature times half a step squared: far below this margin.
-        angles, values = angles[values > values.max() - 10 * step**2 * (1 + np.abs(h).sum())], values.max(keepdims=True)
-        angles = angles[np.linspace(0, len(angles) - 1, min(len(angles), 400)).astype(int)]
-        finer = np.clip(angles[:, None] + np.linspace(-step, step, 33), 0, math.pi).ravel()
-        angles, values = np.append(finer, 0.0), np.append(excess(finer), values)
-        step /= 16
-    return float(values.max())
-
-
-def linear_programming_bound(n: Count, d: Count, power: Number, signed: bool = False, degree: Count = 16) -> float:
-    """max n^2 h_0 - n h(1) over h = sum_j h_j P_j with h_1, h_2, ... >= 0 and h <= l on [-1, 1]; >= 0. Yudin 1992.
-
-    P_j are the Gegenbauer polynomials of the sphere in d >= 2 dimensions, for which sum_ij P_j(cos_ij) >= 0. Solved
-    on a grid; what h then exceeds l by between the points is measured and taken off h_0: the bound holds to rounding.
-    """
-    n, d, q = sizes_and_power(n, d, power)
-    (degree,) = count(degree=degree)
-    if d < 2:
-        raise ValueError("d=1: the linear programming bound needs at least 2 dimensions")
-    degrees = np.arange(0, degree + 1, 1 if signed else 2)
-    t = np.cos(np.linspace(0, math.pi if signed else math.pi / 2, 401))
-    size = np.maximum(t, 0) if signed else np.abs(t)
-    weights = np.where(degrees == 0, n - 1, -1.0)  # of h in the bound per vector, so that numbers stay near one
-    solution = scipy.optimize.linprog(
-        -weights / n,
-        A_ub=_sphere_polynomials(t, d, degree)[degrees].T,
-        b_ub=size**q,
-        bounds=[(None, None)] + [(0, None)] * (len(degrees) - 1),
-    )
-    if solution.x is None:
-        return 0.0
-    h = np.zeros(degree + 1)
-    h[degrees] = solution.x
-    h[1:] = np.maximum(h[1:], 0)
-    h[0] -= max(0.0, _overshoot(h, d, q, signed))
-    return max(0.0, float(n * (n - 1) * h[0] - n * h[1:].sum()))
 
 
 def loss_bounds(n: Count, d: Count, power: Number, signed: bool = False, enough: float = math.inf) -> dict[str, float]:

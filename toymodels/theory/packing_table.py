@@ -9,7 +9,7 @@ from toymodels.theory import johnson_lindenstrauss as estimate
 from toymodels.theory import orthogonal_pairs as pairs
 from toymodels.theory.packing_bounds import loss_bound, moment_bound, orthoplex_bound
 from toymodels.theory.packing_losses import orthonormal_copies_loss
-from toymodels.theory.packings import best_configuration
+from toymodels.theory.packings import best_explicit
 
 Size = tuple[int, int]
 
@@ -31,7 +31,7 @@ def packing_table(
 
 
 def _table(n: int, d: int, powers: Sequence[float], signed: bool, fitted: Sequence[Size]) -> xr.Dataset:
-    known = [best_configuration(n, d, q, signed) for q in powers]
+    known = [best_explicit(n, d, q, signed) for q in powers]
     bounds = [loss_bound(n, d, q, signed, enough=best.loss) for q, best in zip(powers, known, strict=True)]
     constants = [estimate.jl_constant(*large) for large in fitted]
     by_power = {

@@ -28,6 +28,9 @@ from toymodels.theory.johnson_lindenstrauss import (
     jl_stationary_factors,
     jl_switch,
 )
+from toymodels.theory.linear_programming import (
+    linear_programming_bound,
+)
 from toymodels.theory.orthogonal_pairs import (
     factor_orthogonal_pairs,
     max_orthogonal_pairs,
@@ -38,7 +41,6 @@ from toymodels.theory.orthogonal_pairs import (
 from toymodels.theory.packing_bounds import (
     LossBound,
     few_more_bound,
-    linear_programming_bound,
     loss_bound,
     loss_bounds,
     moment_bound,
@@ -58,12 +60,14 @@ from toymodels.theory.packing_losses import (
 from toymodels.theory.packings import (
     Configuration,
     best_configuration,
+    best_explicit,
 )
 
 __all__ = [
     "Configuration",
     "LossBound",
     "best_configuration",
+    "best_explicit",
     "blocks",
     "blocks_loss",
     "cross_polytope",
