@@ -87,8 +87,8 @@ def _same_or_refused(store: Path, whole: xr.Dataset) -> bool:
 SMALL = packings(seeds=range(3))
 SCRIPT = """
 import sys
-from toymodels.cli import _stopping
-with _stopping():
+from toymodels.stopping import stopping
+with stopping():
     from tests.trust import MANY
     from toymodels import sweep
     print("ready", flush=True)

@@ -16,10 +16,11 @@ from toymodels import config as configs
 from toymodels import sources
 from toymodels.engine.batch import Results, train_batch
 from toymodels.engine.loop import compile_seconds
+from toymodels.engine.memory import check_room
 from toymodels.engine.plan import Group, Plan, Shape, group_digest, group_key, plan
 from toymodels.provenance import provenance
 from toymodels.results import dataset
-from toymodels.store import Batch, Grid, Pool, View, locate
+from toymodels.store import Batch, Grid, Pool, StoreError, View, locate
 from toymodels.train import NUMERICS, Run
 
 MOST_CELLS = 1_000_000
@@ -176,7 +177,12 @@ class Sweep:
         for axis, place in zip(self.axes, places, strict=True):
             changes |= axis.binding(place)
         run = configs.replace(self.base, changes)
-        return self.derive(run) if self.derive else run
+        try:
+            return self.derive(run) if self.derive else run
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(f"these settings cannot be derived from ({type(error).__name__}: {error})") from error
 
 
 def _moved_seeds(axis: Axis | Choice, offset: int) -> Axis | Choice:
@@ -194,12 +200,12 @@ def _moved_seeds(axis: Axis | Choice, offset: int) -> Axis | Choice:
 
 
 def _place(axis: Axis | Choice, label: Any) -> int:
+    """Where a label is: exactly, as it is printed, or to rounding."""
     for place, known in enumerate(axis.labels):
-        if (
-            label == known
-            or str(label) == str(known)
-            or (isinstance(known, float) and isinstance(label, int | float) and np.isclose(label, known))
-        ):
+        if label == known or str(label) == str(known):
+            return place
+    for place, known in enumerate(axis.labels):
+        if isinstance(known, float) and isinstance(label, int | float) and np.isclose(label, known, atol=0):
             return place
     shown = ", ".join(str(known) for known in axis.labels)
     raise ValueError(f"{axis.name}={'' if label is None else label}: not on the axis, which has {shown}")
@@ -253,13 +259,32 @@ def sweep(
     view = store if isinstance(store, View) or store is None else locate(store)
     pool = view.pool if view else Memory()
     grid = what.grid()
-    todo = todo or plan(what.runs(), pool, shard)
+    if todo is None:
+        todo = plan(what.runs(), pool, shard)
+        check_room(todo, view.pool.path if view else None)
     if view:
         view.pool.check_writable()
         view.pool.set_aside()
         view.write(grid)
     _train(todo, pool, events or Events())
-    return dataset(grid, pool.cells(grid.groups))
+    cells = pool.cells(grid.groups)
+    if view:
+        _check_kept(todo, cells, view)
+        if not view.file.exists():
+            view.write(grid)
+    return dataset(grid, cells)
+
+
+def _check_kept(todo: Plan, cells: Mapping[str, Any], view: View) -> None:
+    """StoreError if a batch that was written in this call is gone: nothing that was trained is missing silently."""
+    trained = {
+        configs.digest(run, NUMERICS) for group in todo.groups for grid in group.batches for row in grid for run in row
+    }
+    lost = trained - set(cells)
+    if lost:
+        raise StoreError(
+            f"{view.pool.path}: {len(lost)} of {len(trained)} cells were trained and are gone: was it emptied?"
+        )
 
 
 def _train(todo: Plan, results: Pool | Memory, events: Events) -> None:
