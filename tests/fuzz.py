@@ -1,4 +1,4 @@
-"""Command lines drawn from a grammar: what can be asked for is, anything else is refused in one line and writes nothing.
+"""Command lines drawn from a grammar: each is done, or refused in one line, and no dry run writes a file.
 
     python -m tests.fuzz [--count N] [--seed N] [--out FILE]
 
@@ -25,7 +25,7 @@ import numpy as np
 from tests.tables import publish
 from toymodels import cli, config, lab
 from toymodels.overrides import parse
-from toymodels.sweep import Axis, Choice, Sweep
+from toymodels.sweep import Choice, Sweep
 from toymodels.train import NUMERICS, Run
 
 ROOT = Path(__file__).parent.parent

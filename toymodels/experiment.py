@@ -41,6 +41,12 @@ class Unfit(ValueError):
     """Settings that a reading, figure or finding is not made for."""
 
 
+def require(condition: bool, sentence: str) -> None:
+    """Unfit with this sentence unless the condition holds."""
+    if not condition:
+        raise Unfit(sentence)
+
+
 @dataclass(frozen=True, eq=False)
 class Swept:
     """A sweep and its results, opened. Hashed by identity, so slow readings can be cached."""

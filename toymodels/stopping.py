@@ -22,12 +22,15 @@ def stop(number: int, frame: Any) -> None:
 def watch() -> dict[int, Any]:
     """SIGINT, SIGTERM and SIGHUP stop the process from here on; returns what they did before.
 
-    Nothing needs to be tidied: files appear whole or not at all. A signal that the caller ignores stays ignored.
+    Nothing needs to be tidied: files appear whole or not at all. A signal that the caller ignores stays ignored; one
+    that it blocked, and that came since, is heard now.
     """
     if threading.current_thread() is not threading.main_thread():
         return {}
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    return {number: signal.signal(number, stop) for number in heard}
+    before = {number: signal.signal(number, stop) for number in heard}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
+    return before
 
 
 @contextmanager

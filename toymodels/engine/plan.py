@@ -250,10 +250,12 @@ checksum, entry) and cell (its digest, here and in the labels). Calibrated on wh
 
 
 def header_bytes(runs: Sequence[Run], batches: int) -> int:
-    """Bytes beside the results of these cells of one group, in so many batches: at most, and no more than twice that."""
+    """Bytes beside the results of these cells of one group, in so many batches, at the most."""
     if not runs:
         return 0
     first = runs[0]
-    config = len(json.dumps(configs.to_dict(first), indent=2)) * 1.4  # deeper in the file each line begins further right
+    config = (
+        len(json.dumps(configs.to_dict(first), indent=2)) * 1.4
+    )  # deeper in the file each line begins further right
     steps = 14 * (len(first.record.loss_steps(first.steps)) + len(first.record.snapshot_steps(first.steps)))
     return int(len(runs) * (config + CELL_BYTES) + batches * (BATCH_BYTES + steps + 6 * ARRAY_BYTES))
