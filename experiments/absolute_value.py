@@ -89,7 +89,8 @@ def small_model(small: Swept) -> Figure:
         draw.stack(ax, weights.T, signed=True)
         ax.set(ylabel=f"{side} weights", xticks=range(len(largest)), xticklabels=largest)
     returned = neurons.responses(cell.encoder, cell.W, cell.b, x)
-    for y, colour, lw in zip(returned, draw.feature_colours(len(returned)), (5, 3, 1.5), strict=True):
+    widths = np.linspace(5, 1.5, len(returned))  # those behind show beside those before them
+    for y, colour, lw in zip(returned, draw.feature_colours(len(returned)), widths, strict=True):
         axes[2].plot(x, y, lw=lw, color=colour)
     draw.theory(axes[2], x, np.abs(x), "$|x|$", colour="black", zorder=3)
     axes[2].set(xlabel="$x_i$", ylabel="output $y_i$")

@@ -260,9 +260,10 @@ class Grammar:
     def run(self, experiment: str, sweep: str, *words: str) -> list[str]:
         return ["run", experiment, "--scale", "tiny", "--dry-run", "--only", sweep, *words]
 
-    def set(self, field: Field, value: str) -> list[str]:
-        """The override, in one of the ways in which it can be written."""
-        text = self.pick([f"{field.path}={value}", f"{field.sweep}.{field.path}={value}"])
+    def set(self, field: Field, value: str, alone: bool = False) -> list[str]:
+        """The override of every sweep with such a field, or of this one alone, in one of the ways to write it."""
+        own = f"{field.sweep}.{field.path}={value}"
+        text = own if alone else self.pick([own, f"{field.path}={value}"])
         word = self.pick([text, f"--{text}"]) if value.strip() else text
         return self.run(field.experiment, field.sweep, word)
 
@@ -282,12 +283,10 @@ class Grammar:
     def valid_field(self) -> tuple[Expected, list[str]]:
         field = self.field()
         if field.path in ("steps", "batch"):
-            return "valid", self.set(field, str(self.chance.randint(1, 5000)))
+            return "valid", self.set(field, str(self.chance.randint(1, 5000)), alone=True)
         if field.path in ("record.losses", "record.snapshots", "record.examples", "seed", "stream"):
-            return "valid", self.set(field, str(self.chance.randint(1, 500)))
-        if isinstance(field.value, str) or not all(isinstance(each, int | float | tuple) for each in [field.value]):
-            return "either", self.set(field, written(field.value))
-        return "valid", self.set(field, written(field.value))
+            return "valid", self.set(field, str(self.chance.randint(1, 500)), alone=True)
+        return "valid", self.set(field, written(field.value), alone=True)  # as it is
 
     def number(self) -> tuple[Expected, list[str]]:
         field = self.field(int, float)

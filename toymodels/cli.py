@@ -415,13 +415,17 @@ seeds. *Best of k*: read off the best of k restarts; the interval covers those t
 """
 
 
+MOST_OFFSET = 1_000_000_000
+"""Seeds are below 2^31."""
+
+
 def _replicate(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels.files import write_text
     from toymodels.lab import replicate
     from toymodels.replication import counted, table
 
-    if args.offset < 1:
-        raise Refused(f"--offset {args.offset}: seeds are moved by 1 or more")
+    if not 1 <= args.offset <= MOST_OFFSET:
+        raise Refused(f"--offset {args.offset}: seeds are moved by 1 to {MOST_OFFSET:,}")
     settings = {"scale": args.scale, "runs": args.runs, "offset": args.offset}
     everything = []
     for study in _studies(args):

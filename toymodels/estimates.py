@@ -269,7 +269,11 @@ def _over(
     cells = list(_labelled(values, kept))
     if not values.ndim - len(kept):
         return one(cells[0][1], level, over)
-    family = 1 - (1 - level) / max(len(cells), 1)
+    if not cells:
+        raise ValueError(
+            f"{', '.join(str(dim) for dim in values.dims if dim not in kept)}: no label is left to estimate"
+        )
+    family = 1 - (1 - level) / len(cells)
     return Series(*zip(*((label, one(cell, family, over)) for label, cell in cells), strict=True))
 
 
