@@ -281,9 +281,9 @@ def report(flipped: int, killed: int, drawn: int) -> Iterator[str]:
         given = ", ".join(f"`{key}={value}`" for key, value in environment.items())
         yield f"| {name} {given} | {'same bits' if found == reference else found} |"
     yield "\n## The command line\n"
-    yield "Command lines drawn from a grammar over the fields of all experiments, at tiny scale. What is valid exits with"
-    yield "0, and its configs are the same when they are written and read back; all else exits with 2 and says one line."
-    yield "*Wrong*: another exit code, a traceback, a second line, a file that was written, a config that changed.\n"
+    yield "Command lines drawn from a grammar over the fields of all experiments, at tiny scale. What is valid exits"
+    yield "with 0, and its configs are the same when they are written and read back; all else exits with 2 and says"
+    yield "one line. *Wrong*: another exit code, a traceback, a second line, a file, a config that changed.\n"
     yield from fuzz.table(fuzz.rows(drawn))
 
 

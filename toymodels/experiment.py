@@ -16,7 +16,7 @@ import inspect
 import json
 import linecache
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -61,18 +61,18 @@ class Swept:
         """
         for name, value in fields.items():
             path = name.replace("__", ".")
-            for found in {configs.get(run, path): None for run in self._ends()}:
-                if found != value:
-                    raise Unfit(f"it is made for {path}={describe(value)}, and here it is {describe(found)}")
+            for run in self._along_axes():
+                if configs.get(run, path) != value:
+                    here = describe(configs.get(run, path))
+                    raise Unfit(f"it is made for {path}={describe(value)}, and here it is {here}")
 
-    def _ends(self) -> list[Run]:
-        """The first and the last cell of every axis."""
-        runs, shape = self.sweep.runs(), self.sweep.shape
-        places = np.arange(len(runs)).reshape(shape)
-        ends: list[int] = [int(places.flat[0])]
-        for axis in range(len(shape)):
-            ends += np.moveaxis(places, axis, 0).reshape(shape[axis], -1)[:, 0].tolist()
-        return [runs[place] for place in ends]
+    def _along_axes(self) -> Iterator[Run]:
+        """The cells along each axis, at the first labels of the others."""
+        first = {axis.name: axis.labels[0] for axis in self.sweep.axes}
+        yield self.sweep.cell(**first)
+        for axis in self.sweep.axes:
+            for label in axis.labels[1:] if axis.name != "seed" else ():
+                yield self.sweep.cell(**first | {axis.name: label})
 
     def run(self, **labels: Any) -> Run:
         """The config of the cell at these labels; of the first seed, if none is given."""
