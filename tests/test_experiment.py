@@ -75,7 +75,7 @@ def test_the_config_of_a_cell_is_that_of_the_first_seed_unless_one_is_given():
 def test_what_is_made_for_some_settings_says_so():
     made = swept()
     made.check(problem__data__n=4, optimizer=Adam(), steps=100)
-    with pytest.raises(Unfit, match="made for problem.model.m=3, and here it is 2"):
+    with pytest.raises(Unfit, match=r"made for problem.model.m=3, and here it is 2"):
         made.check(problem__model__m=3)
     with pytest.raises(Unfit, match=r"made for problem.data.p=0.1, and here it is 0.4"):
         made.check(problem__data__p=0.1)
