@@ -80,7 +80,7 @@ def pairs_in_the_plane(pairs: Swept, triples: Swept, pair_geometry: xr.Dataset, 
     pair. Bottom: the most common other geometry, with its share; blank where there is none."""
     rows = (("two pairs", pairs, pair_geometry), ("three pairs", triples, triple_geometry))
     shown = [(f"{name},\n{kind}\n", sweep, found, kind) for name, sweep, found in rows for kind in found.kind.values]
-    figure, axes = draw.panels(2, len(shown), height=3.3, letters=False)
+    figure, axes = draw.panels(2, len(shown), height=3.3, letters=False, squeeze=False)
     for column, (name, swept, found, kind) in zip(axes.T, shown, strict=True):
         W = swept.final(unconverged=True).sel(kind=kind, p=SHOWN).values
         best, *others = basins(W, found.loss.sel(kind=kind, p=SHOWN).values, tol=0.1)

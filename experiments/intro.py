@@ -67,7 +67,7 @@ def geometry_by_sparsity(arrows: Swept) -> Figure:
     being two orthogonal digons; features near the origin are dropped."""
     p = arrows.data.p.values
     chosen = p[np.linspace(0, p.size - 1, min(5, p.size)).round().astype(int)]
-    figure, axes = draw.panels(2, len(chosen), height=3.1, letters=False)
+    figure, axes = draw.panels(2, len(chosen), height=3.1, letters=False, squeeze=False)
     cells = [arrows.best(p=p) for p in chosen]
     for ax, p, cell in zip(axes[0], chosen, cells, strict=True):
         draw.arrows(ax, cell.W.values, reach=1.35)

@@ -222,11 +222,12 @@ def alignment_over_training(pairs: Swept, even_alignments: xr.Dataset) -> Figure
 
 
 def bumps_by_optimizer(even_alignments: xr.Dataset, log_alignments: xr.Dataset) -> Figure:
-    """Bumps in the alignment of a learned with a target component, per run of a rank-2 target learned at rank 2: maxima
-    that rise and fall back by at least 0.1. Means over seeds with Student's intervals that hold together at 95 % for
-    each optimizer, against the ratio of the singular values; one panel an initial scale. Filled: at evenly spaced
-    snapshots; open: at logarithmically spaced ones, of SGD and Adam only."""
-    figure, axes = draw.panels(1, even_alignments.sizes["scale"], width=0.75 * draw.PAGE, height=2.4, sharey=True)
+    """Bumps in the alignment of a learned with a target component, per run of a target of two components learned at
+    rank two: maxima that rise and fall back by at least 0.1. Means over seeds with Student's intervals that hold
+    together at 95 % for each optimizer, against the ratio of the singular values; one panel an initial scale. Filled:
+    at evenly spaced snapshots; open: at logarithmically spaced ones, of SGD and Adam only."""
+    look = {"width": 0.75 * draw.PAGE, "height": 2.4, "sharey": True, "squeeze": False}
+    figure, (axes,) = draw.panels(1, even_alignments.sizes["scale"], **look)
     x, shifts = np.arange(even_alignments.sizes["ratio"]), dict(zip(OPTIMIZERS, draw.shifts(4, 8.0), strict=True))
     for index, ax in enumerate(axes):
         for data, look in ((even_alignments, {}), (log_alignments, {"mfc": "white"})):

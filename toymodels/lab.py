@@ -248,20 +248,16 @@ class Study:
         return readings.hashed([self._address_of(function, asked) for function in self.experiment.findings])
 
     def judge(self, failed: list[Failed] | None = None) -> list[Finding]:
-        """All findings, decided now; with a list `failed`, functions that raise are appended to it and left out."""
+        """All findings, decided now. With a list `failed`, a function that raises is appended to it, and ends there."""
         found: list[Finding] = []
         for function in self.experiment.findings:
             what = f"findings of {function.__name__} cannot be judged{self._here}"
             with noted(what, self.experiment.file, failed):
-                found += self._judged(function)
+                for finding in self._made(function):
+                    checked(finding, Finding, function).to_dict()  # decides
+                    found.append(finding)
         findings.check_unique(found)
         return found
-
-    def _judged(self, function: Callable[..., Any]) -> list[Finding]:
-        own = [checked(finding, Finding, function) for finding in self._made(function)]
-        for finding in own:
-            finding.to_dict()  # decides
-        return own
 
     def verdicts(self, failed: list[Failed] | None = None) -> list[dict[str, Any]]:
         """All findings as data: as they were written, where these are current; otherwise decided now and written.
