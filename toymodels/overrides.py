@@ -135,7 +135,8 @@ def _replaced(sweeps: dict[str, Sweep], path: str, value: Any, text: str) -> dic
     if not fitting:
         for name in names:
             if axis := _swept_by(sweeps[name], path):
-                raise ValueError(f"{path}={value}: this field is swept; set its axis instead, {axis.name}={value}")
+                known = value if isinstance(axis, Axis) else ",".join(map(str, axis.labels))
+                raise ValueError(f"{path}={value}: this field is swept; set its axis instead, {axis.name}={known}")
         raise ValueError(_unknown(sweeps[names[0]], path, text))
     return sweeps | fitting
 

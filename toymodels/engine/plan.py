@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -168,6 +168,7 @@ def in_a_sentence(function: Callable[[Run], int]) -> Callable[[Run], int]:
     return told
 
 
+@lru_cache(maxsize=256)
 @in_a_sentence
 @standard()
 def largest_array(run: Run) -> int:
@@ -192,6 +193,7 @@ def _results(jaxpr: Any) -> Iterator[Any]:
                 yield from _results(inner)
 
 
+@lru_cache(maxsize=256)
 @in_a_sentence
 @standard()
 def parameters(run: Run) -> int:
