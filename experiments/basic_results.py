@@ -12,7 +12,7 @@ from toymodels.analysis.geometry import interference
 from toymodels.analysis.labelled import exact_losses
 from toymodels.analysis.statistics import interval
 from toymodels.estimates import mean, share, steps
-from toymodels.experiment import Experiment, Swept
+from toymodels.experiment import Experiment, Swept, require
 from toymodels.findings import Above, AtLeast, AtMost, Below, Finding, Increasing, Near, ours, report, stated
 from toymodels.models import Identity, Tied
 from toymodels.problems.evaluation import importances
@@ -46,7 +46,7 @@ def represented(W: xr.DataArray) -> xr.DataArray:
 def relu(small: Swept, big: Swept) -> xr.Dataset:
     """Of every ReLU model: features represented, and its loss over that of the best linear model; by n."""
     found = []
-    for swept in (small, big):
+    for swept in _of_different_sizes(small, big):
         W, weights = swept.final(unconverged=True), importances(swept.sweep.base.problem)
         best = [float(linear_optimum(W.sizes["hidden"], p, weights).loss) for p in W.p.values.tolist()]
         loss = swept.data.objective.isel(step=-1, drop=True).astype(float)
@@ -56,10 +56,17 @@ def relu(small: Swept, big: Swept) -> xr.Dataset:
     return xr.concat(found, "n")
 
 
+def _of_different_sizes(small: Swept, big: Swept) -> list[Swept]:
+    """Both, or one where overrides have given both the same sizes."""
+    (n, m), other = ((each.sweep.base.problem.data.n, each.sweep.base.problem.model.m) for each in (small, big))
+    require(n != other[0] or m == other[1], "it tells models apart by n")
+    return [small] if n == other[0] else [small, big]
+
+
 def linear(small_linear: Swept, big_linear: Swept) -> xr.Dataset:
     """Of every linear model: its exact loss over the least one, minus 1, and whether it keeps the first m features."""
     found = []
-    for swept in (small_linear, big_linear):
+    for swept in _of_different_sizes(small_linear, big_linear):
         W, b = (swept.final(name, unconverged=True).isel(p=0) for name in ("W", "b"))
         weights, m, p = importances(swept.sweep.base.problem), W.sizes["hidden"], float(W.p)
         loss = exact_losses(partial(linear_loss, p=p, importance=weights), W, b)
@@ -78,7 +85,7 @@ def small_model(small: Swept, small_linear: Swept) -> Figure:
 
 
 def big_model(big: Swept, big_linear: Swept) -> Figure:
-    """As `small_model`, with 80 features in 20 dimensions."""
+    """As `small_model`, of the larger model."""
     return _models(big, big_linear, columns=4, height=7.2)
 
 

@@ -83,8 +83,8 @@ def relus(relu: Swept) -> xr.Dataset:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def capacity_of_an_extra_feature(extras: xr.Dataset) -> Figure:
-    """Six features in three dimensions, quadratic units, weights (1, 1, 1, 1, 1, r): capacity of the last one, trained
-    (left; best of all seeds by final loss) and in the best allocation (right). Vermillion: where it begins to have any
+    """Features of quadratic units, the weight of the last one r times that of the others: its capacity, trained (left;
+    best of all seeds by final loss) and in the best allocation (right). Vermillion: where it begins to have any
     capacity, and where it has a dimension of its own, in closed form; they meet at kurtosis 3."""
     figure, axes = draw.panels(1, 2, height=2.7, sharey=True)
     tables = {"trained": of_best_model(extras.trained, extras.loss), "exact": extras.known}
@@ -105,9 +105,9 @@ def capacity_of_an_extra_feature(extras: xr.Dataset) -> Figure:
 
 
 def capacity_by_weight(allocations: xr.Dataset) -> Figure:
-    """Twelve features in four dimensions, quadratic units; best of all seeds by final loss (dots) and exact optimum
-    (lines, ticks). a: capacity against weight. b: eigenvalues of WᵀW: equal ones belong to one semi-orthogonal block,
-    so all features that share do so in one. c: final loss of every seed over the optimum, on the floor within 1e-6."""
+    """Features of quadratic units; best of all seeds by final loss (dots) and exact optimum (lines, ticks). a: capacity
+    against weight. b: eigenvalues of WᵀW: equal ones belong to one semi-orthogonal block, so all features that share do
+    so in one. c: final loss of every seed over the optimum, on the floor within 1e-6."""
     found, kurtosis = of_best_model(allocations, allocations.over), allocations.kurtosis.values
     figure, (left, middle, right) = draw.panels(1, 3, height=2.5, width_ratios=(1.5, 1, 1))
     beside = draw.aside(kurtosis, found.sizes["value"], 0.08)
@@ -129,7 +129,7 @@ def capacity_by_weight(allocations: xr.Dataset) -> Figure:
 
 
 def capacity_of_relu_models(relus: xr.Dataset) -> Figure:
-    """Twenty features in five dimensions, ReLU autoencoder; means over seeds, with each (a) or their range (b, c).
+    """ReLU autoencoder; means over seeds, with each (a) or their range (b, c).
     a: capacity (dimensionality) of each feature against its importance. b: features ignored (C up to .02), monosemantic
     (from .98) and polysemantic (between), and the sum of all capacities beside the number of dimensions (dashed).
     c: loss over that of predicting every feature's mean (black), and shares of its parts: all at ignored features; what

@@ -14,7 +14,7 @@ from toymodels.analysis.restarts import basins
 from toymodels.config import replace
 from toymodels.data import Anticorrelated, Correlated, Distribution, Sparse
 from toymodels.estimates import best_over_best, category_of_best, mean, of_best, share
-from toymodels.experiment import Experiment, Swept
+from toymodels.experiment import Experiment, Swept, require
 from toymodels.findings import Above, AtMost, Below, Finding, Is, ours, report, stated
 from toymodels.theory.correlated import loss_of_pairs
 
@@ -50,6 +50,7 @@ rivals = Sweep(placed, [Choice("kind", rival), Axis("seed", "seed", range(8))])
 def pair_geometry(pairs: Swept) -> xr.Dataset:
     """Of every model: its exact loss, how the members of its pairs lie, and the largest angle between two members."""
     W, b = (pairs.final(name, unconverged=True) for name in ("W", "b"))
+    require(W.sizes["hidden"] == 2, "it is made for two dimensions")
     p, kinds = W.coords.get("p", xr.DataArray(SHOWN)), W.kind.values.tolist()
     loss = [exact_losses(partial(loss_of_pairs, kind), W.sel(kind=kind), b.sel(kind=kind), p) for kind in kinds]
     cosine = each_model(partial(set_cosines, size=2, dead=DEAD), W, outputs=["pair"])
@@ -79,7 +80,7 @@ def pairs_in_the_plane(pairs: Swept, triples: Swept, pair_geometry: xr.Dataset, 
     pair. Bottom: the most common other geometry, with its share; blank where there is none."""
     rows = (("two pairs", pairs, pair_geometry), ("three pairs", triples, triple_geometry))
     shown = [(f"{name},\n{kind}\n", sweep, found, kind) for name, sweep, found in rows for kind in found.kind.values]
-    figure, axes = draw.panels(2, len(shown), height=3.3, letters=False)
+    figure, axes = draw.panels(2, len(shown), height=3.3, letters=False, squeeze=False)
     for column, (name, swept, found, kind) in zip(axes.T, shown, strict=True):
         W = swept.final(unconverged=True).sel(kind=kind, p=SHOWN).values
         best, *others = basins(W, found.loss.sel(kind=kind, p=SHOWN).values, tol=0.1)
@@ -110,8 +111,8 @@ def arrangements_by_density(pair_geometry: xr.Dataset, triple_geometry: xr.Datas
 
 
 def local_bases(bases: Swept, interference: xr.Dataset) -> Figure:
-    """a, b: W Wᵀ of 20 features in 10 dimensions at p = 0.05 of each feature, best of all seeds by the final
-    objective: two correlated sets of ten, parted by lines, and independent features. c: |cos| between represented
+    """a, b: W Wᵀ of 20 features at p = 0.05 of each feature, best of all seeds by the final objective: two
+    correlated sets of ten, parted by lines, and independent features. c: |cos| between represented
     features of the same set (solid) and of different sets (dashed), all seeds, cumulative; for independent features
     (grey), of the same two halves, whose curves nearly coincide."""
     (figure, axes), kinds = draw.panels(1, 3, width_ratios=(1, 1, 1.3)), {"correlated": draw.BLUE, "independent": "0.6"}

@@ -38,6 +38,7 @@ tiny = {"flow.steps": 2400, "restarts.steps": 400, "restarts.p": [SHOWN], "seed"
 # ------------------------------------------------------------------------------------------------------------- readings
 def stages(flow: Swept) -> xr.Dataset:
     """Plateaus of every seed, the model halfway through each, and loss and W Wᵀ in the first interior one by PCA's."""
+    _check(flow)
     table, law = plateau_table(flow.data.objective), flow.run().problem.data
     at, interior = {"seed": table.seed, "snapshot": table.middle.fillna(0)}, table.kind == "interior"
     models = flow.data[["W", "b"]].load().sel(at, method="nearest").drop_vars("snapshot").astype(np.float64)
@@ -52,11 +53,16 @@ def stages(flow: Swept) -> xr.Dataset:
 
 def ends(restarts: Swept) -> xr.Dataset:
     """Of every restart: exact loss and geometry; of all seeds together: the number of basins."""
+    _check(restarts)
     W, b = (restarts.final(name, unconverged=True) for name in ("W", "b"))
     loss = exact_losses(_loss, W, b, W.p)
     core = [("seed", "feature", "hidden"), ("seed",)]
     told = each_model(lambda *every: float(len(basins(*every, tol=0.1))), W, loss, core=core)
     return _geometry(W).assign(loss=loss, basins=told)
+
+
+def _check(swept: Swept) -> None:
+    swept.check(problem__data__sets=SETS, problem__data__size=SIZE, problem__model__m=3)
 
 
 def _geometry(W: xr.DataArray) -> xr.Dataset:

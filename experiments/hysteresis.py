@@ -122,7 +122,7 @@ def loops(two: xr.Dataset, exact: xr.Dataset, pentagons: xr.Dataset) -> Figure:
     for column, what in enumerate(pentagons.what, 2):
         data = pentagons.sel(what=what)
         _loop(axes[:, column], data, data.loss.min(["way", "seed"]).values)
-    names = [f"$n=2$, $I_2={ratio:g}$" for ratio in (RATIOS[0], RATIOS[-1])] + [f"$n=5$, {what}" for what in FIVE]
+    names = [f"$n=2$, $I_2={ratio}$" for ratio in two.ratio.values[[0, -1]]] + [f"$n=5$, {what}" for what in FIVE]
     axes[0, 0].set_ylim(-0.04, 1.1)
     for ax in axes[1]:
         draw.log_axis(ax, "xy")

@@ -10,7 +10,7 @@ from toymodels import Adam, Axis, Cosine, Geometric, Record, Run, Sparse, Square
 from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
 from toymodels.analysis.labelled import each_model, exact_losses
 from toymodels.estimates import category_of_best, of_best, share, steps
-from toymodels.experiment import Experiment, Swept
+from toymodels.experiment import Experiment, Swept, require
 from toymodels.findings import AtMost, Finding, Increasing, Is, Near, ours, report, stated
 from toymodels.problems.evaluation import importances
 from toymodels.theory.superposition import expected_loss, linear_optimum
@@ -19,6 +19,7 @@ ORTHOGONAL, DEAD = 0.1, 0.25
 """|cos| up to which two features of a trained model count as orthogonal; norm, as a fraction of the largest, up to
 which one counts as not represented."""
 PAPER = "Elhage et al. 2022, introduction"
+WORDS = {1: "one", 2: "two", 3: "three", 4: "four"}
 
 problem = Supervised(Sparse(5), Tied(2), SquaredError(Geometric(0.9)))
 arrows = Sweep(
@@ -37,9 +38,12 @@ def models(arrows: Swept) -> xr.Dataset:
     linear = [float(linear_optimum(W.sizes["hidden"], p, weights.values).loss) for p in W.p.values.tolist()]
     kept = length > DEAD * length.max("feature")
     found = {"loss": loss, "over_linear": loss / xr.DataArray(linear, dims="p") - 1, "number": kept.sum("feature")}
+    size = {"n": W.sizes["feature"], "m": W.sizes["hidden"]}
     found |= {"kept": each_model(_kept, W), "cosine": abs(each_model(_cosine_of_first_two, W))}
     D = each_model(feature_dimensionality, W, outputs=["feature"])
-    return xr.Dataset(found | {"geometry": each_model(_geometry, W), "off_pentagon": abs(D - 2 / 5).max("feature")})
+    return xr.Dataset(
+        found | {"geometry": each_model(_geometry, W), "off_pentagon": abs(D - 2 / 5).max("feature")}, attrs=size
+    )
 
 
 def _kept(W: np.ndarray) -> str:
@@ -63,7 +67,7 @@ def geometry_by_sparsity(arrows: Swept) -> Figure:
     being two orthogonal digons; features near the origin are dropped."""
     p = arrows.data.p.values
     chosen = p[np.linspace(0, p.size - 1, min(5, p.size)).round().astype(int)]
-    figure, axes = draw.panels(2, len(chosen), height=3.1, letters=False)
+    figure, axes = draw.panels(2, len(chosen), height=3.1, letters=False, squeeze=False)
     cells = [arrows.best(p=p) for p in chosen]
     for ax, p, cell in zip(axes[0], chosen, cells, strict=True):
         draw.arrows(ax, cell.W.values, reach=1.35)
@@ -76,11 +80,20 @@ def geometry_by_sparsity(arrows: Swept) -> Figure:
 
 # ------------------------------------------------------------------------------------------------------------- findings
 def from_two_features_to_five(models: xr.Dataset) -> Iterator[Finding]:
-    """The best models keep the two most important features when dense, and all five, in a pentagon, when sparse."""
+    """The best models keep the m most important features when dense, and more the sparser they are."""
+    n, m = models.attrs["n"], models.attrs["m"]
+    first_ones, all_of_them = (", ".join(str(place + 1) for place in range(count)) for count in (m, n))
     dense, sparse, best = models.isel(p=0), models.isel(p=-1), f"best of {models.sizes['seed']}"
-    first, last = f"{best} at p = {float(dense.p):g}", f"{best} at p = {float(sparse.p):.2g}"
+    first = f"{best} at p = {float(dense.p):g}"
     what, kept = f"features that the {first} keeps", category_of_best(dense.kept, dense.loss)
-    yield Finding("kept-when-dense", what, kept, Is("1, 2"), stated(f"{PAPER}: the two most important"), "best of k")
+    yield Finding(
+        "kept-when-dense",
+        what,
+        kept,
+        Is(first_ones),
+        stated(f"{PAPER}: the {WORDS.get(m, m)} most important"),
+        "best of k",
+    )
     what, cosine = f"|cos| between the first two features, {first}", of_best(dense.cosine, dense.loss)
     source = ours("limit; the paper draws them orthogonal")
     yield Finding("orthogonal-when-dense", what, cosine, AtMost(0.01), source, "best of k")
@@ -90,15 +103,22 @@ def from_two_features_to_five(models: xr.Dataset) -> Iterator[Finding]:
     yield Finding("linear-when-dense", what, over, Near(0, within=1e-3), source, "best of k", digits=".1e")
     number, source = steps(models.number, "p"), ours(f"slack; {PAPER}: more features, the sparser they are")
     yield Finding("number-kept", "features kept, mean over seeds", number, Increasing(slack=0.5), source, digits=".1f")
+    for name, cells, kept in (("dense", dense, first_ones), ("sparse", sparse, all_of_them)):
+        where = f"seeds that keep features {kept} and no other at p = {float(cells.p):.2g}"
+        yield report(f"seeds-as-best-when-{name}", where, share(cells.kept == kept))
+
+
+def pentagon_when_sparse(models: xr.Dataset) -> Iterator[Finding]:
+    """Five sparse features in a plane are a regular pentagon."""
+    require((models.attrs["n"], models.attrs["m"]) == (5, 2), "it is made for five features in a plane")
+    sparse = models.isel(p=-1)
+    last = f"best of {models.sizes['seed']} at p = {float(sparse.p):.2g}"
     geometry, what = category_of_best(sparse.geometry, sparse.loss), f"geometry of the {last}"
     yield Finding("geometry-when-sparse", what, geometry, Is("pentagon"), stated(PAPER), "best of k")
     what, off = f"largest |D_i - 2/5| of the {last}", of_best(sparse.off_pentagon, sparse.loss)
     was = "was .01 for the one best model; the interval now covers the models that may be best on other seeds"
     source = ours("2/5 in a regular pentagon; limit")
     yield Finding("pentagon-dimensionality", what, off, AtMost(0.02), source, "best of k", revised=was)
-    for name, cells, kept in (("dense", dense, "1, 2"), ("sparse", sparse, "1, 2, 3, 4, 5")):
-        where = f"seeds that keep features {kept} and no other at p = {float(cells.p):.2g}"
-        yield report(f"seeds-as-best-when-{name}", where, share(cells.kept == kept))
 
 
 experiment = Experiment(
@@ -108,5 +128,5 @@ experiment = Experiment(
     scales={"tiny": tiny},
     readings=[models],
     figures=[geometry_by_sparsity],
-    findings=[from_two_features_to_five],
+    findings=[from_two_features_to_five, pentagon_when_sparse],
 )

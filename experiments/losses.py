@@ -81,7 +81,7 @@ def losses_and_models(losses: Swept) -> Figure:
     earlier features matter more; so do they in the linear model (no ReLU), in the untied one and in the one with a ReLU
     on the hidden layer."""
     labels, p = losses.data.kind.values, losses.data.p.values
-    figure, axes = draw.panels(len(p), len(labels), height=2.1, letters=False)
+    figure, axes = draw.panels(len(p), len(labels), height=2.1, letters=False, squeeze=False)
     cells = [losses.best(kind=kind, p=q) for q in p for kind in labels]
     products = [cell.W.values @ (cell.encoder if cell.kind == "untied" else cell.W).values.T for cell in cells]
     gains = [np.diag(product) for product in products]

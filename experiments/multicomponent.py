@@ -17,7 +17,7 @@ from scipy.stats import kstest
 from toymodels import Axis, Choice, Components, Factorize, Geometric, Momentum, Record, Run, Sweep, draw, usable
 from toymodels.analysis.factorisations import alignments, half_drops, matched, treads
 from toymodels.estimates import each, mean, median, share
-from toymodels.experiment import Experiment, Swept, left_out
+from toymodels.experiment import Experiment, Swept, left_out, require
 from toymodels.findings import Above, AtLeast, Finding, Near, Somewhere, ours, report
 from toymodels.problems.natural_steps import OPTIMIZERS, among, in_natural_units, step_sizes, target_matrix, targets
 from toymodels.theory import multicomponent as theory
@@ -94,6 +94,7 @@ def component_escapes(descents: Swept) -> xr.Dataset:
 def deviations(flow: Swept) -> xr.Dataset:
     """The exact loss from each start over the time that all step sizes cover (NaN later), s_1 t, and the largest
     |L - L_flow| / L(0) over time."""
+    flow.check(problem__components=1)
     loss, starts = flow.finite(), [flow.data[name].isel(snapshot=0, component=0).values for name in "UV"]
     time, exact = (loss.step * step_sizes(flow.sweep)).transpose(*loss.dims), xr.full_like(loss, np.nan)
     shared = loss.step * loss.lr <= loss.step.max() * loss.lr.min() * (1 + 1e-9)
@@ -105,6 +106,7 @@ def deviations(flow: Swept) -> xr.Dataset:
 
 def escape_times(escapes: Swept) -> xr.Dataset:
     """Half-drop times s_1 t of all seeds, quantiles and mean of their law, and the p of a Kolmogorov-Smirnov test."""
+    escapes.check(problem__components=1)
     (s, levels), target = spectra(escapes), escapes.sweep.base.problem.target
     times = half_drops(escapes.finite(), levels.isel(stage=0), levels.isel(stage=1)) * step_sizes(escapes.sweep)
     law = partial(theory.escape_time_distribution, rank=1, shape=(target.n, target.m), samples=2048)
@@ -120,6 +122,7 @@ def escape_times(escapes: Swept) -> xr.Dataset:
 
 def even_alignments(pairs: Swept) -> xr.Dataset:
     """Alignments with the target, and bumps, at evenly spaced snapshots."""
+    pairs.check(problem__components=2, problem__target__rank=2)
     own = targets(pairs.sweep.base.problem, pairs.data.seed.values.tolist())
     return alignments(*(pairs.finite(name).isel(lr=0) for name in "UV"), own.left, own.right)
 
@@ -131,12 +134,14 @@ def log_alignments(early: Swept) -> xr.Dataset:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def plateaus_and_escapes(levels: Swept, staircases: xr.Dataset, component_escapes: xr.Dataset) -> Figure:
-    """Rank-4 learning of a full-rank target with a geometric spectrum by gradient descent. (a) Loss at ratio 1/2 and
-    the middle initial scale: runs, median and quartiles over seeds, the plateaus detected in the first seed (thick,
+    """Learning a full-rank target with a geometric spectrum by gradient descent. (a) Loss at the first ratio and the
+    middle initial scale: runs, median and quartiles over seeds, the plateaus detected in the first seed (thick,
     vermillion), the predicted levels (dashed) and the predicted 5-95 % range of each component's escape (shaded). (b)
     Levels of all detected plateaus relative to theory (grey: within 2 %). (c) Share of seeds that show every
     intermediate plateau, with Wilson intervals that hold together at 95 % for each initial scale (colours, as in b)."""
     figure, (stairs, over, shares) = draw.panels(1, 3, width_ratios=(1.3, 1, 1))
+    same = float(staircases.ratio[0]) == float(component_escapes.ratio)
+    require(same, "it is made for sweeps of runs and of escapes that begin with the same ratio")
     scales, places = staircases.scale.values, np.arange(staircases.sizes["ratio"])
     shown = (levels.data.isel(ratio=0), staircases.isel(ratio=0), component_escapes)
     _staircase(stairs, *(data.sel(scale=scales[len(scales) // 2], method="nearest") for data in shown))
@@ -193,11 +198,11 @@ def flow_and_escape_law(flow: Swept, deviations: xr.Dataset, escape_times: xr.Da
 
 
 def alignment_over_training(pairs: Swept, even_alignments: xr.Dataset) -> Figure:
-    """Rank-2 learning of a rank-2 target, by optimizer, at the middle ratio and the smallest initial scale; first half
-    of the steps. (a-d) |cos| of each learned component u_i v_iᵀ with each target component a_k b_kᵀ, in the run with
-    the most bumps. (e-h) Median and quartiles over seeds: alignment of the learned with the target span, and
-    mean |cos| of the best one-to-one matching. Only the span is identifiable: mixing the learned components leaves U Vᵀ
-    and the loss as they are, so a matching below 1 is no failure to learn."""
+    """Learning a target of two components at rank two, by optimizer, at the middle ratio and the smallest initial
+    scale; first half of the steps. (a-d) |cos| of each learned component u_i v_iᵀ with each target component a_k b_kᵀ,
+    in the run with the most bumps. (e-h) Median and quartiles over seeds: alignment of the learned with the target
+    span, and mean |cos| of the best one-to-one matching. Only the span is identifiable: mixing the learned components
+    leaves U Vᵀ and the loss as they are, so a matching below 1 is no failure to learn."""
     figure, axes = draw.panels(2, 4, height=3.6, sharex=True, sharey=True)
     at = {"ratio": even_alignments.sizes["ratio"] // 2, "scale": 0}
     for (top, bottom), name in zip(axes.T, even_alignments.optimizer.values, strict=True):
@@ -217,11 +222,12 @@ def alignment_over_training(pairs: Swept, even_alignments: xr.Dataset) -> Figure
 
 
 def bumps_by_optimizer(even_alignments: xr.Dataset, log_alignments: xr.Dataset) -> Figure:
-    """Bumps in the alignment of a learned with a target component, per run of a rank-2 target learned at rank 2: maxima
-    that rise and fall back by at least 0.1. Means over seeds with Student's intervals that hold together at 95 % for
-    each optimizer, against the ratio of the singular values; one panel an initial scale. Filled: at evenly spaced
-    snapshots; open: at logarithmically spaced ones, of SGD and Adam only."""
-    figure, axes = draw.panels(1, even_alignments.sizes["scale"], width=0.75 * draw.PAGE, height=2.4, sharey=True)
+    """Bumps in the alignment of a learned with a target component, per run of a target of two components learned at
+    rank two: maxima that rise and fall back by at least 0.1. Means over seeds with Student's intervals that hold
+    together at 95 % for each optimizer, against the ratio of the singular values; one panel an initial scale. Filled:
+    at evenly spaced snapshots; open: at logarithmically spaced ones, of SGD and Adam only."""
+    look = {"width": 0.75 * draw.PAGE, "height": 2.4, "sharey": True, "squeeze": False}
+    figure, (axes,) = draw.panels(1, even_alignments.sizes["scale"], **look)
     x, shifts = np.arange(even_alignments.sizes["ratio"]), dict(zip(OPTIMIZERS, draw.shifts(4, 8.0), strict=True))
     for index, ax in enumerate(axes):
         for data, look in ((even_alignments, {}), (log_alignments, {"mfc": "white"})):

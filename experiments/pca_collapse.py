@@ -41,6 +41,7 @@ full = {"steps": 10_000, "seed": range(256), "pairs.p": np.geomspace(0.02, 0.95,
 # ------------------------------------------------------------------------------------------------------------- readings
 def collapse(pairs: Swept) -> xr.Dataset:
     """Of every model: exact loss, spread of pairs, how many are collapsed, degrees off a hexagon; by p: loss of PCA."""
+    pairs.check(problem__data__sets=PAIRS, problem__data__size=2, problem__model__m=HIDDEN)
     W, b = (pairs.final(name, unconverged=True) for name in ("W", "b"))
     loss = exact_losses(lambda W, b, p: correlated_loss(W, b, p[..., 0], PAIRS), W, b, W.p)
     spread, off = each_model(lambda W: set_spread(W, PAIRS), W, outputs=["pair"]), each_model(off_hexagon, W)

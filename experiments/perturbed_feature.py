@@ -10,7 +10,7 @@ from toymodels import Axis, Choice, Placed, Population, Record, Run, Sparse, Sup
 from toymodels.analysis import ranges
 from toymodels.analysis.labelled import each_model, exact_losses
 from toymodels.estimates import best, best_redrawn, each, exact, mean, of_draws, share
-from toymodels.experiment import Experiment, Swept
+from toymodels.experiment import Experiment, Swept, require
 from toymodels.findings import AtLeast, Finding, Near, ours, read_off, report
 from toymodels.optimizers import Adam, AdamW, Cosine
 from toymodels.theory.expected_loss import expected_loss
@@ -65,6 +65,7 @@ tiny |= {"restarts.seed": range(4), "published.seed": range(2)}
 # ------------------------------------------------------------------------------------------------------------- readings
 def models(restarts: Swept) -> xr.Dataset:
     """Of every model: its exact loss and its geometry."""
+    require(restarts.data.sizes["hidden"] == 2, "it is made for two dimensions")
     ratio = next(axis for axis in restarts.sweep.axes if axis.name == "ratio")
     W, b = (restarts.final(name, unconverged=True).assign_coords(ratio=ratio.labels) for name in ("W", "b"))
     p = xr.DataArray([each["problem.data.p"] for each in ratio.options.values()], dims=("ratio", "feature"))

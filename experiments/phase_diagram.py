@@ -66,6 +66,8 @@ tiny = {"p": np.geomspace(0.2, 0.7, 3), "r": np.geomspace(0.1, 10, 5).round(6), 
 # ------------------------------------------------------------------------------------------------------------- readings
 def models(A: Swept, B: Swept) -> xr.Dataset:
     """Of every model: its exact loss, its arrangement, the norm of the extra feature and its superposition."""
+    for n, swept in ((2, A), (3, B)):
+        swept.check(problem__data__n=n, problem__model__m=n - 1)
     return both([_models(each) for each in (A, B)])
 
 

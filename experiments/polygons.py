@@ -14,7 +14,7 @@ from toymodels.analysis.labelled import each_model, indicators, named
 from toymodels.analysis.polygons import named_polygons
 from toymodels.analysis.restarts import basin_names
 from toymodels.estimates import best, category_of_best, each, mean, share
-from toymodels.experiment import Experiment, Swept
+from toymodels.experiment import Experiment, Swept, require
 from toymodels.findings import Above, AtLeast, AtMost, Finding, Is, Near, ours, report
 from toymodels.shapes.polytopes import polygon
 from toymodels.theory import polygons as theory
@@ -78,6 +78,7 @@ def stayed(inside: Swept) -> xr.Dataset:
 
 
 def _models(swept: Swept, n: int) -> xr.Dataset:
+    require(swept.data.sizes["hidden"] == 2, "it is made for two dimensions")
     # Narrower models are padded to the width of the widest.
     W, b = (swept.final(name, unconverged=True).sel(n=n, drop=True).isel(feature=slice(n)) for name in ("W", "b"))
     return named_polygons(W, b, one_sparse_loss).drop_vars("snapshot")

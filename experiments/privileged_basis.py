@@ -12,7 +12,7 @@ from toymodels.analysis import neurons
 from toymodels.analysis.labelled import FEATURE, HIDDEN, each_model
 from toymodels.analysis.restarts import near_best
 from toymodels.estimates import exact, mean, of_best
-from toymodels.experiment import Experiment, Swept
+from toymodels.experiment import Experiment, Swept, require
 from toymodels.findings import Above, AtLeast, AtMost, Finding, Near, ours, read_off, report
 from toymodels.optimizers import Adam, Cosine, Momentum, Optimizer
 from toymodels.problems.evaluation import sparse_losses
@@ -50,7 +50,9 @@ def models(relu: Swept, linear: Swept, descent: Swept) -> xr.Dataset:
         own["kept"] = each_model(neurons.features_kept, on)
         own["loss"] = sparse_losses(swept.sweep.base.problem, W=W, b=b)
         found.append(xr.Dataset(own))
-    return xr.concat(found, xr.Variable("units", ["ReLU", "linear, Adam", "linear, descent"]), join="outer")
+    units = xr.Variable("units", ["ReLU", "linear, Adam", "linear, descent"])
+    size = {"n": relu.data.sizes[FEATURE], "m": relu.data.sizes[HIDDEN]}
+    return xr.concat(found, units, join="outer").assign_attrs(size)
 
 
 def rotated_losses(relu: Swept, linear: Swept, models: xr.Dataset) -> xr.Dataset:
@@ -68,6 +70,13 @@ def rotated_losses(relu: Swept, linear: Swept, models: xr.Dataset) -> xr.Dataset
 def _best(swept: Swept, loss: xr.DataArray, name: str = "W") -> xr.DataArray:
     """A parameter of the model of least loss at each p."""
     return swept.final(name, unconverged=True).sel(seed=loss.idxmin("seed").astype(int)).drop_vars("seed")
+
+
+def _check(models: xr.Dataset) -> None:
+    """What is published is of ten features, five neurons, and these p."""
+    require((models.attrs["n"], models.attrs["m"]) == (10, 5), "what is published is of ten features and five neurons")
+    missing = [f"{p:g}" for p in models.p.values.tolist() if p not in PUBLISHED]
+    require(not missing, f"nothing is published of p = {', '.join(missing)}")
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -95,6 +104,7 @@ def alignment_and_monosemanticity(relu: Swept, linear: Swept, descent: Swept, mo
     norm, mean over hidden units, ReLU and linear; dashed: means for random rotations of the same weights. c: the share
     of its own rotations that a model is better aligned than; dashed: a half, the mean without a privileged basis from
     gradient descent; Adam itself treats coordinates apart. Bands: 95 % intervals of means, for all p together."""
+    _check(models)
     figure, axes = draw.panels(1, 3)
     p, of_relu, notes = models.p.values, models.isel(units=0), []
     draw.band(axes[0], p, mean(of_relu.single).estimates, label="mean of restarts", colour=draw.BLUE)
@@ -120,6 +130,7 @@ def alignment_and_monosemanticity(relu: Swept, linear: Swept, descent: Swept, mo
 # ------------------------------------------------------------------------------------------------------------- findings
 def against_the_published(models: xr.Dataset) -> Iterator[Finding]:
     """The best of all restarts against the published pictures; restarts nearly as good are counted beside it."""
+    _check(models)
     relu, source = models.isel(units=0), read_off(f"{PAPER}, the best of 1000 in each band of p")
     names = {"single": "neurons of one feature", "kept": "features kept"}
     for p in relu.p.values.tolist():

@@ -91,7 +91,7 @@ def losses_and_ranks(errors: xr.Dataset) -> Figure:
     below 0.01. Each seed has its own target. Step sizes are in units of the inverse growth rate of the loss (SGD,
     momentum) or of the size of the weights (Adam). Open: most runs not converged; those that diverged are left out."""
     (rows, columns), x = (errors.sizes[name] for name in ("optimizer", "target_rank")), np.arange(errors.sizes["rank"])
-    figure, axes = draw.panels(rows, columns, 1.1 + 1.25 * rows, sharex=True, sharey=True, letters=False)
+    figure, axes = draw.panels(rows, columns, 1.1 + 1.25 * rows, sharex=True, sharey=True, letters=False, squeeze=False)
     for (row, column), ax in np.ndenumerate(axes):
         ax.hlines(errors.least[column], x - 0.4, x + 0.4, color=draw.THEORY, ls=draw.DASHED, lw=0.9, zorder=1)
         for name, colour, shift in zip(errors.loss.values, draw.PALETTE, draw.shifts(len(errors.loss)), strict=False):

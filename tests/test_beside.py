@@ -21,14 +21,15 @@ def test_several_experiments_are_drawn_and_judged_as_one_by_one(toy: Path, call)
     assert done.out.count("best-of-k findings: 1 hold") == 2
     assert "nothing to train" in done.out  # the second experiment asks for the cells of the first
     for name, said in (("toy", "Final losses."), ("other", "Other losses.")):
-        assert f"drew figures/{name}/losses.png" in " ".join(done.out.split())
-        told = (toy / "figures" / name / "losses.md").read_text()
+        folder = toy / "figures" / name / "seed=0:6"
+        assert f"drew {folder.relative_to(toy)}/losses.png" in done.out
+        told = (folder / "losses.md").read_text()
         assert said in told
         assert "seed 0 to 5" in told
-        made = drawn(toy / "figures" / name)
-        (toy / "figures" / name / "losses.png").unlink()
+        made = drawn(folder)
+        (folder / "losses.png").unlink()
         assert call("run", f"{name}.py", "seed=0:6").code == 0
-        assert drawn(toy / "figures" / name) == made
+        assert drawn(folder) == made
 
 
 def test_what_goes_wrong_is_raised_and_the_next_study_is_drawn(toy: Path) -> None:  # noqa: F811

@@ -112,8 +112,9 @@ def test_question_to_picture(toy: Path, call) -> None:
 
     fewer = call("run", "toy.py", "seed=0:2")
     assert "nothing to train" in fewer.out
-    assert "seed {0, 1}" in (toy / "figures/toy/losses.md").read_text()
-    assert "up to date" not in call("run", "toy.py").out
+    assert "seed {0, 1}" in (toy / "figures/toy/seed=0:2/losses.md").read_text()
+    assert (toy / "figures/toy/losses.md").read_text() == caption
+    assert "up to date" in call("run", "toy.py").out
 
     shutil.rmtree(toy / "figures")
     assert call("figure", "toy.py", "losses").code == 0
@@ -129,7 +130,8 @@ def test_more_seeds_train_only_what_is_new(toy: Path, call) -> None:
     dry = call("run", "toy.py", "seed=0:6", "--dry-run")
     assert re.search(r"packed\s+12\s+8\s+1", dry.out)
     assert call("run", "toy.py", "--seed=0:6", "--no-figures").code == 0
-    assert len(toymodels.open(toy / "runs/toy/packed").seed) == 6
+    assert len(toymodels.open(toy / "runs/toy/seed=0:6/packed").seed) == 6
+    assert len(toymodels.open(toy / "runs/toy/packed").seed) == 4
     assert len(Pool(toy / "runs").cells([group_digest(PACKING)])) == 12
 
 

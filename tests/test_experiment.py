@@ -10,7 +10,7 @@ from tests.cases import packings
 from toymodels import Axis, Choice, Run, Sweep
 from toymodels.config import replace as rebind
 from toymodels.data import Sparse
-from toymodels.experiment import Experiment, Swept, left_out, load, settings
+from toymodels.experiment import Experiment, Swept, Unfit, left_out, load, settings
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, Sgd
 from toymodels.problems.supervised import Supervised
@@ -70,6 +70,15 @@ def test_the_config_of_a_cell_is_that_of_the_first_seed_unless_one_is_given():
     made = swept()
     assert made.run(p=0.4) == made.run(p=0.4, seed=0)
     assert made.run(p=0.4, seed=2).seed == 2
+
+
+def test_what_is_made_for_some_settings_says_so():
+    made = swept()
+    made.check(problem__data__n=4, optimizer=Adam(), steps=100)
+    with pytest.raises(Unfit, match=r"made for problem.model.m=3, and here it is 2"):
+        made.check(problem__model__m=3)
+    with pytest.raises(Unfit, match=r"made for problem.data.p=0.1, and here it is 0.4"):
+        made.check(problem__data__p=0.1)
 
 
 def reading(packed: Swept) -> xr.Dataset:

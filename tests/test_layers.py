@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "toymodels"
 LAYERS = [
-    {"arrays", "estimates", "files", "sources"},
+    {"arrays", "estimates", "files", "screen", "sources", "stopping"},
     {"shapes", "findings", "keys", "settings"},
     {"config", "analysis", "theory"},
     {"laws"},
@@ -18,7 +18,8 @@ LAYERS = [
     {"plan"},
     {"sweep"},
     {"overrides", "readings"},
-    {"experiment"},
+    {"experiment", "asked"},
+    {"failures"},
     {"lab"},
     {"replication", "beside"},
     {"__init__", "cli"},

@@ -1,6 +1,20 @@
-"""`python -m toymodels` is the command line."""
+"""`toymodels` and `python -m toymodels`: signals are heard before the command line is imported."""
 
-from toymodels.cli import main
+import signal
+
+from toymodels.stopping import watch
+
+
+def main() -> None:
+    heard = watch()
+    try:
+        from toymodels.cli import main
+
+        main()
+    finally:  # all is done, or said: the end of the process, which takes a moment, is left alone
+        for number in heard:
+            signal.signal(number, signal.SIG_IGN)
+
 
 if __name__ == "__main__":
     main()

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 import jax
 
+from toymodels.failures import Failed
+from toymodels.stopping import unheard
+
 
 class Drawn(NamedTuple):
     """What became of a study."""
@@ -18,6 +21,7 @@ class Drawn(NamedTuple):
     paths: Sequence[Path]
     """Of the figures that were not current."""
     findings: Sequence[Mapping[str, Any]]
+    failed: Sequence[Failed]
 
 
 class Draughtsman:
@@ -34,7 +38,8 @@ class Draughtsman:
         self._pipe, theirs = context.Pipe()
         cache = jax.config.values["jax_compilation_cache_dir"]
         self._process = context.Process(target=_work, args=(theirs, cache), daemon=True)
-        self._process.start()
+        with unheard(signal.SIGINT):  # of a Ctrl-C this process tells, and ends that one
+            self._process.start()
         theirs.close()
 
     def __enter__(self) -> "Draughtsman":
@@ -64,7 +69,6 @@ class Draughtsman:
 
 
 def _work(pipe: Connection, cache: str | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that trains ends this one
     import matplotlib as mpl
 
     from toymodels import lab
@@ -79,8 +83,10 @@ def _work(pipe: Connection, cache: str | None) -> None:
             return
         try:
             study = lab.study(name, *overrides, **settings)
-            paths = list(study.write_figures())
-            answer: Drawn | Exception = Drawn(paths, study.verdicts() if study.experiment.findings else [])
+            failed: list[Failed] = []
+            paths = list(study.write_figures(failed=failed))
+            found = study.verdicts(failed) if study.experiment.findings else []
+            answer: Drawn | Exception = Drawn(paths, found, failed)
         except Exception as error:
             answer = error
         with contextlib.suppress(BrokenPipeError):  # as above

@@ -2,9 +2,7 @@
 
 import argparse
 import os
-import signal
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,12 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-console = Console(highlight=False)
+from toymodels.screen import complain, console, fail, printable, say
+from toymodels.stopping import stopping
 
 OVERRIDES = """
 overrides: any field of a sweep's config, or the values of any of its axes, as path=value:
@@ -26,25 +23,31 @@ overrides: any field of a sweep's config, or the values of any of its axes, as p
   steps=2000 batch=256             fields of the run
   problem.loss=PowerError(4)       a config, written as in Python
   shelf.optimizer.lr=3e-3          only in the sweep `shelf`
-`toymodels show EXPERIMENT` lists sweeps, axes and fields.
+`toymodels show EXPERIMENT` lists sweeps, axes and fields. Another question has a folder of its own, named by its
+overrides: figures/EXPERIMENT/p=0.1,seed=0:2. The same overrides find it again.
+"""
+
+ENDINGS = """
+exit codes: 0 all is done; 1 a figure, a finding or training failed, and everything else is done and kept;
+2 bad input, nothing is written; 128 + n stopped by signal n, what was trained is kept.
 """
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        _fail(f"{message} (see {self.prog} --help)")
-
-
-def _fail(message: object) -> NoReturn:
-    print(f"toymodels: {' '.join(str(message).split())}", file=sys.stderr)
-    sys.exit(2)
+        fail(f"{message} (see {self.prog} --help)")
 
 
 VERBS = ("list", "run", "figure", "show", "cell", "verdicts", "replicate", "migrate")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="toymodels", description="Toy models of superposition and interference.", allow_abbrev=False)
+    parser = _Parser(
+        prog="toymodels",
+        description="Toy models of superposition and interference.",
+        allow_abbrev=False,
+        epilog=ENDINGS,
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=" | ".join(VERBS))
 
     def verb(name: str, summary: str, **more: Any) -> argparse.ArgumentParser:
@@ -116,7 +119,7 @@ def _add_cores(made: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `toymodels`."""
-    with _stopping():
+    with stopping():
         _main(arguments)
 
 
@@ -125,49 +128,37 @@ def _main(arguments: Sequence[str] | None) -> None:
     # `--path=value` and `--path value` are overrides too, so that any field can be set the way flags are.
     extra = _as_overrides(rest)
     if extra and args.verb not in ("run", "figure", "cell"):
-        _fail(f"{rest[0]}: `toymodels {args.verb}` has no such option")
+        fail(f"{rest[0]}: `toymodels {args.verb}` has no such option")
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "toymodels"))
-    from toymodels.engine.devices import keep_programs
-
-    keep_programs(cache)
-    if args.verb in ("run", "replicate"):
-        _use_cores(args.cores)
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter shows its code
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
+        from toymodels.engine.devices import keep_programs
+
+        keep_programs(cache)
+        if args.verb in ("run", "replicate"):
+            _use_cores(args.cores)
         globals()[f"_{args.verb}"](args, extra)
-    except (ValueError, OSError) as error:
+    except BrokenPipeError:  # whoever reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("TOYMODELS_TRACEBACK"):
+            raise
         if isinstance(error, OSError) or _is_refusal(error):
-            _fail(error)
-        raise
+            fail(error)
+        fail(f"{_where(error)}; with TOYMODELS_TRACEBACK=1 it says how it came to this", 1)
 
 
-@contextmanager
-def _stopping() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end the process at once, with one sentence and exit code 128 + n.
+def _where(error: Exception) -> str:
+    """An error that nobody foresaw, and where it arose, in a line."""
+    from toymodels.failures import why
 
-    Nothing needs to be tidied: files appear whole or not at all. A signal that the caller ignores stays ignored.
-    """
-
-    def stop(number: int, frame: Any) -> None:
-        show = b"\x1b[?25h" if sys.stdout.isatty() else b""  # the cursor, which a progress bar hides
-        said = (
-            f"toymodels: stopped by {signal.Signals(number).name}; finished batches are kept, the same command goes on"
-        )
-        os.write(2, show + b"\r" * bool(show) + said.encode() + b"\n")
-        os._exit(128 + number)
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return why(error, Path(__file__))
 
 
-def _is_refusal(error: ValueError) -> bool:
+def _is_refusal(error: Exception) -> bool:
     from toymodels.lab import Missing
     from toymodels.store import StoreError
 
@@ -184,7 +175,7 @@ def _use_cores(count: int | None) -> None:
     try:
         use_cores(count)
     except ValueError as error:
-        _fail(f"--cores {count}: {error}")
+        fail(f"--cores {count}: {error}")
     except RuntimeError:  # called from Python where JAX is in use already: its devices stay as they are
         pass
 
@@ -195,7 +186,7 @@ def _as_overrides(rest: Sequence[str]) -> list[str]:
         word = words.pop(0)
         if word.startswith("--") and "=" not in word:
             if not words or words[0].startswith("--"):
-                _fail(f"{word}: no such option, and no value for an override")
+                fail(f"{word}: no such option, and no value for an override")
             word = f"{word}={words.pop(0)}"
         found.append(word)
     return found
@@ -212,10 +203,13 @@ def _list(args: argparse.Namespace, extra: list[str]) -> None:
     pool = Pool(args.runs)
     table = Table("experiment", "question", "stored", box=None, header_style="bold")
     for path in experiment_files():
-        with _refusing():
+        try:
             experiment = load(path)
-        stored = len(pool.views(experiment.name))
-        table.add_row(experiment.name, experiment.question, f"{stored} sweeps" if stored else "")
+        except ValueError as error:
+            table.add_row(path.stem, printable(" ".join(str(error).split())), "")
+            continue
+        stored = len({view.rpartition("/")[2] for view in pool.views(experiment.name)})
+        table.add_row(experiment.name, printable(experiment.question), f"{stored} sweeps" if stored else "")
     console.print(table)
 
 
@@ -230,47 +224,74 @@ def _run(args: argparse.Namespace, extra: list[str]) -> None:
     overrides = [word for word in words if "=" in word]
     studies = {name: _study(args, name, overrides) for name in names}
     draw = not (args.only or args.no_figures or shard[1] > 1 or args.dry_run)
+    for study in studies.values():
+        _check(args, study, overrides)
     times: Any = Counter()
+    failed: list[Any] = []
     if draw and len(studies) > 1:
-        times = _run_beside(args, studies, overrides)
+        times, failed = _run_beside(args, studies, overrides)
     else:
         for study in studies.values():
             if len(studies) > 1:
-                console.print(f"== {study.name}")
+                say(f"== {study.name}")
             times.update(_run_one(args, study, shard, draw))
             if draw:
                 start = time.perf_counter()
-                _draw(study)
+                failed += _draw(study)
                 times["draw and judge"] += time.perf_counter() - start
     if not args.dry_run:
-        console.print("time: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in times.items()))
+        say("time: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in times.items()))
+    _end(failed)
 
 
-def _run_beside(args: argparse.Namespace, studies: Mapping[str, Any], overrides: Sequence[str]) -> Counter:
+def _check(args: argparse.Namespace, study: Any, overrides: Sequence[str]) -> None:
+    """All that is asked for, before the first of it is trained; says which sweeps an override leaves as they are."""
+    for name in args.only or ():
+        if name not in study.sweeps:
+            raise Refused(f"{name}: no such sweep; there are {', '.join(study.sweeps)}")
+    if overrides:
+        with _refusing():
+            for sweep in study.sweeps.values():
+                sweep.runs()
+    for effect in study.effects:
+        if effect.kept:
+            say(f"{study.name}: {effect}")
+
+
+def _end(failed: Sequence[Any]) -> None:
+    """Say what failed, a line each; the exit code is 1 if anything did."""
+    for each in failed:
+        complain(each)
+    if failed:
+        sys.exit(1)
+
+
+def _run_beside(
+    args: argparse.Namespace, studies: Mapping[str, Any], overrides: Sequence[str]
+) -> tuple[Counter, list[Any]]:
     """Train studies; another process draws and judges each of them while the next ones are trained."""
     from toymodels.beside import Draughtsman
 
     times: Any = Counter()
+    failed: list[Any] = []
     with Draughtsman() as beside:
         for name, study in studies.items():
-            console.print(f"== {study.name}")
+            say(f"== {study.name}")
             times.update(_run_one(args, study, (0, 1), draw=True))
             beside.ask(name, *overrides, scale=args.scale, runs=args.runs)
         start = time.perf_counter()
         for study in studies.values():
             drawn = beside.answer()
-            console.print(f"== {study.name}")
-            _print_drawn(study, drawn.paths, drawn.findings)
+            say(f"== {study.name}")
+            _print_drawn(study, drawn.paths, drawn.findings, drawn.failed)
+            failed += drawn.failed
         times["draw and judge, beyond that"] = time.perf_counter() - start
-    return times
+    return times, failed
 
 
 def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw: bool) -> Counter:
     from toymodels.files import check_writable
 
-    for name in args.only or ():
-        if name not in study.sweeps:
-            raise Refused(f"{name}: no such sweep; there are {', '.join(study.sweeps)}")
     start = time.perf_counter()
     with _refusing():
         plans = study.plans(shard, args.only or ())
@@ -280,10 +301,10 @@ def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw:
     _print_plans(plans)
     if count := len(study.pool.damaged):
         what = "1 damaged batch is" if count == 1 else f"{count} damaged batches are"
-        console.print(f"{what} set aside, and the cells trained again")
+        say(f"{what} set aside, and the cells trained again")
     if args.dry_run:
         if args.scale == "full" and study.experiment.cost:
-            console.print(study.experiment.cost)
+            say(study.experiment.cost)
         return Counter()
     planned = time.perf_counter() - start
     return Counter({"plan": planned, **_train(study, plans, shard, args.profile)})
@@ -296,7 +317,7 @@ def _figure(args: argparse.Namespace, extra: list[str]) -> None:
     with _refusing():
         for name in names:
             study.experiment.figure(name)
-    _draw(study, names, anew=True)
+    _end(_draw(study, names, anew=True))
 
 
 def _show(args: argparse.Namespace, extra: list[str]) -> None:
@@ -305,22 +326,23 @@ def _show(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels.results import open_view
 
     study = _study(args, args.experiment)
-    console.print(f"[bold]{study.name}[/]: {study.experiment.question}\n{study.experiment.source}", markup=True)
+    say(f"{study.name}: {study.experiment.question}", "bold")
+    say(study.experiment.source)
     for name, sweep in study.sweeps.items():
-        console.print(f"\n[bold]{name}[/]")
+        say(f"\n{name}", "bold")
         for axis in sweep.axes:
             labels = ", ".join(f"{x:g}" if isinstance(x, float) else str(x) for x in axis.labels)
-            console.print(f"  axis {axis.name}: {labels}", markup=False)
+            say(f"  axis {axis.name}: {labels}")
         for path, value in configs.paths(sweep.base):
             shown = f": {type(value).__name__}" if configs.is_config(value) else f" = {describe(value)}"
-            console.print(f"  {path}{shown}", markup=False)
+            say(f"  {path}{shown}")
         view = study.view(name)
         if not view.file.exists():
-            console.print("  nothing is stored yet")
+            say("  nothing is stored yet")
             continue
         batches = [batch for group in view.read().groups for batch in study.pool.batches(group)]
         for key, value in summary(open_view(view), batches).items():
-            console.print(f"  stored {key}: {value}", markup=False)
+            say(f"  stored {key}: {value}")
 
 
 def _cell(args: argparse.Namespace, extra: list[str]) -> None:
@@ -349,8 +371,8 @@ def _cell(args: argparse.Namespace, extra: list[str]) -> None:
         before, now = batch.read(name)[slot], again[name].values
         same = np.array_equal(before, now, equal_nan=True)
         gap = np.nanmax(np.abs(before - now)) if before.size else 0.0
-        console.print(f"{name}: {'same bits' if same else f'differs by up to {gap:.2g}'}")
-    console.print(f"objective {again.objective.values[0]:.6g} -> {again.objective.values[-1]:.6g}")
+        say(f"{name}: {'same bits' if same else f'differs by up to {gap:.2g}'}")
+    say(f"objective {again.objective.values[0]:.6g} -> {again.objective.values[-1]:.6g}")
 
 
 def _verdicts(args: argparse.Namespace, extra: list[str]) -> None:
@@ -361,9 +383,10 @@ def _verdicts(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels.lab import Missing
 
     pages, everything, missing = [], [], []
+    failed: list[Any] = []
     for study in _studies(args):
         try:
-            found = study.verdicts()
+            found = study.verdicts(failed)
         except Missing:
             missing.append(study.name)
             continue
@@ -371,16 +394,17 @@ def _verdicts(args: argparse.Namespace, extra: list[str]) -> None:
         question, source = study.experiment.question, study.experiment.source
         pages.append(f"## {study.name}\n\n{question} {source}.\n\n{tally(found)}.\n\n{markdown(found)}\n")
         if not args.json:
-            console.print(f"\n[bold]{study.name}[/]: {question}")
+            say(f"\n{study.name}: {question}", "bold")
             _print_findings(found)
     total = tally(everything) + (f"; not run, or not wholly: {', '.join(missing)}" if missing else "")
     if args.json:
         print(json.dumps(everything, indent=1, ensure_ascii=False))
     else:
-        console.print(f"\n{total}")
+        say(f"\n{total}")
     if args.out:
         head = f"`toymodels verdicts` makes this table from the stored results, {args.scale} scale: {total}.\n\n"
         write_text(args.out, "# Verdicts\n\n" + head + VERDICTS + "\n".join(pages))
+    _end(failed)
 
 
 VERDICTS = """A finding *holds* where the whole interval of its measurement meets the criterion, *fails* where none of
@@ -391,24 +415,28 @@ seeds. *Best of k*: read off the best of k restarts; the interval covers those t
 """
 
 
+MOST_OFFSET = 1_000_000_000
+"""Seeds are below 2^31."""
+
+
 def _replicate(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels.files import write_text
     from toymodels.lab import replicate
     from toymodels.replication import counted, table
 
-    if args.offset < 1:
-        raise Refused(f"--offset {args.offset}: seeds are moved by 1 or more")
+    if not 1 <= args.offset <= MOST_OFFSET:
+        raise Refused(f"--offset {args.offset}: seeds are moved by 1 to {MOST_OFFSET:,}")
     settings = {"scale": args.scale, "runs": args.runs, "offset": args.offset}
     everything = []
     for study in _studies(args):
-        console.print(f"== {study.name}")
+        say(f"== {study.name}")
         found = replicate(study.experiment, train=_train_missing, **settings)
         everything += found
-        console.print(counted(found))
+        say(counted(found))
         for each in found:
             if each.change != "same":
-                console.print(f"  {each.change}: {each.first['id']}", markup=False)
-    console.print(counted(everything))
+                say(f"  {each.change}: {each.first['id']}")
+    say(counted(everything))
     if args.out:
         write_text(args.out, table(everything, args.offset, args.scale))
 
@@ -420,18 +448,22 @@ def _migrate(args: argparse.Namespace, extra: list[str]) -> None:
     if not folder.is_dir():
         raise Refused(f"{folder}: no such folder")
     count = migrate(folder, args.runs)
-    console.print(f"{count} sweeps moved into {args.runs}" if count else f"{folder}: no results of the older layout")
+    say(f"{count} sweeps moved into {args.runs}" if count else f"{folder}: no results of the older layout")
 
 
 # -------------------------------------------------------------------------------------------------------------- helpers
 
 
-def _studies(args: argparse.Namespace) -> Iterator[Any]:
-    """Those named, or all of this checkout."""
+def _studies(args: argparse.Namespace) -> list[Any]:
+    """Those named, or all of this checkout; that the table can be written is checked with them."""
+    from toymodels.files import check_writable
     from toymodels.lab import experiment_files
 
-    for name in args.experiments or [path.stem for path in experiment_files()]:
-        yield _study(args, name)
+    if args.out:
+        if args.out.is_dir():
+            raise Refused(f"--out {args.out}: a folder; name a file")
+        check_writable(args.out.parent)
+    return [_study(args, name) for name in args.experiments or [path.stem for path in experiment_files()]]
 
 
 def _study(args: argparse.Namespace, name: str, overrides: Sequence[str] = ()) -> Any:
@@ -462,7 +494,8 @@ def _label(text: str) -> float | int | str:
 
 def _shard(text: str) -> tuple[int, int]:
     part, slash, parts = text.partition("/")
-    if not (slash and part.isdigit() and parts.isdigit() and int(part) < int(parts)):
+    digits = all(each.isascii() and each.isdigit() and len(each) < 10 for each in (part, parts))
+    if not (slash and digits and int(part) < int(parts)):
         raise Refused(f"--shard {text}: reads I/N with 0 <= I < N")
     return int(part), int(parts)
 
@@ -523,10 +556,25 @@ def _train(study: Any, plans: Mapping[str, Any], shard: tuple[int, int], profile
 
             return Listener()
 
-        study.train(shard, plans, listen)
+        with _trained(study):
+            study.train(shard, plans, listen)
     if profile:
         _print_profile(plans, times)
     return sum(times.values(), Counter())
+
+
+@contextmanager
+def _trained(study: Any) -> Iterator[None]:
+    """Training that fails ends in one line: what was stored before stays."""
+    from toymodels.store import StoreError
+
+    try:
+        yield
+    except StoreError as error:
+        fail(f"{error}; finished batches are kept, the same command goes on", 1)
+    except (RuntimeError, MemoryError) as error:
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        fail(f"{study.name}: training failed ({said}); finished batches are kept, the same command goes on", 1)
 
 
 def _print_profile(plans: Mapping[str, Any], times: Mapping[tuple[str, str], Mapping[str, float]]) -> None:
@@ -550,22 +598,25 @@ def _print_profile(plans: Mapping[str, Any], times: Mapping[tuple[str, str], Map
     console.print(f"peak memory {peak_memory() / 2**20:.0f} MiB")
 
 
-def _draw(study: Any, names: Sequence[str] = (), anew: bool = False) -> None:
+def _draw(study: Any, names: Sequence[str] = (), anew: bool = False) -> list[Any]:
+    """Draw and judge; returns what failed."""
     import matplotlib as mpl
 
     mpl.use("agg")
-    _print_drawn(study, study.write_figures(names, anew), [])
+    failed: list[Any] = []
+    _print_drawn(study, study.write_figures(names, anew, failed), [], failed)
     if not names and study.experiment.findings:
-        _print_findings(study.verdicts())
+        _print_findings(study.verdicts(failed))
+    return failed
 
 
-def _print_drawn(study: Any, paths: Iterable[Path], found: Sequence[Mapping[str, Any]]) -> None:
+def _print_drawn(study: Any, paths: Iterable[Path], found: Sequence[Mapping[str, Any]], failed: Sequence[Any]) -> None:
     drawn = 0
     for path in paths:
-        console.print(f"drew {path}")
+        say(f"drew {path}")
         drawn += 1
-    if not drawn:
-        console.print(f"figures in {study.figures} are up to date; `toymodels figure` draws them anew")
+    if not (drawn or failed):
+        say(f"figures in {study.figures} are up to date; `toymodels figure` draws them anew")
     if found:
         _print_findings(found)
 
@@ -578,9 +629,9 @@ def _print_findings(found: Sequence[Mapping[str, Any]]) -> None:
         table = Table.grid(padding=(0, 2))
         table.add_column(width=22, style=colour)
         table.add_column(overflow="fold")
-        table.add_row(verdict or "reported", escape(what))
-        table.add_row("", escape(measured))
+        table.add_row(verdict or "reported", printable(what))
+        table.add_row("", printable(measured))
         if expected:
-            table.add_row("", escape(f"expected: {expected} [{source}]"), style="dim")
+            table.add_row("", printable(f"expected: {expected} [{source}]"), style="dim")
         console.print(table)
-    console.print(tally(found), markup=False)
+    say(tally(found))

@@ -136,8 +136,10 @@ def share(flags: xr.DataArray, over: str = "seed", level: float = LEVEL) -> Any:
 
 
 def steps(values: xr.DataArray, along: str, over: str = "seed", level: float = LEVEL) -> Series:
-    """Means along one dimension, and the mean changes from each label to the next, paired by unit."""
+    """Means along one dimension, and the mean changes, if any, from each label to the next, paired by unit."""
     levels = mean(values, over, level)
+    if values.sizes[along] < 2:
+        return Series(levels.at, levels.estimates)
     moved = values.isel({along: slice(1, None)}).drop_vars(along) - values.isel({along: slice(-1)}).drop_vars(along)
     changes = mean(moved, over, level)
     return Series(levels.at, levels.estimates, changes.estimates if isinstance(changes, Series) else (changes,))
@@ -269,7 +271,11 @@ def _over(
     cells = list(_labelled(values, kept))
     if not values.ndim - len(kept):
         return one(cells[0][1], level, over)
-    family = 1 - (1 - level) / max(len(cells), 1)
+    if not cells:
+        raise ValueError(
+            f"{', '.join(str(dim) for dim in values.dims if dim not in kept)}: no label is left to estimate"
+        )
+    family = 1 - (1 - level) / len(cells)
     return Series(*zip(*((label, one(cell, family, over)) for label, cell in cells), strict=True))
 
 

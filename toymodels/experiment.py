@@ -16,7 +16,7 @@ import inspect
 import json
 import linecache
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,12 +37,42 @@ Scale = Literal["tiny", "default", "full"]
 SCALES: tuple[Scale, ...] = ("tiny", "default", "full")
 
 
+class Unfit(ValueError):
+    """Settings that a reading, figure or finding is not made for."""
+
+
+def require(condition: bool, sentence: str) -> None:
+    """Unfit with this sentence unless the condition holds."""
+    if not condition:
+        raise Unfit(sentence)
+
+
 @dataclass(frozen=True, eq=False)
 class Swept:
     """A sweep and its results, opened. Hashed by identity, so slow readings can be cached."""
 
     sweep: Sweep
     data: xr.Dataset
+
+    def check(self, **fields: Any) -> None:
+        """Unfit unless all cells have these values: what is read off them is made for these alone.
+
+        Fields are written with "__" for the dots of their paths.
+        """
+        for name, value in fields.items():
+            path = name.replace("__", ".")
+            for run in self._along_axes():
+                if configs.get(run, path) != value:
+                    here = describe(configs.get(run, path))
+                    raise Unfit(f"it is made for {path}={describe(value)}, and here it is {here}")
+
+    def _along_axes(self) -> Iterator[Run]:
+        """The cells along each axis, at the first labels of the others."""
+        first = {axis.name: axis.labels[0] for axis in self.sweep.axes}
+        yield self.sweep.cell(**first)
+        for axis in self.sweep.axes:
+            for label in axis.labels[1:] if axis.name != "seed" else ():
+                yield self.sweep.cell(**first | {axis.name: label})
 
     def run(self, **labels: Any) -> Run:
         """The config of the cell at these labels; of the first seed, if none is given."""
@@ -130,6 +160,23 @@ def _named(functions: Sequence[Callable[..., Any]], name: str, kind: str) -> Any
     raise ValueError(f"{name}: no such {kind}; there are {', '.join(each.__name__ for each in functions) or 'none'}")
 
 
+def experiment_files() -> list[Path]:
+    """Experiments of this checkout: the folder `experiments` here or beside the package."""
+    for folder in (Path("experiments"), Path(__file__).parent.parent / "experiments"):
+        if folder.is_dir():
+            return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+    return []
+
+
+def find(name: str) -> Experiment:
+    """An experiment of this checkout by its name, or one of your own by its path; ValueError if there is none."""
+    known = {path.stem: path for path in experiment_files()}
+    path = Path(name) if name.endswith(".py") else known.get(name)
+    if path is None:
+        raise ValueError(f"{name}: no such experiment; there are {', '.join(known) or 'none here'}")
+    return load(path)
+
+
 def load(path: Path) -> Experiment:
     """The experiment in a file; ValueError if there is none."""
     path = path.resolve()
@@ -139,7 +186,7 @@ def load(path: Path) -> Experiment:
     name = f"experiments.{path.stem}" if path.parent.name == "experiments" else f"experiment_{path.stem}"
     try:
         module = _loaded(name, path)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
     experiment = getattr(module, "experiment", None)
     if not isinstance(experiment, Experiment):

@@ -20,35 +20,17 @@ from matplotlib.figure import Figure
 
 from toymodels import draw as drawing
 from toymodels import findings, readings
+from toymodels.asked import asked_otherwise, tag
+from toymodels.engine.memory import check_room
 from toymodels.engine.plan import Plan, plan
-from toymodels.experiment import SCALES, Draw, Experiment, Scale, Swept, caption, load, uses
+from toymodels.experiment import SCALES, Draw, Experiment, Scale, Swept, caption, experiment_files, find, uses  # noqa: F401
+from toymodels.failures import Failed, Missing, checked, noted
 from toymodels.files import appearing, check_writable, write_text
 from toymodels.findings import Finding
-from toymodels.overrides import apply
+from toymodels.overrides import Effect, traced
 from toymodels.results import open_view
 from toymodels.store import Grid, Pool, StoredBatch, StoreError, View
 from toymodels.sweep import Events, Sweep, sweep
-
-
-class Missing(ValueError):
-    """Cells that are needed are not stored."""
-
-
-def experiment_files() -> list[Path]:
-    """Experiments of this checkout: the folder `experiments` here or beside the package."""
-    for folder in (Path("experiments"), Path(__file__).parent.parent / "experiments"):
-        if folder.is_dir():
-            return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
-    return []
-
-
-def find(name: str) -> Experiment:
-    """An experiment of this checkout by its name, or one of your own by its path; ValueError if there is none."""
-    known = {path.stem: path for path in experiment_files()}
-    path = Path(name) if name.endswith(".py") else known.get(name)
-    if path is None:
-        raise ValueError(f"{name}: no such experiment; there are {', '.join(known) or 'none here'}")
-    return load(path)
 
 
 @dataclass(frozen=True)
@@ -59,9 +41,12 @@ class Study:
     sweeps: Mapping[str, Sweep]
     pool: Pool
     prefix: str
-    """Folder of the views in the pool: the experiment's name, after its scale and offset where these are not usual."""
+    """Folder of the views in the pool: the experiment's name, after its scale and offset where these are not usual,
+    and before what else is asked for by overrides."""
     figures: Path
     """Folder of figures and findings."""
+    effects: Sequence[Effect] = ()
+    """What each override does."""
 
     @property
     def name(self) -> str:
@@ -82,6 +67,7 @@ class Study:
                     found[name] = Plan([], count, count, 0)
                 else:
                     found[name] = plan(each.runs(), self.pool, shard, claimed=claimed)
+                    check_room(found[name], self.pool.path)
                 claimed |= set(each.digests)
         return found
 
@@ -106,7 +92,7 @@ class Study:
         """Train what is missing; `listen` gives each sweep its listener."""
         for name, todo in (plans or self.plans(shard)).items():
             sweep(self.sweeps[name], self.view(name), shard=shard, events=listen(name), todo=todo)
-        for made in ("_swept", "_read", "_addresses"):
+        for made in ("_swept", "_read", "_unread", "_addresses"):
             getattr(self, made).clear()
         return self
 
@@ -118,6 +104,10 @@ class Study:
 
     @cached_property
     def _addresses(self) -> dict[tuple[str, bool], str]:
+        return {}
+
+    @cached_property
+    def _unread(self) -> dict[str, Exception]:
         return {}
 
     @cached_property
@@ -144,7 +134,8 @@ class Study:
         missing = sum(digest not in cells for digest in what.digests)
         if missing:
             count = len(what.digests)
-            raise Missing(f"{name}: {missing} of {count} cells are not stored; `toymodels run` trains them")
+            hint = asked_otherwise(self.pool.views(), self.prefix, self.name)
+            raise Missing(f"{name}: {missing} of {count} cells are not stored; `toymodels run` trains them{hint}")
         return list({id(cells[digest][0]): cells[digest][0] for digest in what.digests}.values())
 
     def address(self, name: str, asked: bool = False) -> str:
@@ -167,18 +158,26 @@ class Study:
 
     def read(self, name: str) -> xr.Dataset:
         """A reading: as it is stored, or computed now and stored. ValueError if there is none of this name."""
+        if name in self._unread:
+            raise self._unread[name]
         if name not in self._read:
             function = self.experiment.reading(name)
             path = self.pool.path / "readings" / self.name / f"{name}-{self.address(name)[:16]}.nc"
             data = readings.kept(path)
             if data is None:
                 check_writable(path.parent)
-                data = function(*(self._argument(used) for used in uses(function)))
-                readings.keep(path, data)
+                readings.keep(path, self._computed(name, function))
                 data = readings.kept(path)  # as it will be read from now on, to the last bit and type
                 assert data is not None
             self._read[name] = data
         return self._read[name]
+
+    def _computed(self, name: str, function: Callable[..., Any]) -> xr.Dataset:
+        try:
+            return checked(function(*(self._argument(used) for used in uses(function))), xr.Dataset, function)
+        except Exception as error:
+            self._unread[name] = error  # several figures may use it: it fails once
+            raise
 
     def _argument(self, name: str) -> Any:
         return self.swept(name) if name in self.sweeps else self.read(name)
@@ -191,7 +190,7 @@ class Study:
     def draw(self, name: str) -> Figure:
         """A figure of this name, in the project's style."""
         with drawing.style():
-            return self._made(self.experiment.figure(name))
+            return checked(self._made(self.experiment.figure(name)), Figure, self.experiment.figure(name))
 
     def caption(self, function: Draw) -> str:
         """What the figure shows and how its cells were trained, those behind its readings included."""
@@ -204,10 +203,13 @@ class Study:
             found |= dict.fromkeys(names)
         return list(found)
 
-    def write_figures(self, names: Iterable[str] = (), anew: bool = False) -> Iterator[Path]:
-        """Draw figures that are not current into the folder, captions beside them; yields those that were drawn."""
-        from matplotlib import pyplot
+    def write_figures(
+        self, names: Iterable[str] = (), anew: bool = False, failed: list[Failed] | None = None
+    ) -> Iterator[Path]:
+        """Draw figures that are not current into the folder, captions beside them; yields those that were drawn.
 
+        With a list `failed`, a figure that cannot be drawn is appended to it, and the others are drawn.
+        """
         check_writable(self.figures)
         chosen = [self.experiment.figure(name) for name in names] or list(self.experiment.figures)
         for function in chosen:
@@ -215,12 +217,27 @@ class Study:
             mark = f"\n\n<!-- made from {self._address_of(function)} -->\n"
             if not anew and path.exists() and told.exists() and told.read_text().endswith(mark):
                 continue
-            made = self.draw(function.__name__)
+            drawn = False
+            with noted(f"figure {function.__name__} cannot be drawn{self._here}", self.experiment.file, failed):
+                self._write_figure(function.__name__, path)
+                write_text(told, self.caption(function) + mark)
+                drawn = True
+            if drawn:
+                yield path
+
+    def _write_figure(self, name: str, path: Path) -> None:
+        from matplotlib import pyplot
+
+        try:
+            made = self.draw(name)
             with drawing.style(), appearing(path) as partial:
                 made.savefig(partial, dpi=200, format="png")
-            pyplot.close(made)
-            write_text(told, self.caption(function) + mark)
-            yield path
+        finally:
+            pyplot.close("all")
+
+    @property
+    def _here(self) -> str:
+        return " with these settings" if any(effect.changed for effect in self.effects) else ""
 
     # ------------------------------------------------------------------------------------------------------- judging
 
@@ -231,17 +248,24 @@ class Study:
     def _findings_address(self, asked: bool = False) -> str:
         return readings.hashed([self._address_of(function, asked) for function in self.experiment.findings])
 
-    def judge(self) -> list[Finding]:
-        """All findings, decided now."""
-        found = [finding for function in self.experiment.findings for finding in self._made(function)]
+    def judge(self, failed: list[Failed] | None = None) -> list[Finding]:
+        """All findings, decided now. With a list `failed`, a function that raises is appended to it, and ends there."""
+        found: list[Finding] = []
+        for function in self.experiment.findings:
+            what = f"findings of {function.__name__} cannot be judged{self._here}"
+            with noted(what, self.experiment.file, failed):
+                for finding in self._made(function):
+                    checked(finding, Finding, function).to_dict()  # decides
+                    found.append(finding)
         findings.check_unique(found)
         return found
 
-    def verdicts(self) -> list[dict[str, Any]]:
+    def verdicts(self, failed: list[Failed] | None = None) -> list[dict[str, Any]]:
         """All findings as data: as they were written, where these are current; otherwise decided now and written.
 
         Where cells are not stored here, findings that were written for the same question by the same code still count:
-        a checkout brings its own. Missing if there are none.
+        a checkout brings its own. Missing if there are none. With a list `failed`, functions that raise are appended to
+        it; the findings of the others are written, and judged again by the next call.
         """
         written = findings.read(self._findings_file)
         try:
@@ -253,7 +277,10 @@ class Study:
         if written is not None and written["address"] == address:
             return written["findings"]
         check_writable(self.figures)
-        found, asked = self.judge(), self._findings_address(asked=True)
+        before = len(failed or ())
+        found, asked = self.judge(failed), self._findings_address(asked=True)
+        if len(failed or ()) > before:
+            address = asked = ""
         about = {"asked": asked, "question": self.experiment.question, "source": self.experiment.source}
         data = [each.to_dict() for each in found]
         write_text(self.figures / "findings.md", findings.markdown(data) + "\n")
@@ -276,14 +303,17 @@ def study(
     if scale not in SCALES:
         raise ValueError(f"{scale}: the scales are {', '.join(SCALES)}")
     experiment = find(name) if isinstance(name, str) else name
-    sweeps = apply(experiment.at(scale), overrides)
+    plain = experiment.at(scale)
+    sweeps, effects = traced(plain, overrides)
+    asked = tag(plain, sweeps, effects)
     if offset:
         sweeps = {key: each.with_seeds_moved(offset) for key, each in sweeps.items()}
-    parts = [scale] * (scale != "default") + [f"offset-{offset}"] * (offset != 0) + [experiment.name]
+    moved = f"offset-{offset}" if offset else ""
+    parts = [part for part in (scale if scale != "default" else "", moved, experiment.name, asked) if part]
     pool = Pool(runs)
     if figures is None:
         figures = pool.path / "replications" / "/".join(parts) if offset else Path("figures", *parts)
-    return Study(experiment, sweeps, pool, "/".join(parts), Path(figures))
+    return Study(experiment, sweeps, pool, "/".join(parts), Path(figures), effects)
 
 
 def run(name: str | Experiment, *overrides: str, **settings: Any) -> Study:

@@ -17,6 +17,7 @@ from toymodels import config as configs
 from toymodels import sources
 from toymodels.engine.batch import Results, train_batch
 from toymodels.engine.loop import compile_seconds
+from toymodels.engine.memory import check_room
 from toymodels.engine.names import check_names
 from toymodels.engine.plan import Group, Plan, Shape, group_digest, group_key, plan
 from toymodels.provenance import provenance
@@ -193,7 +194,12 @@ class Sweep:
         for axis, place in zip(self.axes, places, strict=True):
             changes |= axis.binding(place)
         run = configs.replace(self.base, changes)
-        return self.derive(run) if self.derive else run
+        try:
+            return self.derive(run) if self.derive else run
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(f"these settings cannot be derived from ({type(error).__name__}: {error})") from error
 
 
 def _moved_seeds(axis: Axis | Choice, offset: int) -> Axis | Choice:
@@ -211,12 +217,12 @@ def _moved_seeds(axis: Axis | Choice, offset: int) -> Axis | Choice:
 
 
 def _place(axis: Axis | Choice, label: Any) -> int:
+    """Where a label is: exactly, as it is printed, or to rounding."""
     for place, known in enumerate(axis.labels):
-        if (
-            label == known
-            or str(label) == str(known)
-            or (isinstance(known, float) and isinstance(label, int | float) and np.isclose(label, known))
-        ):
+        if label == known or str(label) == str(known):
+            return place
+    for place, known in enumerate(axis.labels):
+        if isinstance(known, float) and isinstance(label, int | float) and np.isclose(label, known, atol=0):
             return place
     shown = ", ".join(str(known) for known in axis.labels)
     raise ValueError(f"{axis.name}={'' if label is None else label}: not on the axis, which has {shown}")
@@ -271,7 +277,9 @@ def sweep(
     view = store if isinstance(store, View) or store is None else locate(store)
     pool = view.pool if view else Memory()
     grid = what.grid()
-    todo = todo or plan(what.runs(), pool, shard)
+    if todo is None:
+        todo = plan(what.runs(), pool, shard)
+        check_room(todo, view.pool.path if view else None)
     for group in todo.groups:
         if group.batches:
             check_names(group.batches[0][0][0], [axis.name for axis in what.axes])

@@ -25,14 +25,18 @@ RANK = xr.DataArray([1.0, 0.3, 0.5], dims="units")
 def models(**changes: xr.DataArray) -> xr.Dataset:
     """The first seeds are the best; those from the eleventh on have half a neuron of one feature less."""
     one, kept = (xr.DataArray([page.PUBLISHED[p][which] for p in P], dims="p") for which in (0, 1))
-    return xr.Dataset(
-        {
-            "loss": ONES * (1 + PLACE / 100),
-            "single": ONES * (one - 0.5 * (PLACE >= 10)).clip(0),
-            "kept": ONES * kept,
-            "rank": ONES * RANK - 0.01 * (PLACE % 3 - 1) * (RANK < 1),
-        }
-    ).assign(changes)
+    return (
+        xr.Dataset(
+            {
+                "loss": ONES * (1 + PLACE / 100),
+                "single": ONES * (one - 0.5 * (PLACE >= 10)).clip(0),
+                "kept": ONES * kept,
+                "rank": ONES * RANK - 0.01 * (PLACE % 3 - 1) * (RANK < 1),
+            }
+        )
+        .assign(changes)
+        .assign_attrs(n=10, m=5)
+    )
 
 
 def changed(name: str, value: float, p: list[float] | None = None, units: str = "ReLU", since: int = 0) -> xr.Dataset:

@@ -16,7 +16,7 @@ from tests.cases import same
 from tests.trust.bytes import turned
 from tests.trust.sweeps import MANY, kept_is_right, partial_files
 from toymodels import open, sweep
-from toymodels.cli import _stopping
+from toymodels.stopping import stopping
 from toymodels.engine.devices import keep_programs
 from toymodels.store import Pool, View
 from toymodels.sweep import Events
@@ -52,7 +52,7 @@ def _train(store: Path, programs: Path | None, told: Connection) -> None:
         def stepped(self, group: Any, steps: int) -> None:
             told.send("train")
 
-    with _stopping():
+    with stopping():
         sweep(MANY, store, events=Listener())
 
 

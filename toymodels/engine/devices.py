@@ -6,6 +6,9 @@ import sys
 
 import jax
 
+MOST_DEVICES = 8
+"""Devices to a core at the most: each has threads of its own, and thousands of them end the process."""
+
 
 def use_cores(count: int | None = None) -> int:
     """Make each CPU core (or `count` of them) a device that trains cells of its own; returns how many there are.
@@ -17,6 +20,8 @@ def use_cores(count: int | None = None) -> int:
     """
     if count is not None and count < 1:
         raise ValueError(f"count={count}: at least one core")
+    if count is not None and count > MOST_DEVICES * (os.cpu_count() or 1):
+        raise ValueError(f"count={count}: this machine has {os.cpu_count()}, and each can be {MOST_DEVICES} devices")
     if count is not None or "JAX_NUM_CPU_DEVICES" not in os.environ:
         jax.config.update("jax_num_cpu_devices", count or available_cores())
     return len(jax.local_devices())

@@ -1,8 +1,10 @@
 """What is left to train of a list of runs: groups of one compiled program, cut into batches of one shape."""
 
+import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, wraps
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -71,6 +73,7 @@ class Plan:
     cells: int
     done: int
     bytes: int
+    """At most, on disk."""
 
     @property
     def programs(self) -> int:
@@ -124,7 +127,7 @@ def plan(
         mine = [run for part in parts for run in part if id(run) not in skipped]
         shape = batch_shape(mine or rows[0], width, devices)
         groups.append(Group(name, shape, list(batches(mine, shape))))
-        size += len(mine) * result_bytes(cells[0][1])
+        size += len(mine) * result_bytes(cells[0][1]) + header_bytes(mine, len(groups[-1].batches))
         stored += sum(digest in done for digest, _ in cells)
     return Plan(groups, len(digests), stored, size)
 
@@ -149,6 +152,24 @@ def batch_width(run: Run) -> int:
     return int(2 ** np.floor(np.log2(np.clip(CACHE_BYTES / (4 * size), NARROWEST, wanted))))
 
 
+def in_a_sentence(function: Callable[[Run], int]) -> Callable[[Run], int]:
+    """What tracing a run raises, somewhere in JAX, as a ValueError of one sentence."""
+
+    @wraps(function)
+    def told(run: Run) -> int:
+        try:
+            return function(run)
+        except Exception as error:
+            said = " ".join(str(error).split())
+            said = said if len(said) <= 200 else f"{said[:180]} ..."
+            name = type(run.problem).__name__
+            raise ValueError(f"{name}: it cannot be trained with these settings ({said})") from error
+
+    return told
+
+
+@lru_cache(maxsize=256)
+@in_a_sentence
 @standard()
 def largest_array(run: Run) -> int:
     """The size of the largest array that a step of one cell makes."""
@@ -172,6 +193,8 @@ def _results(jaxpr: Any) -> Iterator[Any]:
                 yield from _results(inner)
 
 
+@lru_cache(maxsize=256)
+@in_a_sentence
 @standard()
 def parameters(run: Run) -> int:
     """How many numbers one cell learns."""
@@ -221,3 +244,20 @@ def result_bytes(run: Run) -> int:
     """Bytes that a cell's results take before compression."""
     snapshots = len(run.record.snapshot_steps(run.steps)) * parameters(run)
     return 4 * (snapshots + 2 * len(run.record.loss_steps(run.steps)))
+
+
+BATCH_BYTES, ARRAY_BYTES, CELL_BYTES = 2500, 1400, 110
+"""What a batch file holds beside results and configs: of each batch (provenance, directory), array (its description,
+checksum, entry) and cell (its digest, here and in the labels). Calibrated on what is written."""
+
+
+def header_bytes(runs: Sequence[Run], batches: int) -> int:
+    """Bytes beside the results of these cells of one group, in so many batches, at the most."""
+    if not runs:
+        return 0
+    first = runs[0]
+    config = (
+        len(json.dumps(configs.to_dict(first), indent=2)) * 1.4
+    )  # deeper in the file each line begins further right
+    steps = 14 * (len(first.record.loss_steps(first.steps)) + len(first.record.snapshot_steps(first.steps)))
+    return int(len(runs) * (config + CELL_BYTES) + batches * (BATCH_BYTES + steps + 6 * ARRAY_BYTES))
