@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -112,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_cores(made: argparse.ArgumentParser) -> None:
     made.add_argument("--cores", type=int, metavar="N", help="CPU cores to train on (default: all); same results")
+    made.add_argument(
+        "--dask", metavar="ADDRESS", help="train on the workers of this Dask scheduler, or of `local`; same results"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -132,12 +136,16 @@ def _main(arguments: Sequence[str] | None) -> None:
     keep_programs(cache)
     if args.verb in ("run", "replicate"):
         _use_cores(args.cores)
+        args.executor = _executor(args.dask, args.cores)
     try:
         globals()[f"_{args.verb}"](args, extra)
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) or _is_refusal(error):
             _fail(error)
         raise
+    finally:
+        if args.verb in ("run", "replicate"):
+            args.executor.close()
 
 
 @contextmanager
@@ -168,10 +176,11 @@ def _stopping() -> Iterator[None]:
 
 
 def _is_refusal(error: ValueError) -> bool:
+    from toymodels.executors import ExecutorError
     from toymodels.lab import Missing
     from toymodels.store import StoreError
 
-    return isinstance(error, Refused | StoreError | Missing)
+    return isinstance(error, Refused | StoreError | Missing | ExecutorError)
 
 
 class Refused(ValueError):
@@ -187,6 +196,17 @@ def _use_cores(count: int | None) -> None:
         _fail(f"--cores {count}: {error}")
     except RuntimeError:  # called from Python where JAX is in use already: its devices stay as they are
         pass
+
+
+def _executor(address: str | None, cores: int | None) -> Any:
+    """Where to train: here, or where `--dask` says."""
+    from toymodels.executors import Dask, Here
+
+    if address is None:
+        return Here()
+    if address != "local" and cores is not None:
+        _fail(f"--cores {cores}: these are of this machine, and --dask {address} trains elsewhere")
+    return Dask(address, cores)
 
 
 def _as_overrides(rest: Sequence[str]) -> list[str]:
@@ -273,7 +293,7 @@ def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw:
             raise Refused(f"{name}: no such sweep; there are {', '.join(study.sweeps)}")
     start = time.perf_counter()
     with _refusing():
-        plans = study.plans(shard, args.only or ())
+        plans = study.plans(shard, args.only or (), args.executor.devices)
     study.pool.check_writable()
     if draw:
         check_writable(study.figures)
@@ -286,7 +306,7 @@ def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw:
             console.print(study.experiment.cost)
         return Counter()
     planned = time.perf_counter() - start
-    return Counter({"plan": planned, **_train(study, plans, shard, args.profile)})
+    return Counter({"plan": planned, **_train(study, plans, shard, args.profile, args.executor)})
 
 
 def _figure(args: argparse.Namespace, extra: list[str]) -> None:
@@ -402,7 +422,7 @@ def _replicate(args: argparse.Namespace, extra: list[str]) -> None:
     everything = []
     for study in _studies(args):
         console.print(f"== {study.name}")
-        found = replicate(study.experiment, train=_train_missing, **settings)
+        found = replicate(study.experiment, train=partial(_train_missing, executor=args.executor), **settings)
         everything += found
         console.print(counted(found))
         for each in found:
@@ -493,12 +513,14 @@ def _print_plans(plans: Mapping[str, Any]) -> None:
     )
 
 
-def _train_missing(study: Any) -> None:
-    _train(study, study.plans(), (0, 1), False)
+def _train_missing(study: Any, executor: Any) -> None:
+    _train(study, study.plans(devices=executor.devices), (0, 1), False, executor)
 
 
-def _train(study: Any, plans: Mapping[str, Any], shard: tuple[int, int], profile: bool) -> Mapping[str, float]:
-    from toymodels.sweep import Events
+def _train(
+    study: Any, plans: Mapping[str, Any], shard: tuple[int, int], profile: bool, executor: Any
+) -> Mapping[str, float]:
+    from toymodels.executors import Events
 
     columns = (
         TextColumn("{task.description}"),
@@ -523,7 +545,7 @@ def _train(study: Any, plans: Mapping[str, Any], shard: tuple[int, int], profile
 
             return Listener()
 
-        study.train(shard, plans, listen)
+        study.train(shard, plans, listen, executor)
     if profile:
         _print_profile(plans, times)
     return sum(times.values(), Counter())

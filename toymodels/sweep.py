@@ -4,7 +4,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ import xarray as xr
 from toymodels import config as configs
 from toymodels import sources
 from toymodels.engine.batch import Results, train_batch
-from toymodels.engine.loop import compile_seconds
 from toymodels.engine.plan import Group, Plan, Shape, group_digest, group_key, plan
+from toymodels.executors import Events, Executor, Here
 from toymodels.provenance import provenance
 from toymodels.results import dataset
-from toymodels.store import Batch, Grid, Pool, View, locate
+from toymodels.store import Batch, Grid, View, locate
 from toymodels.train import NUMERICS, Run
 
 MOST_CELLS = 1_000_000
@@ -208,15 +208,6 @@ def _place(axis: Axis | Choice, label: Any) -> int:
 # -------------------------------------------------------------------------------------------------------------- running
 
 
-@dataclass
-class Events:
-    """What a sweep reports while it runs; the default listens to nothing."""
-
-    def stepped(self, group: Group, steps: int) -> None: ...
-    def committed(self, group: Group, seconds: Mapping[str, float]) -> None:
-        """A batch is kept; `seconds` it took to `compile`, `train` and `store`."""
-
-
 class Memory:
     """Where batches go when there is no store: a pool that forgets."""
 
@@ -242,36 +233,30 @@ def sweep(
     shard: tuple[int, int] = (0, 1),
     events: Events | None = None,
     todo: Plan | None = None,
+    executor: Executor | None = None,
 ) -> xr.Dataset:
     """Train what is not yet stored of a sweep, and return all of it as a Dataset (see `results.open`).
 
     With `store`, a folder or a view of a pool (see `store.locate`), each batch is committed as it ends, and a later
     call trains only what is new; cells that another sweep of the pool has trained are used as they are. Without it
     results stay in memory. `shard=(i, n)` trains the i-th of n parts of the cells, for n processes on one pool.
-    `todo` is the plan of this very sweep, where it is at hand. All local devices share the work (see `use_cores`).
+    `todo` is the plan of this very sweep, where it is at hand. All local devices share the work (see `use_cores`), or
+    the workers of another `executor`, such as `Dask("tcp://...")`. Processes that train on one pool at the same time
+    share its batches.
     """
+    executor = executor or Here()
     view = store if isinstance(store, View) or store is None else locate(store)
     pool = view.pool if view else Memory()
     grid = what.grid()
-    todo = todo or plan(what.runs(), pool, shard)
+    todo = todo or plan(what.runs(), pool, shard, executor.devices)
+    if todo.programs:
+        executor.prepare()
     if view:
         view.pool.check_writable()
         view.pool.set_aside()
         view.write(grid)
-    _train(todo, pool, events or Events())
+    executor.run(todo, pool, events or Events(), _train_batch)
     return dataset(grid, pool.cells(grid.groups))
-
-
-def _train(todo: Plan, results: Pool | Memory, events: Events) -> None:
-    # One batch at a time: two programs at once in one process can deadlock XLA's CPU thread pool.
-    for group in todo.groups:
-        for grid in group.batches:
-            compiling, start = compile_seconds(), time.perf_counter()
-            batch = _train_batch(group, grid, partial(events.stepped, group))
-            compiling, trained = compile_seconds() - compiling, time.perf_counter()
-            results.add(batch)
-            stored = time.perf_counter() - trained
-            events.committed(group, {"compile": compiling, "train": trained - start - compiling, "store": stored})
 
 
 def _train_batch(group: Group, grid: list[list[Run]], progress: Callable[[int], None] = lambda steps: None) -> Batch:
