@@ -37,7 +37,7 @@ class Claims:
         return True
 
     def release(self, digests: Iterable[str]) -> None:
-        if self._handle is not None:
+        if self._handle is not None and self._works:
             for digest in digests:
                 fcntl.lockf(self._handle, fcntl.LOCK_UN, 1, _place(digest))
 

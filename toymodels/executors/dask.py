@@ -12,7 +12,7 @@ import uuid
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Any
@@ -32,6 +32,9 @@ CONNECT_SECONDS = 8
 APPEAR_SECONDS = 120
 ATTEMPTS = 3
 """How often a batch is tried that ends in an error. A worker that dies is Dask's `allowed-failures`, also 3."""
+
+
+GONE = "the scheduler is gone; finished batches are kept, the same command goes on"
 
 
 class Dask:
@@ -79,6 +82,8 @@ class Dask:
         except TimeoutError as error:
             raise ExecutorError(f"{self.address}: no worker has joined this scheduler; start some first") from error
         for name, found in self._client.run(worker.versions, on_error="return").items():
+            if isinstance(found, OSError):  # it has gone meanwhile
+                continue
             if isinstance(found, BaseException):
                 raise ExecutorError(f"worker {name}: {_said(found)}; it needs what is installed here") from found
             if wrong := worker.difference(found, worker.versions()):
@@ -96,26 +101,31 @@ class Dask:
         failed: ExecutorError | None = None
         with _token(kept) as place, Turns(todo, kept, events) as turns:
             while True:
-                room = 0 if failed else self._room() - len(flying)
-                while room > 0 and (turn := turns.next()):
-                    flying[self._submitted(turn, train, place, ended)] = turn
-                    room -= 1
-                if not flying and (failed or not turns.is_waiting):
-                    break
-                with suppress(queue.Empty):
-                    future = ended.get(timeout=POLL_SECONDS)
-                    turn = flying.pop(future)
-                    try:
+                try:
+                    while not failed and len(flying) < self._room() and (turn := turns.next()):
+                        flying[self._submitted(turn, train, place, ended)] = turn
+                    if flying:
+                        future = ended.get(timeout=POLL_SECONDS)
+                        turn = flying.pop(future)
                         _keep(future, turn, turns, kept, events)
-                    except ExecutorError as error:  # what is in training is kept before this is raised
-                        failed = failed or error
-                    turns.done(turn)
+                        turns.done(turn)
+                    elif failed or not turns.is_waiting:
+                        break
+                    else:
+                        time.sleep(POLL_SECONDS)
+                except queue.Empty:
+                    pass
+                except ExecutorError as error:  # what is in training is kept before this is raised
+                    failed = failed or error
         if failed:
             raise failed
 
     def _room(self) -> int:
         """How many batches to have under way: one in training and one that waits, for each worker."""
-        return 2 * max(len(self._client.nthreads()), 1)
+        try:
+            return 2 * max(len(self._client.nthreads()), 1)
+        except Exception as error:
+            raise ExecutorError(GONE) from error
 
     def _submitted(self, turn: Turn, train: Train, place: worker.Place | None, ended: Any) -> Any:
         group = dataclasses.replace(turn.group, batches=[])
@@ -144,7 +154,7 @@ def _keep(future: Any, turn: Turn, turns: Turns, kept: Kept, events: Events) -> 
             f"{where}: all workers that were to train it have died; finished batches are kept"
         ) from error
     except (CancelledError, OSError) as error:
-        raise ExecutorError("the scheduler is gone; finished batches are kept, the same command goes on") from error
+        raise ExecutorError(GONE) from error
     except Exception as error:
         raise ExecutorError(f"{where} failed {ATTEMPTS} times: {_said(error)}; finished batches are kept") from error
     if not turn.digests.issuperset(done.digests) or len(done.digests) < len(turn.digests):
