@@ -15,7 +15,7 @@ LAYERS = [
     {"problems"},
     {"train", "provenance", "store", "draw"},
     {"engine", "results"},
-    {"plan"},
+    {"plan", "executors"},
     {"sweep"},
     {"overrides", "readings"},
     {"experiment", "asked"},

@@ -63,8 +63,8 @@ def test_a_helper_in_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_librarys_own_code_has_a_version_instead() -> None:
-    assert not sources._is_own("toymodels")
-    assert not sources._is_own("numpy")
-    assert not sources._is_own("math")
-    assert sources._is_own("tests")
+    assert not sources.is_own("toymodels")
+    assert not sources.is_own("numpy")
+    assert not sources.is_own("math")
+    assert sources.is_own("tests")
     assert isinstance(config, types.ModuleType)

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -115,6 +116,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_cores(made: argparse.ArgumentParser) -> None:
     made.add_argument("--cores", type=int, metavar="N", help="CPU cores to train on (default: all); same results")
+    made.add_argument(
+        "--dask", metavar="ADDRESS", help="train on the workers of this Dask scheduler, or of `local`; same results"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -133,12 +137,14 @@ def _main(arguments: Sequence[str] | None) -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter shows its code
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    args.executor = None
     try:
         from toymodels.engine.devices import keep_programs
 
         keep_programs(cache)
         if args.verb in ("run", "replicate"):
             _use_cores(args.cores)
+            args.executor = _executor(args.dask, args.cores)
         globals()[f"_{args.verb}"](args, extra)
     except BrokenPipeError:  # whoever reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -149,6 +155,9 @@ def _main(arguments: Sequence[str] | None) -> None:
         if isinstance(error, OSError) or _is_refusal(error):
             fail(error)
         fail(f"{_where(error)}; with TOYMODELS_TRACEBACK=1 it says how it came to this", 1)
+    finally:
+        if args.executor:
+            args.executor.close()
 
 
 def _where(error: Exception) -> str:
@@ -159,10 +168,11 @@ def _where(error: Exception) -> str:
 
 
 def _is_refusal(error: Exception) -> bool:
+    from toymodels.executors import ExecutorError
     from toymodels.lab import Missing
     from toymodels.store import StoreError
 
-    return isinstance(error, Refused | StoreError | Missing)
+    return isinstance(error, Refused | StoreError | Missing | ExecutorError)
 
 
 class Refused(ValueError):
@@ -178,6 +188,17 @@ def _use_cores(count: int | None) -> None:
         fail(f"--cores {count}: {error}")
     except RuntimeError:  # called from Python where JAX is in use already: its devices stay as they are
         pass
+
+
+def _executor(address: str | None, cores: int | None) -> Any:
+    """Where to train: here, or where `--dask` says."""
+    from toymodels.executors import Dask, Here
+
+    if address is None:
+        return Here()
+    if address != "local" and cores is not None:
+        fail(f"--cores {cores}: these are of this machine, and --dask {address} trains elsewhere")
+    return Dask(address, cores)
 
 
 def _as_overrides(rest: Sequence[str]) -> list[str]:
@@ -294,7 +315,7 @@ def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw:
 
     start = time.perf_counter()
     with _refusing():
-        plans = study.plans(shard, args.only or ())
+        plans = study.plans(shard, args.only or (), args.executor.devices)
     study.pool.check_writable()
     if draw:
         check_writable(study.figures)
@@ -307,7 +328,7 @@ def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw:
             say(study.experiment.cost)
         return Counter()
     planned = time.perf_counter() - start
-    return Counter({"plan": planned, **_train(study, plans, shard, args.profile)})
+    return Counter({"plan": planned, **_train(study, plans, shard, args.profile, args.executor)})
 
 
 def _figure(args: argparse.Namespace, extra: list[str]) -> None:
@@ -430,7 +451,7 @@ def _replicate(args: argparse.Namespace, extra: list[str]) -> None:
     everything = []
     for study in _studies(args):
         say(f"== {study.name}")
-        found = replicate(study.experiment, train=_train_missing, **settings)
+        found = replicate(study.experiment, train=partial(_train_missing, executor=args.executor), **settings)
         everything += found
         say(counted(found))
         for each in found:
@@ -526,12 +547,14 @@ def _print_plans(plans: Mapping[str, Any]) -> None:
     )
 
 
-def _train_missing(study: Any) -> None:
-    _train(study, study.plans(), (0, 1), False)
+def _train_missing(study: Any, executor: Any) -> None:
+    _train(study, study.plans(devices=executor.devices), (0, 1), False, executor)
 
 
-def _train(study: Any, plans: Mapping[str, Any], shard: tuple[int, int], profile: bool) -> Mapping[str, float]:
-    from toymodels.sweep import Events
+def _train(
+    study: Any, plans: Mapping[str, Any], shard: tuple[int, int], profile: bool, executor: Any
+) -> Mapping[str, float]:
+    from toymodels.executors import Events
 
     columns = (
         TextColumn("{task.description}"),
@@ -557,7 +580,7 @@ def _train(study: Any, plans: Mapping[str, Any], shard: tuple[int, int], profile
             return Listener()
 
         with _trained(study):
-            study.train(shard, plans, listen)
+            study.train(shard, plans, listen, executor)
     if profile:
         _print_profile(plans, times)
     return sum(times.values(), Counter())

@@ -106,7 +106,17 @@ def config(cls: type[C]) -> type[C]:
     cls.__config__ = True  # type: ignore[attr-defined]
     cls.__no_type_check__ = True  # type: ignore[attr-defined]  # __post_init__ checks, in one sentence
     made = dataclasses.dataclass(frozen=True)(cls)
-    fields = dataclasses.fields(made)  # type: ignore[arg-type]
+    _register(made)
+    _classes[made.__module__, made.__qualname__] = made
+    return made
+
+
+_registered: set[type] = set()
+
+
+def _register(made: Any) -> None:
+    """Tell JAX what the leaves of a config class are."""
+    fields = dataclasses.fields(made)
     leaves = [field.name for field in fields if not field.metadata.get("static")]
     statics = [field.name for field in fields if field.metadata.get("static")]
 
@@ -125,8 +135,7 @@ def config(cls: type[C]) -> type[C]:
         return value
 
     jax.tree_util.register_pytree_with_keys(made, flatten_with_keys, unflatten, flatten)
-    _classes[made.__module__, made.__qualname__] = made
-    return made
+    _registered.add(made)
 
 
 def _identity(value: Any) -> tuple[Any, ...]:
@@ -365,6 +374,25 @@ def digest(value: Any, version: int) -> str:
     if version not in kept:
         kept[version] = _digest(value, version)
     return kept[version]
+
+
+def adopt(value: Any, version: int, address: str) -> None:
+    """Take in a config that another process has pickled with the code of its classes, and the address it has there.
+
+    Such a class arrives without its decorator, so JAX is told of it here, and without its source, which its address
+    depends on.
+    """
+    _register_parts(value)
+    vars(value).setdefault("_digests", {})[version] = address
+
+
+def _register_parts(value: Any) -> None:
+    for item in value if isinstance(value, tuple) else (value,):
+        if is_config(item):
+            if type(item) not in _registered:
+                _register(type(item))
+            for field in _fields(type(item)):
+                _register_parts(getattr(item, field.name))
 
 
 def hashed(*values: Any) -> str:

@@ -23,6 +23,7 @@ from toymodels import findings, readings
 from toymodels.asked import asked_otherwise, tag
 from toymodels.engine.memory import check_room
 from toymodels.engine.plan import Plan, plan
+from toymodels.executors import Events, Executor, Here
 from toymodels.experiment import SCALES, Draw, Experiment, Scale, Swept, caption, experiment_files, find, uses  # noqa: F401
 from toymodels.failures import Failed, Missing, checked, noted
 from toymodels.files import appearing, check_writable, write_text
@@ -30,7 +31,7 @@ from toymodels.findings import Finding
 from toymodels.overrides import Effect, traced
 from toymodels.results import open_view
 from toymodels.store import Grid, Pool, StoredBatch, StoreError, View
-from toymodels.sweep import Events, Sweep, sweep
+from toymodels.sweep import Sweep, sweep
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,10 @@ class Study:
     def view(self, sweep: str) -> View:
         return self.pool.view(f"{self.prefix}/{sweep}")
 
-    def plans(self, shard: tuple[int, int] = (0, 1), only: Sequence[str] = ()) -> dict[str, Plan]:
-        """What is left to train of each sweep; a cell that two of them ask for is in the first one's plan."""
+    def plans(
+        self, shard: tuple[int, int] = (0, 1), only: Sequence[str] = (), devices: int | None = None
+    ) -> dict[str, Plan]:
+        """What is left to train of each sweep, for so many devices; a cell that two ask for is in the first one's."""
         found, claimed = {}, set[str]()
         for name, each in self.sweeps.items():
             if not only or name in only:
@@ -66,7 +69,7 @@ class Study:
                     count = len(set(each.digests))
                     found[name] = Plan([], count, count, 0)
                 else:
-                    found[name] = plan(each.runs(), self.pool, shard, claimed=claimed)
+                    found[name] = plan(each.runs(), self.pool, shard, devices, claimed)
                     check_room(found[name], self.pool.path)
                 claimed |= set(each.digests)
         return found
@@ -88,10 +91,15 @@ class Study:
         shard: tuple[int, int] = (0, 1),
         plans: Mapping[str, Plan] | None = None,
         listen: Callable[[str], Events] = lambda sweep: Events(),
+        executor: Executor | None = None,
     ) -> "Study":
-        """Train what is missing; `listen` gives each sweep its listener."""
-        for name, todo in (plans or self.plans(shard)).items():
-            sweep(self.sweeps[name], self.view(name), shard=shard, events=listen(name), todo=todo)
+        """Train what is missing; `listen` gives each sweep its listener. `plans` are for the executor's devices."""
+        executor = executor or Here()
+        plans = plans or self.plans(shard, devices=executor.devices)
+        if any(todo.programs for todo in plans.values()):
+            executor.prepare()
+        for name, todo in plans.items():
+            sweep(self.sweeps[name], self.view(name), shard=shard, events=listen(name), todo=todo, executor=executor)
         for made in ("_swept", "_read", "_unread", "_addresses"):
             getattr(self, made).clear()
         return self
@@ -316,9 +324,9 @@ def study(
     return Study(experiment, sweeps, pool, "/".join(parts), Path(figures), effects)
 
 
-def run(name: str | Experiment, *overrides: str, **settings: Any) -> Study:
-    """`study(...)`, with all of its cells trained."""
-    return study(name, *overrides, **settings).train()
+def run(name: str | Experiment, *overrides: str, executor: Executor | None = None, **settings: Any) -> Study:
+    """`study(...)`, with all of its cells trained, here or by another executor."""
+    return study(name, *overrides, **settings).train(executor=executor)
 
 
 def read(name: str | Experiment, reading: str, **settings: Any) -> xr.Dataset:

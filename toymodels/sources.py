@@ -30,7 +30,7 @@ def code(function: Callable[..., Any]) -> str:
 def code_of_class(cls: type) -> str:
     """A hash of the source of a class outside the library, and of all that it refers to which is neither the library's
     nor installed: helpers, globals, defaults, and what its methods enclose. Without a source, of its byte code."""
-    return _hash(cls, _is_own)
+    return _hash(cls, is_own)
 
 
 def _hash(thing: Any, inside: Inside) -> str:
@@ -44,7 +44,7 @@ def _root(thing: Any) -> str:
 
 
 @functools.cache
-def _is_own(root: str) -> bool:
+def is_own(root: str) -> bool:
     """Neither Python's, nor installed, nor this library's, whose numerics have a version."""
     if root in ("", "toymodels") or (root in sys.stdlib_module_names and root != "__main__"):
         return False

@@ -262,6 +262,22 @@ class Pool:
             raise StoreError(f"{error}; {what}, the same sweep goes on") from error
         self._groups.pop(batch.group, None)
 
+    def claims(self, group: str) -> Path:
+        """A hidden file; locks on it say which cells of the group are in training (see `executors.claims`)."""
+        return self._folder(group) / ".claims"
+
+    def arrived(self, group: str, known: set[str]) -> list["StoredBatch"]:
+        """Batches of a group in files whose names are not among those `known`, to which they are added."""
+        found = []
+        for path in sorted(self._folder(group).glob("[!.]*.zarr.zip")):
+            if path.name not in known:
+                known.add(path.name)
+                with suppress(Damaged):  # its cells are missing
+                    found.append(StoredBatch(path))
+        if found:
+            self._groups.pop(group, None)
+        return found
+
 
 def _entries(batch: Batch) -> dict[str, bytes]:
     """The files of a batch as a zarr group, by name."""

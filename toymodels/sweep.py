@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ import xarray as xr
 from toymodels import config as configs
 from toymodels import sources
 from toymodels.engine.batch import Results, train_batch
-from toymodels.engine.loop import compile_seconds
 from toymodels.engine.memory import check_room
 from toymodels.engine.names import check_names
 from toymodels.engine.plan import Group, Plan, Shape, group_digest, group_key, plan
+from toymodels.executors import Events, Executor, Here
 from toymodels.provenance import provenance
 from toymodels.results import DIVERGED, dataset
-from toymodels.store import Batch, Grid, Pool, View, locate
+from toymodels.store import Batch, Grid, View, locate
 from toymodels.train import NUMERICS, Run
 
 MOST_CELLS = 1_000_000
@@ -231,15 +231,6 @@ def _place(axis: Axis | Choice, label: Any) -> int:
 # -------------------------------------------------------------------------------------------------------------- running
 
 
-@dataclass
-class Events:
-    """What a sweep reports while it runs; the default listens to nothing."""
-
-    def stepped(self, group: Group, steps: int) -> None: ...
-    def committed(self, group: Group, seconds: Mapping[str, float]) -> None:
-        """A batch is kept; `seconds` it took to `compile`, `train` and `store`."""
-
-
 class Memory:
     """Where batches go when there is no store: a pool that forgets."""
 
@@ -265,29 +256,34 @@ def sweep(
     shard: tuple[int, int] = (0, 1),
     events: Events | None = None,
     todo: Plan | None = None,
+    executor: Executor | None = None,
 ) -> xr.Dataset:
     """Train what is not yet stored of a sweep, and return all of it as a Dataset (see `results.open`).
 
     With `store`, a folder or a view of a pool (see `store.locate`), each batch is committed as it ends, and a later
     call trains only what is new; cells that another sweep of the pool has trained are used as they are. Without it
     results stay in memory. `shard=(i, n)` trains the i-th of n parts of the cells, for n processes on one pool.
-    `todo` is the plan of this very sweep, where it is at hand. All local devices share the work (see `use_cores`).
-    Warns if every cell diverged, unless `events` listens.
+    `todo` is the plan of this very sweep, where it is at hand. All local devices share the work (see `use_cores`), or
+    the workers of another `executor`, such as `Dask("tcp://...")`. Processes that train on one pool at the same time
+    share its batches. Warns if every cell diverged, unless `events` listens.
     """
+    executor = executor or Here()
     view = store if isinstance(store, View) or store is None else locate(store)
     pool = view.pool if view else Memory()
     grid = what.grid()
     if todo is None:
-        todo = plan(what.runs(), pool, shard)
+        todo = plan(what.runs(), pool, shard, executor.devices)
         check_room(todo, view.pool.path if view else None)
     for group in todo.groups:
         if group.batches:
             check_names(group.batches[0][0][0], [axis.name for axis in what.axes])
+    if todo.programs:
+        executor.prepare()
     if view:
         view.pool.check_writable()
         view.pool.set_aside()
         view.write(grid)
-    _train(todo, pool, events or Events())
+    executor.run(todo, pool, events or Events(), _train_batch)
     if view:
         view.pool.check_kept(grid.groups, grid.digests if shard[1] == 1 else _digests(todo))
     data = dataset(grid, pool.cells(grid.groups))
@@ -306,18 +302,6 @@ def _warn_if_lost(data: xr.Dataset) -> None:
 def _digests(todo: Plan) -> list[str]:
     grids = (grid for group in todo.groups for grid in group.batches)
     return [configs.digest(run, NUMERICS) for grid in grids for row in grid for run in row]
-
-
-def _train(todo: Plan, results: Pool | Memory, events: Events) -> None:
-    # One batch at a time: two programs at once in one process can deadlock XLA's CPU thread pool.
-    for group in todo.groups:
-        for grid in group.batches:
-            compiling, start = compile_seconds(), time.perf_counter()
-            batch = _train_batch(group, grid, partial(events.stepped, group))
-            compiling, trained = compile_seconds() - compiling, time.perf_counter()
-            results.add(batch)
-            stored = time.perf_counter() - trained
-            events.committed(group, {"compile": compiling, "train": trained - start - compiling, "store": stored})
 
 
 def _train_batch(group: Group, grid: list[list[Run]], progress: Callable[[int], None] = lambda steps: None) -> Batch:

@@ -16,8 +16,8 @@ from tests.cases import same
 from tests.trust.bytes import turned
 from tests.trust.sweeps import MANY, kept_is_right, partial_files
 from toymodels import open, sweep
-from toymodels.stopping import stopping
 from toymodels.engine.devices import keep_programs
+from toymodels.stopping import stopping
 from toymodels.store import Pool, View
 from toymodels.sweep import Events
 

@@ -1,0 +1,115 @@
+"""What a worker does, in a process of its own: say what it runs on, train a batch, store it where it can."""
+
+import functools
+import hashlib
+import importlib.metadata
+import platform
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import toymodels
+from toymodels.engine.devices import keep_programs, use_cores
+from toymodels.engine.plan import Group
+from toymodels.executors.here import timed
+from toymodels.executors.parcel import unpack
+from toymodels.executors.protocol import ExecutorError, Train
+from toymodels.store import Batch, Pool
+from toymodels.train import NUMERICS
+
+PACKAGES = ("jax", "jaxlib", "numpy", "flax", "optax")
+"""Those whose version may change a result."""
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """What has to be the same in all processes that train one sweep."""
+    folder = Path(toymodels.__file__).parent
+    code = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        code.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size} ".encode() + path.read_bytes())
+    return {
+        "toymodels, code": code.hexdigest()[:12],
+        "numerics": str(NUMERICS),
+        "python": ".".join(platform.python_version_tuple()[:2]),  # the code of own classes travels compiled
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def difference(theirs: dict[str, str], ours: dict[str, str]) -> str | None:
+    """What a worker has that its client has not, in words; None if they agree."""
+    parts = [f"{name} {theirs.get(name)} (here {ours[name]})" for name in ours if theirs.get(name) != ours[name]]
+    return " and ".join(parts) or None
+
+
+def refusal(address: str, wrong: str) -> str:
+    return f"worker {address} has {wrong}; all need the same versions, or bits would differ"
+
+
+def _address() -> str:
+    from distributed import get_worker
+
+    return str(get_worker().address)
+
+
+class Place(NamedTuple):
+    """A pool's folder as the client names it, and a file that the client has put there."""
+
+    folder: str
+    token: str
+
+    def is_here(self) -> bool:
+        """Whether this process sees the same folder under this name."""
+        return Path(self.folder, self.token).is_file()
+
+
+@dataclass(frozen=True)
+class Work:
+    """A batch for a worker."""
+
+    group: Group
+    """Without its batches."""
+    runs: bytes
+    """See `parcel`."""
+    train: Train
+    versions: dict[str, str]
+    place: Place | None
+    programs: str | None
+    """The client's folder of compiled programs."""
+
+
+class Done(NamedTuple):
+    digests: list[str]
+    seconds: dict[str, float]
+    batch: Batch | None
+    """None where the worker has stored it."""
+
+
+_alone = threading.Lock()
+"""Two programs at once in one process can deadlock XLA's CPU thread pool, however many threads a worker has."""
+
+
+def work(what: Work) -> Done:
+    """Train a batch; store it in the pool, where this process sees it."""
+    if wrong := difference(versions(), what.versions):  # it has joined after the others were asked
+        raise ExecutorError(refusal(_address(), wrong))
+    with _alone:
+        _settle(what.programs)
+        batch, seconds = timed(what.train, what.group, unpack(what.runs), lambda steps: None)
+        if what.place is None or not what.place.is_here():
+            return Done(batch.digests, seconds, batch)
+        Pool(what.place.folder).add(batch)
+        return Done(batch.digests, seconds, None)
+
+
+@functools.cache
+def _settle(programs: str | None) -> None:
+    """One device for this process, and the folder of compiled programs: its own, or the client's where it is here."""
+    import jax
+
+    with suppress(RuntimeError):  # JAX is in use already: a batch takes the first of its devices
+        use_cores(1)
+    if jax.config.values["jax_compilation_cache_dir"] is None and programs and Path(programs).is_dir():
+        keep_programs(programs)
