@@ -12,6 +12,8 @@ from toymodels.arrays import Array, Bool, Float
 
 RTOL = 0.01
 """Converged: within this part of the loss at the bottom of the valley."""
+MARGIN = 0.75
+"""Bounds are estimates: cells are called converged up to this part of that."""
 ZERO = 1e-12
 """Part of the first loss that single precision cannot tell from zero."""
 SMALL, NEAR = 1e-6, 1e-3
@@ -27,7 +29,7 @@ def at_bottom(
     The bounds are those of `engine.remaining`: the truth is near their middle. Neither where they are far apart.
     """
     low, high = np.asarray(gain_low, np.float64), np.asarray(gain_high, np.float64)
-    return low + 0.75 * (high - low) <= RTOL, low > RTOL
+    return low + 0.75 * (high - low) <= MARGIN * RTOL, low > RTOL
 
 
 def settled(
@@ -47,7 +49,7 @@ def settled(
     low, high, way = (np.asarray(each, np.float64) for each in (gain_low, gain_high, moved))
     zero = (np.abs(curves[:, -1]) <= SMALL * np.abs(curves[:, 0])) & (way <= NEAR)
     near, far = at_bottom(low, high)
-    likely = np.asarray(converged(steps, curves)) & (low + high <= 2 * RTOL)
+    likely = np.asarray(converged(steps, curves)) & ((low + high) / 2 <= MARGIN * RTOL)
     return np.isfinite(curves).all(-1) & (zero | near | (likely & ~far))
 
 
