@@ -33,6 +33,12 @@ def static(*, default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"static": True})
 
 
+def doubling() -> Any:
+    """A switch to double precision: a static field, off by default. Off it is no part of the address; on, all numbers
+    enter the address to their last bit."""
+    return dataclasses.field(default=False, metadata={"static": True, "doubling": True})
+
+
 _classes: dict[tuple[str, str], type] = {}
 """Every class that `@config` has made, by module and name; of two with the same address the later one counts."""
 
@@ -76,7 +82,7 @@ def is_protocol(hint: Any) -> bool:
     return bool(getattr(hint, "_is_protocol", False))
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(static, dataclasses.field))
+@dataclass_transform(frozen_default=True, field_specifiers=(static, doubling, dataclasses.field))
 def config(cls: type[C]) -> type[C]:
     """Make `cls` a frozen dataclass and a pytree. Its method `check`, if any, raises ValueError for bad values."""
 
@@ -432,6 +438,10 @@ def _canonical_config(value: Any) -> tuple[str, frozenset[str]]:
     parts = {field.name: _canonical(getattr(value, field.name)) for field in _fields(cls)}
     texts = {name: text for name, (text, _) in parts.items()}
     texts["type"] = json.dumps(f"{cls.__module__}:{cls.__qualname__}")
+    for name in (field.name for field in _fields(cls) if field.metadata.get("doubling")):
+        del texts[name]
+        if getattr(value, name):
+            texts[name] = json.dumps([repr(each) for leaf in jax.tree.leaves(value) for each in np.ravel(leaf).tolist()])
     own = frozenset(() if _is_ours(cls) else (sources.code_of_class(cls),))  # type: ignore[arg-type]
     body = ", ".join(f"{json.dumps(name)}: {texts[name]}" for name in sorted(texts))
     return f"{{{body}}}", own.union(*(codes for _, codes in parts.values()))
@@ -440,11 +450,11 @@ def _canonical_config(value: Any) -> tuple[str, frozenset[str]]:
 # ------------------------------------------------------------------------------------------------------------ stacking
 
 
-def as_leaf(value: Any) -> np.ndarray:
-    """A leaf as the array that a compiled program takes: float32 for numbers, int32 for integers."""
-    return np.asarray(value, np.int32 if isinstance(value, int) else np.float32)
+def as_leaf(value: Any, double: bool = False) -> np.ndarray:
+    """A leaf as the array that a compiled program takes: float32 (or float64) for numbers, int32 for integers."""
+    return np.asarray(value, np.int32 if isinstance(value, int) else np.float64 if double else np.float32)
 
 
-def stack(values: Sequence[C]) -> C:
+def stack(values: Sequence[C], double: bool = False) -> C:
     """Configs of one treedef as one config whose leaves carry a leading axis."""
-    return jax.tree.map(lambda *leaves: np.stack([as_leaf(leaf) for leaf in leaves]), *values)
+    return jax.tree.map(lambda *leaves: np.stack([as_leaf(leaf, double) for leaf in leaves]), *values)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from toymodels.arrays import Int
-from toymodels.config import config, static
+from toymodels.config import config, doubling, static
 from toymodels.optimizers import Adam, Optimizer
 from toymodels.problems.protocol import Problem
 
@@ -62,6 +62,8 @@ class Run:
     seed: int = 0
     stream: int = 0
     record: Record = static(default=Record())
+    double: bool = doubling()
+    """Train in double precision: other cells, at addresses of their own, in about twice the time."""
 
     def check(self) -> None:
         for name in getattr(self.optimizer, "parameters", ()):

@@ -28,7 +28,6 @@ class Results(NamedTuple):
     """(cells,): what is still to gain at the end, see `engine.remaining.measure`."""
 
 
-@standard()
 def train_batch(
     grid: Sequence[Sequence[Run]],
     progress: Callable[[int], None] = lambda steps: None,
@@ -39,7 +38,12 @@ def train_batch(
     `devices` (by default the first one) share the rows equally. A cell's bits depend on the number of cells of a
     device (to rounding), and on nothing else.
     """
-    first, devices = grid[0][0], devices or jax.local_devices()[:1]
+    with standard(grid[0][0].double):
+        return _trained(grid, progress, devices or jax.local_devices()[:1])
+
+
+def _trained(grid: Sequence[Sequence[Run]], progress: Callable[[int], None], devices: Sequence[jax.Device]) -> Results:
+    first = grid[0][0]
     if len(grid) % len(devices):
         raise ValueError(f"{len(grid)} rows on {len(devices)} devices: each takes as many")
     rows = len(grid) // len(devices)
@@ -65,7 +69,7 @@ class _Share:
     """A device's rows of a batch, in training."""
 
     def __init__(self, grid: Sequence[Sequence[Run]], device: jax.Device, devices: Sequence[jax.Device]) -> None:
-        runs = jax.tree.map(lambda *rows: np.stack(rows), *[stack(row) for row in grid])
+        runs = jax.tree.map(lambda *rows: np.stack(rows), *[stack(row, grid[0][0].double) for row in grid])
         row_keys = make_keys(runs.seed[:, 0], runs.stream[:, 0])
         compiled = program(row_keys, runs, devices)
         self.device, self._advance, self._gradients = device, compiled.advance[device], compiled.gradients[device]
@@ -85,11 +89,11 @@ class _Share:
 
 def _end(run: Run, shares: Sequence[_Share]) -> dict[str, np.ndarray]:
     """What each cell has still to gain, see `remaining.measure`."""
-    exact = remaining.is_exact(run)
+    double = run.double or remaining.is_exact(run)
 
     def gradients(points: np.ndarray, batches: int) -> tuple[np.ndarray, np.ndarray]:
-        with jax.enable_x64(exact):
-            parts = np.split(points.astype(np.float64 if exact else np.float32), len(shares))
+        with jax.enable_x64(double):
+            parts = np.split(points.astype(np.float64 if double else np.float32), len(shares))
             return _joined([share.gradients(part, batches) for share, part in zip(shares, parts, strict=True)])
 
     params = _joined([share.states.params for share in shares])

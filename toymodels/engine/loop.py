@@ -257,14 +257,11 @@ def program(row_keys: Keys, runs: Run, devices: Sequence[jax.Device]) -> Program
             code = jax.jit(_advance_batch, donate_argnums=3)
             lowered = [code.lower(*jax.device_put(arguments, device)) for device in missing]
             exact = remaining.is_exact(_one(runs))
-            points = np.zeros(
-                (jnp.size(runs.seed), 1 if exact else 2, _size(states.params)), float if exact else np.float32
-            )
-            with jax.enable_x64(exact):
-                code = jax.jit(_gradients_batch)
-                lowered += [
-                    code.lower(*jax.device_put((points, np.int32(1), *arguments[1:]), device)) for device in missing
-                ]
+            shape = (jnp.size(runs.seed), 1 if exact else 2, _size(states.params))
+            points = np.zeros(shape, np.float64 if exact or runs.double else np.float32)
+            with jax.enable_x64(exact or runs.double):
+                code, placed = jax.jit(_gradients_batch), (points, np.int32(1), *arguments[1:])
+                lowered += [code.lower(*jax.device_put(placed, device)) for device in missing]
             with ThreadPoolExecutor(len(lowered)) as pool:
                 compiled = list(pool.map(jax.stages.Lowered.compile, lowered))
             made.advance.update(zip(missing, compiled[: len(missing)], strict=True))
