@@ -1,6 +1,7 @@
 """The command line: arguments, progress and tables. Errors are one sentence and exit code 2."""
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -146,6 +147,7 @@ def _main(arguments: Sequence[str] | None) -> None:
     finally:
         if args.verb in ("run", "replicate"):
             args.executor.close()
+            logging.disable(logging.NOTSET)
 
 
 @contextmanager
@@ -206,6 +208,7 @@ def _executor(address: str | None, cores: int | None) -> Any:
         return Here()
     if address != "local" and cores is not None:
         _fail(f"--cores {cores}: these are of this machine, and --dask {address} trains elsewhere")
+    logging.disable()  # Dask's: what goes wrong with its workers is said in a sentence
     return Dask(address, cores)
 
 
