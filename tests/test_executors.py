@@ -271,7 +271,7 @@ def test_workers_end_with_the_command(tmp_path: Path, how: signal.Signals) -> No
     assert not alive
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "silent"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", pytest.param("silent", marks=pytest.mark.slow)])
 def test_no_scheduler_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], address: str
 ) -> None:
