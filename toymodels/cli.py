@@ -1,6 +1,7 @@
 """The command line: arguments, progress and tables. Errors are one sentence and exit code 2."""
 
 import argparse
+import logging
 import os
 import sys
 import time
@@ -158,6 +159,7 @@ def _main(arguments: Sequence[str] | None) -> None:
     finally:
         if args.executor:
             args.executor.close()
+            logging.disable(logging.NOTSET)
 
 
 def _where(error: Exception) -> str:
@@ -198,6 +200,7 @@ def _executor(address: str | None, cores: int | None) -> Any:
         return Here()
     if address != "local" and cores is not None:
         fail(f"--cores {cores}: these are of this machine, and --dask {address} trains elsewhere")
+    logging.disable()  # Dask's: what goes wrong with its workers is said in a sentence
     return Dask(address, cores)
 
 
