@@ -452,9 +452,11 @@ def _replicate(args: argparse.Namespace, extra: list[str]) -> None:
         raise Refused(f"--offset {args.offset}: seeds are moved by 1 to {MOST_OFFSET:,}")
     settings = {"scale": args.scale, "runs": args.runs, "offset": args.offset}
     everything = []
+    failed: list[Any] = []
     for study in _studies(args):
         say(f"== {study.name}")
-        found = replicate(study.experiment, train=partial(_train_missing, executor=args.executor), **settings)
+        train = partial(_train_missing, executor=args.executor)
+        found = replicate(study.experiment, train=train, failed=failed, **settings)
         everything += found
         say(counted(found))
         for each in found:
@@ -463,6 +465,7 @@ def _replicate(args: argparse.Namespace, extra: list[str]) -> None:
     say(counted(everything))
     if args.out:
         write_text(args.out, table(everything, args.offset, args.scale))
+    _end(failed)
 
 
 def _migrate(args: argparse.Namespace, extra: list[str]) -> None:

@@ -441,7 +441,8 @@ def _canonical_config(value: Any) -> tuple[str, frozenset[str]]:
     for name in (field.name for field in _fields(cls) if field.metadata.get("doubling")):
         del texts[name]
         if getattr(value, name):
-            texts[name] = json.dumps([repr(each) for leaf in jax.tree.leaves(value) for each in np.ravel(leaf).tolist()])
+            leaves = (np.ravel(leaf).tolist() for leaf in jax.tree.leaves(value))
+            texts[name] = json.dumps([repr(each) for leaf in leaves for each in leaf])
     own = frozenset(() if _is_ours(cls) else (sources.code_of_class(cls),))  # type: ignore[arg-type]
     body = ", ".join(f"{json.dumps(name)}: {texts[name]}" for name in sorted(texts))
     return f"{{{body}}}", own.union(*(codes for _, codes in parts.values()))

@@ -363,17 +363,24 @@ class Repeated(NamedTuple):
 
 
 def replicate(
-    name: str | Experiment, offset: int = 5000, train: Callable[[Study], Any] = Study.train, **settings: Any
+    name: str | Experiment,
+    offset: int = 5000,
+    train: Callable[[Study], Any] = Study.train,
+    failed: list[Failed] | None = None,
+    **settings: Any,
 ) -> list[Repeated]:
-    """Retrain an experiment on seeds moved by `offset`, and hold every finding beside that of the first seeds."""
+    """Retrain an experiment on seeds moved by `offset`, and hold every finding beside that of the first seeds.
+
+    With a list `failed`, functions of findings that raise are appended to it and left out.
+    """
     if offset < 1:
         raise ValueError(f"offset={offset}: seeds are moved by 1 or more")
     first, fresh = study(name, **settings), study(name, offset=offset, **settings)
     try:
-        once = first.verdicts()  # a checkout brings those of the first seeds
+        once = first.verdicts(failed)  # a checkout brings those of the first seeds
     except Missing:
         train(first)
-        once = first.verdicts()
+        once = first.verdicts(failed)
     train(fresh)
-    again = {each["id"]: each for each in fresh.verdicts()}
+    again = {each["id"]: each for each in fresh.verdicts(failed)}
     return [Repeated(first.name, each, again.get(each["id"])) for each in once]

@@ -12,8 +12,8 @@ import jax
 from toymodels import config as configs
 from toymodels.engine.plan import Plan, largest_array, result_bytes
 
-COPIES = 3
-"""Arrays of the largest size that a step holds at the least: what is drawn, what is made of it, its gradient."""
+COPIES = 4
+"""Arrays of the largest size that a step holds at the least; five were measured with a batch of four million."""
 TRACED = 64
 """Bytes that a size takes for each of its features while a program is traced: a few tables in double precision."""
 
