@@ -23,7 +23,8 @@ import xarray as xr
 
 from tests.cases import PACKING, packings, same
 from tests.tables import publish
-from toymodels import Axis, StoreError, Sweep, config, open, sweep
+from toymodels import Axis, StoreError, Sweep, config, index, open, sweep
+from toymodels.batches import StoredBatch
 from toymodels.store import Pool
 
 ROOT = Path(__file__).parent.parent
@@ -40,12 +41,15 @@ class Fault(NamedTuple):
 
 # ---------------------------------------------------------------------------------------------------------------- bytes
 def flips(folder: Path, count: int, seed: int = 0) -> Iterator[bool]:
-    """One bit of a batch file, or of a labels file, is turned: the same data, or the one sentence."""
+    """One bit of a batch, labels or index file is turned: the same data, or the one sentence."""
     sweep(SMALL, folder / "store")
     whole = open(folder / "store").load()
     batch, labels = next(folder.rglob("*.zarr.zip")), next(folder.rglob("sweep.json"))
+    told = batch.with_name(index.FILE)
     chance = random.Random(seed)
-    for file, share in ((batch, 0.75), (labels, 0.25)):
+    for file, share, with_index in ((batch, 0.5, False), (labels, 0.2, False), (batch, 0.15, True), (told, 0.15, True)):
+        if with_index and not told.exists():
+            index.write(batch.parent, {batch.name: StoredBatch(batch).told}, index.files(batch.parent))
         content = file.read_bytes()
         bits = range(8 * len(content))
         for bit in chance.sample(bits, min(int(count * share), len(bits))):
@@ -247,7 +251,7 @@ def bits(environment: dict[str, str]) -> str:
 def faults(flipped: int, killed: int) -> Iterator[Fault]:
     """Every fault in a folder of its own."""
     tries: dict[str, Callable[[Path], Iterator[bool]]] = {
-        "a bit turned, batch or labels": lambda folder: flips(folder, flipped),
+        "a bit turned, batch, labels or index": lambda folder: flips(folder, flipped),
         "a batch cut short": lambda folder: truncations(folder, max(killed // 4, 4)),
         "SIGKILL": lambda folder: kills(folder, killed, signal.SIGKILL),
         "SIGTERM": lambda folder: kills(folder, killed // 3, signal.SIGTERM, 1),

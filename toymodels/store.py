@@ -12,9 +12,7 @@ harmless. Nothing here trains or judges: the store knows digests, labels and arr
 import hashlib
 import json
 import shutil
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,117 +21,9 @@ import numpy as np
 import zarr
 from zarr.storage import ZipStore
 
+from toymodels import index
+from toymodels.batches import Batch, Cells, Damaged, Folder, StoredBatch, seal, set_aside
 from toymodels.files import StoreError, appearing, check_writable, write_text
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Results of the cells of one batch, and everything needed to read or repeat them."""
-
-    digests: list[str]
-    configs: list[dict[str, Any]]
-    group: str
-    """Digest of what the cells share: everything that is not swept."""
-    width: int
-    """Cells that a device trained together, padding included: the same width gives the same bits."""
-    arrays: dict[str, np.ndarray]
-    """`finite` (cell), scalars (cell, step) and parameters (cell, snapshot, ...)."""
-    dims: dict[str, tuple[str, ...]]
-    steps: np.ndarray
-    snapshot_steps: np.ndarray
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: values.shape for name, values in self.arrays.items()}
-
-    def read(self, name: str) -> np.ndarray:
-        return self.arrays[name]
-
-    def header(self) -> dict[str, Any]:
-        return {
-            "digests": self.digests,
-            "configs": self.configs,
-            "group": self.group,
-            "width": self.width,
-            "dims": {name: list(dims) for name, dims in self.dims.items()},
-            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-            "steps": self.steps.tolist(),
-            "snapshot_steps": self.snapshot_steps.tolist(),
-            "provenance": self.provenance,
-            "sums": {name: checksum(values) for name, values in self.arrays.items()},
-        }
-
-
-class StoredBatch:
-    """A batch on disk: the header is read at once, arrays when asked for. StoreError where any byte that counts is not
-    as it was written: the zip file checks its entries, the header is sealed and holds a checksum of every array."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with self._reading():  # the header alone, without the machinery of zarr: a view may have hundreds of batches
-            with zipfile.ZipFile(path) as zipped:
-                header: dict[str, Any] = json.loads(zipped.read("zarr.json"))["attributes"]
-                chunks = sorted((each.filename, each.CRC) for each in zipped.infolist() if "/c" in each.filename)
-            if "sums" in header and header.pop("seal", None) != seal(header):
-                raise ValueError("its header is not as it was written")
-            self.digests: list[str] = header["digests"]
-            self.configs: list[dict[str, Any]] = header["configs"]
-            self.group: str = header["group"]
-            self.width: int = header["width"]
-            self.dims = {name: tuple(dims) for name, dims in header["dims"].items()}
-            self.shapes = {name: tuple(shape) for name, shape in header["shapes"].items()}
-            self.steps = np.asarray(header["steps"], np.int32)
-            self.snapshot_steps = np.asarray(header["snapshot_steps"], np.int32)
-            self.provenance: dict[str, Any] = header["provenance"]
-            self.sums: dict[str, str] = header.get("sums", {})  # none in files of older versions
-            self.contents = hashlib.sha256(repr(chunks).encode()).hexdigest()[:16]
-
-    def read(self, name: str) -> np.ndarray:
-        """An array. A file that turns out to be damaged is set aside, so that its cells count as missing from then on;
-        one that the disk does not give now stays."""
-        try:
-            with self._reading(), ZipStore(self.path, mode="r") as zipped:
-                values = np.asarray(zarr.open_group(zipped, mode="r", zarr_format=3)[name])
-                if values.shape != self.shapes[name] or self.sums.get(name, checksum(values)) != checksum(values):
-                    raise ValueError(f"{name} is not as it was written")
-                return values
-        except Damaged as error:
-            if not isinstance(error.__cause__, OSError):
-                _set_aside(self.path)
-            raise
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Damage becomes a StoreError, whatever it raises somewhere between zip, zarr and its codecs."""
-        try:
-            yield
-        except PermissionError as error:
-            raise StoreError(f"{self.path}: cannot be read ({error.strerror})") from error
-        except Exception as error:
-            said = f"its header lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-            raise Damaged(f"{self.path}: damaged batch ({said}); the same sweep trains its cells again") from error
-
-
-def _set_aside(path: Path) -> None:
-    with suppress(OSError):
-        path.rename(path.with_name(f"{path.name}.damaged"))
-
-
-class Damaged(StoreError):
-    """A batch that is not as it was written."""
-
-
-def checksum(values: np.ndarray) -> str:
-    """Of type, shape and every byte."""
-    about = f"{values.dtype.str} {values.shape} ".encode()
-    return hashlib.blake2b(about + np.ascontiguousarray(values).tobytes(), digest_size=16).hexdigest()
-
-
-def seal(data: Any) -> str:
-    """A checksum of JSON data."""
-    return hashlib.blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=16).hexdigest()
-
 
 MARK = "pool.json"
 
@@ -144,6 +34,7 @@ class Pool:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._groups: dict[str, list[StoredBatch]] = {}
+        self._folders: dict[str, Folder] = {}
         self.damaged: dict[Path, Damaged] = {}
         """Batches that were met and cannot be read: their cells count as missing."""
         if self.path.exists() and not self.path.is_dir():
@@ -169,14 +60,10 @@ class Pool:
         return sorted(file.relative_to(top).with_suffix("").as_posix() for file in (top / under).rglob("*.json"))
 
     def batches(self, group: str) -> list["StoredBatch"]:
-        """The batches of a group; their headers are read once."""
+        """The batches of a group; what their headers say is read once."""
         if group not in self._groups:
-            self._groups[group] = []
-            for path in sorted(self._folder(group).glob("[!.]*.zarr.zip")):
-                try:
-                    self._groups[group].append(StoredBatch(path))
-                except Damaged as error:
-                    self.damaged[path] = error
+            folder = self._folders.setdefault(group, Folder(self._folder(group)))
+            self._groups[group] = folder.batches(self.damaged)
         return self._groups[group]
 
     def check_whole(self) -> None:
@@ -190,13 +77,12 @@ class Pool:
     def set_aside(self) -> None:
         """Rename damaged batches, so that what is trained in their place stands alone."""
         for path in self.damaged:
-            _set_aside(path)
+            set_aside(path)
         self.damaged.clear()
 
-    def cells(self, groups: Iterable[str]) -> dict[str, tuple["StoredBatch", int]]:
+    def cells(self, groups: Iterable[str]) -> "Cells":
         """digest -> (batch, place in it), of the cells of some groups."""
-        batches = [batch for group in groups for batch in self.batches(group)]
-        return {digest: (batch, slot) for batch in batches for slot, digest in enumerate(batch.digests)}
+        return Cells([batch for group in groups for batch in self.batches(group)])
 
     def width(self, group: str) -> int | None:
         """How many cells of a group a device trained together; None if nothing of it is stored."""
@@ -212,6 +98,7 @@ class Pool:
         """Write a batch whole, then make it visible at once."""
         self.mark()
         target = self._folder(batch.group) / f"{_hash(batch.digests)}.zarr.zip"
+        index.forget(target.parent, target.name)
         with appearing(target) as partial, ZipStore(partial, mode="w") as zipped:
             header = json.loads(json.dumps(batch.header()))
             group = zarr.create_group(zipped, attributes={**header, "seal": seal(header)})
@@ -224,6 +111,7 @@ class Pool:
                     dimension_names=batch.dims[name],
                 )
                 array[...] = values
+        index.forget(target.parent, target.name)  # another process may have written it meanwhile, of what was here
         self._groups.pop(batch.group, None)
 
 
@@ -346,5 +234,6 @@ def _moved(path: Path, pool: Path) -> str:
     batch = StoredBatch(path)
     target = pool / "cells" / batch.group[:16] / f"{_hash(batch.digests)}.zarr.zip"
     target.parent.mkdir(parents=True, exist_ok=True)
+    index.forget(target.parent, target.name)
     shutil.move(path, target)
     return batch.group
