@@ -167,7 +167,18 @@ def page(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
     yield TEXT
 
 
-TEXT = ""
+TEXT = """\
+Seconds are by the clock, in brackets those of the processor, which other work on the machine leaves alone; MiB is the
+most that the process held, Python, JAX and xarray included (about 285). *Files* are batches, *MB* their bytes.
+
+- *plan, nothing stored*: `Sweep(...)`, its `runs()` and `digests`, `plan(...)` against an empty pool. Every cell is
+  checked and addressed; no run is kept.
+- *store*: the same, the labels, and every batch, with random numbers for results, flushed to the disk one by one.
+- *first opening*: every header is read, and the index of the folder is written. *open*: later ones, which read the
+  labels and the index and no batch. *open, read a cell*: one cell's last parameters and status too, from one batch.
+- *plan, all stored*: the plan against a pool that has all cells, by its index.
+
+A variable that is read whole, `status` too, reads every batch once."""
 
 
 def main() -> None:

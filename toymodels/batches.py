@@ -219,7 +219,7 @@ class Cells(Mapping[str, tuple[Any, int]]):
         self.batches = batches
         self._starts = np.cumsum([0, *(len(batch.digests) for batch in batches)])
         every = itertools.chain.from_iterable(batch.digests for batch in batches)
-        self._places = {digest: place for place, digest in enumerate(every)}
+        self._places = dict(zip(every, itertools.count(), strict=False))
 
     def __getitem__(self, digest: str) -> tuple[Any, int]:
         place = self._places[digest]
@@ -245,7 +245,7 @@ class Cells(Mapping[str, tuple[Any, int]]):
 
     def find(self, digests: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
         """The batch of each of these cells, by its number, or -1 where it is missing, and the place in it."""
-        places = np.fromiter((self._places.get(digest, -1) for digest in digests), np.int64)
+        places = np.fromiter(map(self._places.get, digests, itertools.repeat(-1)), np.int64)
         batch = np.searchsorted(self._starts, places, "right") - 1
         return batch, np.where(batch < 0, 0, places - self._starts[batch])
 

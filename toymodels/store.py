@@ -1,6 +1,7 @@
 """One pool of cells: each addressed by its own digest, in batches written whole, and named views of them.
 
     runs/cells/<group>/<batch>.zarr.zip     results of the cells of one compiled program that were trained together
+    runs/cells/<group>/index.txt            what opening asks of many batches; written again whenever it is lost
     runs/views/<name>.json                  a sweep: its labels, and the digest of the cell at each place
     runs/pool.json                          says that this folder is a pool
 

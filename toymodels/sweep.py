@@ -24,7 +24,7 @@ from toymodels.store import Batch, Grid, Pool, View, locate
 from toymodels.train import NUMERICS, Run
 
 MOST_CELLS = 1_000_000
-"""More is a slip of the keyboard, and would fill the memory before a first cell is trained."""
+"""More is most likely a slip of the keyboard. So many are planned in 16 s of a core and 550 MiB (docs/growth.md)."""
 
 
 # ------------------------------------------------------------------------------------------------------------- the grid
