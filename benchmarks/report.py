@@ -87,8 +87,7 @@ def page(timings: Mapping[str, Mapping[str, Timing]], phases: Phases, growth: Gr
         "dense step in the same shapes, on the same devices, as the matrix library does them: a floor where they are "
         "large. *Compile* is the first call for peers. *Memory* is the peak of a fresh process beyond its imports.",
         "",
-        f"Measured on {available_cores()} cores of {_processor()}, Python {platform.python_version()}, "
-        f"JAX {jax.__version__}{_torch()}.",
+        f"Measured on {machine()}{_torch()}.",
         "",
         "| " + " | ".join(HEAD) + " |",
         "|" + "---|" * len(HEAD),
@@ -108,6 +107,12 @@ def page(timings: Mapping[str, Mapping[str, Timing]], phases: Phases, growth: Gr
         "",
     ]
     return "\n".join(lines)
+
+
+def machine() -> str:
+    """What it was measured on."""
+    versions = f"Python {platform.python_version()}, JAX {jax.__version__}"
+    return f"{available_cores()} cores of {_processor()}, {versions}"
 
 
 def _processor() -> str:

@@ -145,11 +145,11 @@ def test_other_contents_of_the_same_cells_are_other_results(study) -> None:
     made = study._batches("packed")[0]
     arrays = {name: made.read(name) for name in made.dims}
     arrays["objective"] = arrays["objective"] + 1
-    batch.unlink()
-    pool = Pool(study.pool.path)
-    pool.add(
-        Batch(made.digests, made.configs, made.group, made.width, arrays, made.dims, made.steps, made.snapshot_steps)
+    other = Batch(
+        made.digests, made.configs, made.group, made.width, arrays, made.dims, made.steps, made.snapshot_steps
     )
+    batch.unlink()
+    Pool(study.pool.path).add(other)
     again = lab.study(TOY)
     assert again.address("final") != before[0]
     assert again.address("final", asked=True) == before[1]

@@ -8,8 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "toymodels"
 LAYERS = [
     {"arrays", "estimates", "files", "screen", "sources", "stopping"},
-    {"shapes", "findings", "keys", "settings"},
-    {"config", "analysis", "theory"},
+    {"shapes", "findings", "index", "keys", "settings"},
+    {"config", "analysis", "batches", "theory"},
     {"laws"},
     {"data", "losses", "models", "optimizers"},
     {"problems"},

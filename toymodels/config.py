@@ -17,7 +17,7 @@ import numbers
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -69,6 +69,20 @@ def is_config(value: object) -> bool:
     return hasattr(type(value), "__config__")
 
 
+_hints: dict[type, dict[str, Any]] = {}
+"""The types of the fields of every class without a constructor of its own."""
+
+
+def is_plain(cls: type) -> bool:
+    """Whether a config of this class is its fields, coerced and then checked, and nothing else makes it."""
+    return cls in _hints
+
+
+def coerced(cls: type, name: str, value: Any) -> Any:
+    """`value` as the type of a field of a plain class, or a ValueError in one sentence."""
+    return _coerce(value, _hints[cls][name], f"{cls.__name__}.{name}")
+
+
 _known_fields: dict[type, tuple[dataclasses.Field[Any], ...]] = {}
 
 
@@ -111,7 +125,10 @@ def config(cls: type[C]) -> type[C]:
     cls.__getstate__ = __getstate__  # type: ignore[method-assign, assignment]  # a digest is not taken along
     cls.__config__ = True  # type: ignore[attr-defined]
     cls.__no_type_check__ = True  # type: ignore[attr-defined]  # __post_init__ checks, in one sentence
+    is_plain = "__init__" not in vars(cls) and cls.__new__ is object.__new__
     made = dataclasses.dataclass(frozen=True)(cls)
+    if is_plain:
+        _hints[made] = hints
     _register(made)
     _classes[made.__module__, made.__qualname__] = made
     return made
@@ -378,7 +395,7 @@ def digest(value: Any, version: int) -> str:
     """
     kept: dict[int, str] = vars(value).setdefault("_digests", {})
     if version not in kept:
-        kept[version] = _digest(value, version)
+        kept[version] = address(*canonical(value), version)
     return kept[version]
 
 
@@ -403,17 +420,17 @@ def _register_parts(value: Any) -> None:
 
 def hashed(*values: Any) -> str:
     """A hash of configs, numbers, words and lists of them: the same for what trains alike."""
-    texts = [part for text, own in map(_canonical, values) for part in (text, *sorted(own))]
+    texts = [part for text, own in map(canonical, values) for part in (text, *sorted(own))]
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:32]
 
 
-def _digest(value: Any, version: int) -> str:
-    text, own = _canonical(value)
+def address(text: str, own: Iterable[str], version: int) -> str:
+    """The digest of a config from its canonical text and the code of the classes in it (see `canonical`)."""
     codes = "".join(f", {json.dumps(code)}" for code in sorted(own))
     return hashlib.sha256(f"[{version}, {text}{codes}]".encode()).hexdigest()[:32]
 
 
-def _canonical(value: Any) -> tuple[str, frozenset[str]]:
+def canonical(value: Any) -> tuple[str, frozenset[str]]:
     """`to_dict` as JSON with sorted keys, and the code of the classes in it that are not the library's.
 
     A config keeps its own: the cells of a sweep share most of their parts.
@@ -426,7 +443,7 @@ def _canonical(value: Any) -> tuple[str, frozenset[str]]:
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        parts = [_canonical(item) for item in value]
+        parts = [canonical(item) for item in value]
         return f"[{', '.join(text for text, _ in parts)}]", frozenset().union(*(own for _, own in parts))
     if isinstance(value, float):
         return f'"{np.float32(value) + np.float32(0)!s}f"', frozenset()  # -0 is 0
@@ -435,17 +452,35 @@ def _canonical(value: Any) -> tuple[str, frozenset[str]]:
 
 def _canonical_config(value: Any) -> tuple[str, frozenset[str]]:
     cls = type(value)
-    parts = {field.name: _canonical(getattr(value, field.name)) for field in _fields(cls)}
+    parts = {field.name: canonical(getattr(value, field.name)) for field in _fields(cls)}
     texts = {name: text for name, (text, _) in parts.items()}
+    if is_doubled(value):
+        leaves = (np.ravel(leaf).tolist() for leaf in jax.tree.leaves(value))
+        texts |= dict.fromkeys(switches(cls), json.dumps([repr(each) for leaf in leaves for each in leaf]))
+    return canonical_fields(cls, texts), code_of(cls).union(*(codes for _, codes in parts.values()))
+
+
+def canonical_fields(cls: type, texts: Mapping[str, str]) -> str:
+    """The canonical text of a config from that of its fields."""
+    off = {name for name in switches(cls) if texts[name] == "false"}
+    texts = {name: text for name, text in texts.items() if name not in off}
     texts["type"] = json.dumps(f"{cls.__module__}:{cls.__qualname__}")
-    for name in (field.name for field in _fields(cls) if field.metadata.get("doubling")):
-        del texts[name]
-        if getattr(value, name):
-            leaves = (np.ravel(leaf).tolist() for leaf in jax.tree.leaves(value))
-            texts[name] = json.dumps([repr(each) for leaf in leaves for each in leaf])
-    own = frozenset(() if _is_ours(cls) else (sources.code_of_class(cls),))  # type: ignore[arg-type]
-    body = ", ".join(f"{json.dumps(name)}: {texts[name]}" for name in sorted(texts))
-    return f"{{{body}}}", own.union(*(codes for _, codes in parts.values()))
+    return f"{{{', '.join(f'{json.dumps(name)}: {texts[name]}' for name in sorted(texts))}}}"
+
+
+def is_doubled(value: Any) -> bool:
+    """Whether a config asks for double precision (see `doubling`)."""
+    return any(getattr(value, name) for name in switches(type(value)))
+
+
+def switches(cls: type) -> list[str]:
+    """The fields that ask for double precision."""
+    return [field.name for field in _fields(cls) if field.metadata.get("doubling")]
+
+
+def code_of(cls: type) -> frozenset[str]:
+    """The code of a config class by which it is addressed; none for the library's, whose numerics have a version."""
+    return frozenset(() if _is_ours(cls) else (sources.code_of_class(cls),))
 
 
 # ------------------------------------------------------------------------------------------------------------ stacking

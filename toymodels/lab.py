@@ -65,7 +65,7 @@ class Study:
         found, claimed = {}, set[str]()
         for name, each in self.sweeps.items():
             if not only or name in only:
-                if self._recalled(name) and self.pool.cells(each.groups).keys() >= set(each.digests):
+                if self._recalled(name) and not self.pool.cells(each.groups).missing(each.digests):
                     count = len(set(each.digests))
                     found[name] = Plan([], count, count, 0)
                 else:
@@ -139,12 +139,11 @@ class Study:
         self._recalled(name)
         cells = self.pool.cells(what.groups)
         self.pool.check_whole()
-        missing = sum(digest not in cells for digest in what.digests)
-        if missing:
+        if missing := cells.missing(what.digests):
             count = len(what.digests)
             hint = asked_otherwise(self.pool.views(), self.prefix, self.name)
             raise Missing(f"{name}: {missing} of {count} cells are not stored; `toymodels run` trains them{hint}")
-        return list({id(cells[digest][0]): cells[digest][0] for digest in what.digests}.values())
+        return cells.holding(what.digests)
 
     def address(self, name: str, asked: bool = False) -> str:
         """The address of a sweep's results, or of a reading; Missing if it is not trained.

@@ -11,15 +11,13 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from toymodels.analysis.convergence import converged, diverged, settled
+from toymodels.batches import Cells
 from toymodels.files import is_there
 from toymodels.store import Grid, StoreError, View, locate
 
 MISSING, OK, UNCONVERGED, DIVERGED = -1, 0, 1, 2
 STATUS = {MISSING: "missing", OK: "ok", UNCONVERGED: "unconverged", DIVERGED: "diverged"}
 """What became of a cell, the variable `status` of a Dataset."""
-
-Cells = Mapping[str, tuple[Any, int]]
-"""digest -> (batch, place in it)"""
 
 
 def open(path: str | Path) -> xr.Dataset | xr.DataTree:
@@ -46,17 +44,17 @@ def open_view(view: View) -> xr.Dataset:
     return dataset(grid, cells)
 
 
-def dataset(grid: Grid, index: Cells) -> xr.Dataset:
-    """The cells of a grid, found by digest among batches (stored or in memory), as a Dataset."""
-    cells = [index.get(digest) for digest in grid.digests]
-    batches = list({id(cell[0]): cell[0] for cell in cells if cell}.values())
-    status = _statuses(cells)
+def dataset(grid: Grid, index: Mapping[str, tuple[Any, int]]) -> xr.Dataset:
+    """The cells of a grid, by digest: (batch, place in it), stored or in memory, as a Dataset."""
+    cells = _Places(grid, index)
     axes = tuple(grid.axes)
+    flags = ", ".join(f"{code}: {what}" for code, what in STATUS.items())
     data = xr.Dataset(
-        {"status": (axes, status.reshape(grid.shape), {"flags": ", ".join(f"{k}: {v}" for k, v in STATUS.items())})},
+        {"status": xr.Variable(axes, indexing.LazilyIndexedArray(_Status(cells)), {"flags": flags})},
         coords={name: (name, _labels(labels)) for name, labels in grid.axes.items()},
         attrs={"about": json.dumps(grid.about)},
     )
+    batches = cells.kinds()
     if not batches:
         return data
     steps = {
@@ -70,31 +68,15 @@ def dataset(grid: Grid, index: Cells) -> xr.Dataset:
             for dim, size in zip(dims[2:], batch.shapes[name][2:], strict=True):
                 sizes[dim] = max(size, sizes.get(dim, 0))
     for name in dict.fromkeys(name for batch in batches for name in batch.dims if name not in NOT_SHOWN):
-        having = [batch for batch in batches if name in batch.dims]
-        dims = axes + having[0].dims[name][1:]
+        dims = next(batch.dims[name] for batch in batches if name in batch.dims)
         if name in grid.axes:
             raise StoreError(f"{name}: an axis and a result of this sweep have the same name")
-        array = _Cells(cells, name, grid.shape, steps, having[0].dims[name], sizes)
-        lazy = indexing.LazilyIndexedArray(array)
-        data[name] = xr.Variable(dims, lazy)
+        data[name] = xr.Variable(axes + dims[1:], indexing.LazilyIndexedArray(_Result(cells, name, steps, dims, sizes)))
     return data
 
 
 NOT_SHOWN = ("status", "finite")
 """What a batch holds of each cell that is told by `status` alone."""
-
-
-def _statuses(cells: Sequence[tuple[Any, int] | None]) -> np.ndarray:
-    """What became of each cell, by its curve: a better rule needs no retraining."""
-    status = np.full(len(cells), MISSING, np.int8)
-    places: dict[int, list[int]] = {}
-    for place, cell in enumerate(cells):
-        if cell is not None:
-            places.setdefault(id(cell[0]), []).append(place)
-    for own in places.values():
-        batch, slots = cells[own[0]][0], [cells[place][1] for place in own]  # type: ignore[index]
-        status[own] = batch_status(batch)[slots]
-    return status
 
 
 def batch_status(batch: Any) -> np.ndarray:
@@ -121,59 +103,116 @@ def _union(steps: Sequence[np.ndarray]) -> np.ndarray:
     return np.unique(np.concatenate(steps))
 
 
-def _scattered(cells: Sequence[tuple[Any, int] | None], name: str) -> Iterator[tuple[int, Any]]:
-    """(place, values) of one array for every cell that is there, each batch read once."""
-    places: dict[int, list[tuple[int, int]]] = {}
-    batches: dict[int, Any] = {}
-    for place, cell in enumerate(cells):
-        if cell is not None and name in cell[0].dims:
-            places.setdefault(id(cell[0]), []).append((place, cell[1]))
-            batches[id(cell[0])] = cell[0]
-    for key, slots in places.items():
-        values = batches[key].read(name)
-        for place, slot in slots:
-            yield place, values[slot]
+class _Places:
+    """Where the cells of a grid are: the batch of each, and its place in it."""
+
+    def __init__(self, grid: Grid, index: Mapping[str, tuple[Any, int]]) -> None:
+        self.shape = grid.shape
+        if isinstance(index, Cells):
+            self._batches, (self._owner, self._slot) = index.batches, index.find(grid.digests)
+            return
+        found = [index.get(digest) for digest in grid.digests]
+        number: dict[int, int] = {}
+        owners = [-1 if cell is None else number.setdefault(id(cell[0]), len(number)) for cell in found]
+        self._batches = list({id(cell[0]): cell[0] for cell in found if cell}.values())
+        self._owner, self._slot = np.asarray(owners, int), np.asarray([cell[1] if cell else 0 for cell in found], int)
+
+    def kinds(self) -> list[Any]:
+        """One batch of every make, in the order in which the cells meet them."""
+        owners, first = np.unique(self._owner, return_index=True)
+        met = [self._batches[owner] for owner in owners[np.argsort(first)] if owner >= 0]
+        made = {(id(b.dims), id(b.steps), *(shape[1:] for shape in b.shapes.values())): b for b in reversed(met)}
+        return list(made.values())[::-1]
+
+    def chosen(self, picks: Sequence[np.ndarray]) -> np.ndarray:
+        """The cells, by their number, at these places of the axes."""
+        return np.asarray(np.arange(len(self._owner)).reshape(self.shape)[np.ix_(*picks)])
+
+    def with_neighbours(self, cells: np.ndarray) -> np.ndarray:
+        """All cells of the grid in the batches of some."""
+        return np.flatnonzero(np.isin(self._owner, np.unique(self._owner[cells])))
+
+    def by_batch(self, cells: np.ndarray) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
+        """(batch, which of these cells are in it, their places in it); missing ones are in none."""
+        order = np.argsort(self._owner[cells], kind="stable")
+        owners, starts = np.unique(self._owner[cells][order], return_index=True)
+        for owner, which in zip(owners, np.split(order, starts[1:]), strict=False):  # of no cells one empty piece
+            if owner >= 0:
+                yield self._batches[owner], which, self._slot[cells[which]]
 
 
-class _Cells(BackendArray):
-    """One variable of all cells of a grid, read batch by batch when indexed; padded with NaN where cells differ."""
+class _Lazy(BackendArray):
+    """A variable of all cells of a grid, read batch by batch when indexed."""
 
-    def __init__(
-        self,
-        cells: list[tuple[Any, int] | None],
-        name: str,
-        grid: tuple[int, ...],
-        steps: dict[str, np.ndarray],
-        dims: tuple[str, ...],
-        sizes: dict[str, int],
-    ) -> None:
-        self.cells, self.name, self.grid, self.steps = cells, name, grid, steps
-        self.dim = dims[1] if len(dims) > 1 else ""  # a number a cell has none
-        self.shape = (*grid, *(len(steps[dim]) for dim in dims[1:2]), *(sizes[dim] for dim in dims[2:]))
-        self.dtype = np.dtype(np.float32)
+    cells: _Places
+    shape: tuple[int, ...]
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._indexed)
 
-    def _read(self, key: tuple[Any, ...]) -> np.ndarray:
-        axes = len(self.grid)
+    def _indexed(self, key: tuple[Any, ...]) -> np.ndarray:
         picks = [np.atleast_1d(np.arange(size)[index]) for size, index in zip(self.shape, key, strict=True)]
-        chosen = np.asarray(np.arange(len(self.cells)).reshape(self.grid)[np.ix_(*picks[:axes])])
-        cells = [self.cells[place] for place in chosen.ravel()]
-        out = np.full((len(cells), *map(len, picks[axes:])), np.nan, self.dtype)
-        for place, values in _scattered(cells, self.name):
-            whole = np.full(self.shape[axes:], np.nan, self.dtype)
-            own: Any = (self._rows(cells[place]), *(slice(size) for size in values.shape[1:])) if self.dim else ()
-            whole[own] = values
-            out[place] = whole[np.ix_(*picks[axes:])]
+        axes = len(self.cells.shape)
+        chosen = self.cells.chosen(picks[:axes])
+        values = self._read(chosen.ravel(), picks[axes:])
         # Integers take their axis away, which outer indexing by arrays kept.
         kept: Any = tuple(0 if isinstance(index, int | np.integer) else slice(None) for index in key)
-        return np.asarray(out.reshape((*chosen.shape, *out.shape[1:]))[kept])
+        return np.asarray(values.reshape((*chosen.shape, *values.shape[1:]))[kept])
 
-    def _rows(self, cell: Any) -> np.ndarray:
-        """Where the steps of a cell's own batch are among all steps."""
-        own = cell[0].steps if self.dim == "step" else cell[0].snapshot_steps
-        return np.searchsorted(self.steps[self.dim], own)
+    def _read(self, cells: np.ndarray, picks: Sequence[np.ndarray]) -> np.ndarray:
+        """(cells, ...): the values at these places of the dimensions after the axes."""
+        raise NotImplementedError
+
+
+class _Status(_Lazy):
+    """What became of each cell, by its curve: a better rule needs no retraining. Each batch is asked once."""
+
+    def __init__(self, cells: _Places) -> None:
+        self.cells, self.shape, self.dtype = cells, cells.shape, np.dtype(np.int8)
+        self._unknown = -2
+        self._status = np.full(int(np.prod(cells.shape)), self._unknown, np.int8)
+
+    def _read(self, cells: np.ndarray, picks: Sequence[np.ndarray]) -> np.ndarray:
+        unknown = cells[self._status[cells] == self._unknown]
+        if unknown.size:
+            together = self.cells.with_neighbours(unknown)
+            status = np.full(together.shape, MISSING, np.int8)
+            for batch, which, slots in self.cells.by_batch(together):
+                status[which] = batch_status(batch)[slots]
+            self._status[together] = status
+        return self._status[cells]
+
+
+class _Result(_Lazy):
+    """What was recorded, padded with NaN where cells differ."""
+
+    def __init__(
+        self, cells: _Places, name: str, steps: dict[str, np.ndarray], dims: tuple[str, ...], sizes: dict[str, int]
+    ) -> None:
+        self.cells, self.name = cells, name
+        self.dim = dims[1] if len(dims) > 1 else ""  # a number a cell has none
+        self.steps = steps[self.dim] if self.dim else np.zeros(0, int)
+        self.shape = (*cells.shape, *[len(self.steps)] * bool(self.dim), *(sizes[dim] for dim in dims[2:]))
+        self.dtype = np.dtype(np.float64 if any(batch.double for batch in cells.kinds()) else np.float32)
+
+    def _read(self, cells: np.ndarray, picks: Sequence[np.ndarray]) -> np.ndarray:
+        out = np.full((len(cells), *map(len, picks)), np.nan, self.dtype)
+        for batch, which, slots in self.cells.by_batch(cells):
+            if self.name in batch.dims:
+                values = batch.read(self.name)[slots]
+                whole = np.full((len(slots), *self.shape[len(self.cells.shape) :]), np.nan, self.dtype)
+                own: Any = (
+                    slice(None),
+                    *[self._rows(batch)] * bool(self.dim),
+                    *(slice(size) for size in values.shape[2:]),
+                )
+                whole[own] = values
+                out[which] = whole[np.ix_(np.arange(len(slots)), *picks)]
+        return out
+
+    def _rows(self, batch: Any) -> np.ndarray:
+        """Where the steps of a batch are among all steps."""
+        return np.searchsorted(self.steps, batch.steps if self.dim == "step" else batch.snapshot_steps)
 
 
 def usable(values: xr.DataArray, status: xr.DataArray, unconverged: bool = False) -> xr.DataArray:

@@ -1,6 +1,7 @@
 """One pool of cells: each addressed by its own digest, in batches written whole, and named views of them.
 
     runs/cells/<group>/<batch>.zarr.zip     results of the cells of one compiled program that were trained together
+    runs/cells/<group>/index.txt            what opening asks of many batches; written again whenever it is lost
     runs/views/<name>.json                  a sweep: its labels, and the digest of the cell at each place
     runs/pool.json                          says that this folder is a pool
 
@@ -9,12 +10,11 @@ rename, so an interrupted write leaves nothing behind, two processes never share
 harmless. Nothing here trains or judges: the store knows digests, labels and arrays.
 """
 
-import hashlib
 import json
 import os
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,127 +22,22 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.storage import MemoryStore, ZipStore
+from zarr.storage import MemoryStore
 
-from toymodels.files import StoreError, appearing, check_writable, is_there, listed, seal, write_text
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Results of the cells of one batch, and everything needed to read or repeat them."""
-
-    digests: list[str]
-    configs: list[dict[str, Any]]
-    group: str
-    """Digest of what the cells share: everything that is not swept."""
-    width: int
-    """Cells that a device trained together, padding included: the same width gives the same bits."""
-    arrays: dict[str, np.ndarray]
-    """`finite` (cell), scalars (cell, step) and parameters (cell, snapshot, ...)."""
-    dims: dict[str, tuple[str, ...]]
-    steps: np.ndarray
-    snapshot_steps: np.ndarray
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: values.shape for name, values in self.arrays.items()}
-
-    def read(self, name: str) -> np.ndarray:
-        return self.arrays[name]
-
-    def header(self) -> dict[str, Any]:
-        return {
-            "digests": self.digests,
-            "configs": self.configs,
-            "group": self.group,
-            "width": self.width,
-            "dims": {name: list(dims) for name, dims in self.dims.items()},
-            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-            "steps": self.steps.tolist(),
-            "snapshot_steps": self.snapshot_steps.tolist(),
-            "provenance": self.provenance,
-            "sums": {name: checksum(values) for name, values in self.arrays.items()},
-        }
-
-
-class StoredBatch:
-    """A batch on disk: the header is read at once, arrays when asked for. StoreError where any byte that counts is not
-    as it was written: the zip file checks its entries, the header is sealed and holds a checksum of every array."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with self._reading():  # the header alone, without the machinery of zarr: a view may have hundreds of batches
-            with zipfile.ZipFile(path) as zipped:
-                header: dict[str, Any] = json.loads(zipped.read("zarr.json"))["attributes"]
-                chunks = sorted((each.filename, each.CRC) for each in zipped.infolist() if "/c" in each.filename)
-            if "sums" in header and header.pop("seal", None) != seal(header):
-                raise ValueError("its header is not as it was written")
-            _check_format(path, header)
-            self.digests: list[str] = header["digests"]
-            self.configs: list[dict[str, Any]] = header["configs"]
-            self.group: str = header["group"]
-            self.width: int = header["width"]
-            self.dims = {name: tuple(dims) for name, dims in header["dims"].items()}
-            self.shapes = {name: tuple(shape) for name, shape in header["shapes"].items()}
-            self.steps = np.asarray(header["steps"], np.int32)
-            self.snapshot_steps = np.asarray(header["snapshot_steps"], np.int32)
-            self.provenance: dict[str, Any] = header["provenance"]
-            self.sums: dict[str, str] = header.get("sums", {})  # none in files of older versions
-            self.contents = hashlib.sha256(repr(chunks).encode()).hexdigest()[:16]
-
-    def read(self, name: str) -> np.ndarray:
-        """An array. A file that turns out to be damaged is set aside, so that its cells count as missing from then on;
-        one that the disk does not give now stays."""
-        try:
-            with self._reading(), ZipStore(self.path, mode="r") as zipped:
-                values = np.asarray(zarr.open_group(zipped, mode="r", zarr_format=3)[name])
-                if values.shape != self.shapes[name] or self.sums.get(name, checksum(values)) != checksum(values):
-                    raise ValueError(f"{name} is not as it was written")
-                return values
-        except Damaged as error:
-            if not isinstance(error.__cause__, OSError):
-                _set_aside(self.path)
-            raise
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Damage becomes a StoreError, whatever it raises somewhere between zip, zarr and its codecs."""
-        try:
-            yield
-        except Newer:
-            raise
-        except PermissionError as error:
-            raise StoreError(f"{self.path}: cannot be read ({error.strerror})") from error
-        except Exception as error:
-            said = f"its header lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-            raise Damaged(f"{self.path}: damaged batch ({said}); the same sweep trains its cells again") from error
-
-
-def _set_aside(path: Path) -> None:
-    with suppress(OSError):
-        path.rename(path.with_name(f"{path.name}.damaged"))
-
-
-class Damaged(StoreError):
-    """A batch that is not as it was written."""
-
-
-class Newer(StoreError):
-    """A file of a format that this version does not know: it is neither read nor replaced."""
-
-
-def _check_format(path: Path, data: dict[str, Any]) -> None:
-    """Newer unless the format, a number that files of this one do not hold, is known."""
-    if data.get("format", 1) != 1:
-        raise Newer(f"{path}: written by a newer version of toymodels (format {data['format']}); use that one")
-
-
-def checksum(values: np.ndarray) -> str:
-    """Of type, shape and every byte."""
-    about = f"{values.dtype.str} {values.shape} ".encode()
-    return hashlib.blake2b(about + np.ascontiguousarray(values).tobytes(), digest_size=16).hexdigest()
-
+from toymodels import index
+from toymodels.batches import (
+    Batch,
+    Cells,
+    Damaged,
+    Folder,
+    Newer,
+    StoredBatch,
+    check_format,
+    file_name,
+    in_its_place,
+    set_aside,
+)
+from toymodels.files import StoreError, appearing, check_writable, is_there, seal, write_text
 
 MARK, LAYOUT = "pool.json", {"layout": 1}
 
@@ -156,6 +51,7 @@ class Pool:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._groups: dict[str, list[StoredBatch]] = {}
+        self._folders: dict[str, Folder] = {}
         self.damaged: dict[Path, Damaged] = {}
         """Batches that were met and cannot be read: their cells count as missing."""
         if self.path.exists() and not self.path.is_dir():
@@ -209,16 +105,10 @@ class Pool:
         return sorted(file.relative_to(top).with_suffix("").as_posix() for file in (top / under).rglob("*.json"))
 
     def batches(self, group: str) -> list["StoredBatch"]:
-        """The batches of a group; their headers are read once."""
+        """The batches of a group; what their headers say is read once."""
         if group not in self._groups:
-            self._groups[group] = []
-            for path in listed(self._folder(group)):
-                if path.name.startswith(".") or not path.name.endswith(".zarr.zip"):
-                    continue
-                try:
-                    self._groups[group].append(_in_its_place(StoredBatch(path)))
-                except Damaged as error:
-                    self.damaged[path] = error
+            folder = self._folders.setdefault(group, Folder(self._folder(group)))
+            self._groups[group] = folder.batches(self.damaged)
         return self._groups[group]
 
     def check_whole(self) -> None:
@@ -232,13 +122,12 @@ class Pool:
     def set_aside(self) -> None:
         """Rename damaged batches, so that what is trained in their place stands alone."""
         for path in self.damaged:
-            _set_aside(path)
+            set_aside(path)
         self.damaged.clear()
 
-    def cells(self, groups: Iterable[str]) -> dict[str, tuple["StoredBatch", int]]:
+    def cells(self, groups: Iterable[str]) -> "Cells":
         """digest -> (batch, place in it), of the cells of some groups."""
-        batches = [batch for group in groups for batch in self.batches(group)]
-        return {digest: (batch, slot) for batch in batches for slot, digest in enumerate(batch.digests)}
+        return Cells([batch for group in groups for batch in self.batches(group)])
 
     def width(self, group: str) -> int | None:
         """How many cells of a group a device trained together; None if nothing of it is stored."""
@@ -252,7 +141,8 @@ class Pool:
 
     def add(self, batch: Batch) -> None:
         """Write a batch whole, then make it visible at once; a StoreError says that its cells are lost."""
-        target = self._folder(batch.group) / _file_name(batch)
+        target = self._folder(batch.group) / file_name(batch)
+        index.forget(target.parent, target.name)
         try:
             with self.appearing(target) as partial, partial.open("wb") as file, zipfile.ZipFile(file, "w") as zipped:
                 for name, content in _entries(batch).items():
@@ -260,6 +150,7 @@ class Pool:
         except StoreError as error:
             what = f"{len(batch.digests)} cells that were just trained are lost"
             raise StoreError(f"{error}; {what}, the same sweep goes on") from error
+        index.forget(target.parent, target.name)  # another process may have written it meanwhile, of what was here
         self._groups.pop(batch.group, None)
 
     def claims(self, group: str) -> Path:
@@ -269,11 +160,11 @@ class Pool:
     def arrived(self, group: str, known: set[str]) -> list["StoredBatch"]:
         """Batches of a group in files whose names are not among those `known`, to which they are added."""
         found = []
-        for path in sorted(self._folder(group).glob("[!.]*.zarr.zip")):
-            if path.name not in known:
-                known.add(path.name)
+        for name in index.files(self._folder(group)):
+            if name not in known:
+                known.add(name)
                 with suppress(Damaged):  # its cells are missing
-                    found.append(StoredBatch(path))
+                    found.append(in_its_place(StoredBatch(self._folder(group) / name)))
         if found:
             self._groups.pop(group, None)
         return found
@@ -294,18 +185,6 @@ def _entries(batch: Batch) -> dict[str, bytes]:
         )
         array[...] = values
     return {name: content.to_bytes() for name, content in made.items()}
-
-
-def _file_name(batch: Batch | StoredBatch) -> str:
-    return f"{_hash(batch.digests)}.zarr.zip"
-
-
-def _in_its_place(batch: StoredBatch) -> StoredBatch:
-    """Damaged where a file holds other cells than its name says: the next batch of that name would replace it."""
-    if (batch.path.parent.name, batch.path.name) != (batch.group[:16], _file_name(batch)):
-        what = "it holds other cells than its name says"
-        raise Damaged(f"{batch.path}: damaged batch ({what}); the same sweep trains its cells again")
-    return batch
 
 
 @dataclass(frozen=True)
@@ -337,7 +216,7 @@ class View:
             # Without a seal, as older versions wrote them, exactly these fields.
             if sealed != seal(data) and not (sealed is None and set(data) == {"axes", "digests", "groups", "about"}):
                 raise ValueError("not as it was written")
-            _check_format(self.file, data)
+            check_format(self.file, data)
             return Grid.from_dict(data)
         except Newer:
             raise
@@ -375,10 +254,6 @@ def locate(path: str | Path) -> View:
         if is_there(folder / MARK):
             return Pool(folder).view("sweep" if folder == path else path.relative_to(folder).as_posix())
     return Pool(path).view("sweep")
-
-
-def _hash(digests: Sequence[str]) -> str:
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -445,7 +320,8 @@ def migrate(old: str | Path, new: str | Path | None = None) -> int:
 
 def _moved(path: Path, pool: Path) -> str:
     batch = StoredBatch(path)
-    target = pool / "cells" / batch.group[:16] / f"{_hash(batch.digests)}.zarr.zip"
+    target = pool / "cells" / batch.group[:16] / file_name(batch)
     target.parent.mkdir(parents=True, exist_ok=True)
+    index.forget(target.parent, target.name)
     shutil.move(path, target)
     return batch.group

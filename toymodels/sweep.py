@@ -1,6 +1,5 @@
 """Named axes -> groups of one compiled program -> batches -> store. What is stored already is not trained again."""
 
-import itertools
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,10 +14,12 @@ import xarray as xr
 
 from toymodels import config as configs
 from toymodels import sources
+from toymodels.batches import Cells
 from toymodels.engine.batch import Results, train_batch
 from toymodels.engine.memory import check_room
 from toymodels.engine.names import check_names
-from toymodels.engine.plan import Group, Plan, Shape, group_digest, group_key, plan
+from toymodels.engine.plan import Group, Plan, Shape, group_digest, plan
+from toymodels.engine.runs import Runs, Unset
 from toymodels.executors import Events, Executor, Here
 from toymodels.provenance import provenance
 from toymodels.results import DIVERGED, dataset
@@ -26,7 +27,7 @@ from toymodels.store import Batch, Grid, View, locate
 from toymodels.train import NUMERICS, Run
 
 MOST_CELLS = 1_000_000
-"""More is a slip of the keyboard, and would fill the memory before a first cell is trained."""
+"""More is most likely a slip of the keyboard. So many are planned in 16 s of a core and 550 MiB (docs/growth.md)."""
 
 
 # ------------------------------------------------------------------------------------------------------------- the grid
@@ -55,6 +56,11 @@ class Axis:
     def paths(self) -> set[str]:
         """The fields that it sets."""
         return {self.path}
+
+    @property
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """What it sets, by field."""
+        return {self.path: self.values}
 
     def binding(self, place: int) -> dict[str, Any]:
         return {self.path: self.values[place]}
@@ -91,6 +97,11 @@ class Choice:
     def paths(self) -> set[str]:
         """The fields that its options set."""
         return {path for option in self.options.values() for path in option}
+
+    @property
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """What it sets, by field."""
+        return {path: [option.get(path, Unset) for option in self.options.values()] for path in sorted(self.paths)}
 
     def binding(self, place: int) -> dict[str, Any]:
         return dict(list(self.options.values())[place])
@@ -133,15 +144,15 @@ class Sweep:
     def shape(self) -> tuple[int, ...]:
         return tuple(len(axis.labels) for axis in self.axes)
 
-    def runs(self) -> list[Run]:
-        """All cells in C order of the axes; ValueError if one of them is not valid."""
+    def runs(self) -> Sequence[Run]:
+        """All cells in C order of the axes, each made when asked for; ValueError if one of them is not valid."""
         return self._runs
 
     @cached_property
-    def _runs(self) -> list[Run]:
+    def _runs(self) -> Runs:
         if np.prod(self.shape, dtype=float) > MOST_CELLS:
             raise ValueError(f"{np.prod(self.shape, dtype=float):.0f} cells: a sweep has at most {MOST_CELLS}")
-        return [self._bind(places) for places in itertools.product(*(range(size) for size in self.shape))]
+        return Runs(self.base, [axis.columns for axis in self.axes], self.shape, self._bind, self.derive)
 
     def cell(self, **labels: Any) -> Run:
         """The run at these labels, one for each axis; ValueError if an axis is left out, or has no such label."""
@@ -174,12 +185,14 @@ class Sweep:
 
     @cached_property
     def digests(self) -> list[str]:
-        return [configs.digest(run, NUMERICS) for run in self.runs()]
+        return self._runs.told.digests
 
     @cached_property
     def groups(self) -> list[str]:
         """Addresses of the programs that the cells need."""
-        return [group_digest(run) for run in {group_key(run): run for run in self.runs()}.values()]
+        kinds = self._runs.told.kinds
+        last = len(kinds) - 1 - np.unique(kinds[::-1], return_index=True)[1]
+        return [group_digest(self._runs[place]) for place in last.tolist()]
 
     def with_seeds_moved(self, offset: int) -> "Sweep":
         """The same sweep on other seeds: every axis of seeds moved, or the seed of the base where none is swept."""
@@ -240,10 +253,9 @@ class Memory:
     def add(self, batch: Batch) -> None:
         self._batches.append(batch)
 
-    def cells(self, groups: Iterable[str]) -> dict[str, tuple[Any, int]]:
+    def cells(self, groups: Iterable[str]) -> Cells:
         wanted = set(groups)
-        batches = [batch for batch in self._batches if batch.group in wanted]
-        return {digest: (batch, slot) for batch in batches for slot, digest in enumerate(batch.digests)}
+        return Cells([batch for batch in self._batches if batch.group in wanted])
 
     def width(self, group: str) -> int | None:
         return next((batch.width for batch in self._batches if batch.group == group), None)

@@ -29,7 +29,7 @@ def faults(flipped: int, killed: int) -> Iterator[Fault]:
     with tempfile.TemporaryDirectory() as folder:
         disk = disks.kind(Path(folder))
     tries: dict[str, Callable[[Path], Iterator[bool]]] = {
-        "a bit turned, batch or labels": lambda folder: bytes.flips(folder, flipped),
+        "a bit turned, batch, labels or index": lambda folder: bytes.flips(folder, flipped),
         "a bit turned in every part of a batch": lambda folder: bytes.regions(folder, flipped // 40),
         "a batch cut short": lambda folder: bytes.truncations(folder, max(killed // 4, 4)),
         "a batch replaced: empty, a folder, another's, doubled, swapped, strays": bytes.exchanges,

@@ -12,16 +12,20 @@ import xarray as xr
 
 from tests.cases import same
 from tests.trust.sweeps import MANY, MORE, SMALL, same_or_refused
-from toymodels import StoreError, findings, open, readings, sweep
+from toymodels import StoreError, findings, index, open, readings, sweep
+from toymodels.batches import StoredBatch
 from toymodels.estimates import Estimate
 from toymodels.findings import AtMost, Finding, ours
 
 
 def flips(folder: Path, count: int, seed: int = 0) -> Iterator[bool]:
-    """One bit of a batch file, or of a labels file, is turned: the same data, or the one sentence."""
+    """One bit of a batch, labels or index file is turned: the same data, or the one sentence."""
     sweep(SMALL, folder / "store")
     batch, labels = next(folder.rglob("*.zarr.zip")), next(folder.rglob("sweep.json"))
-    for file, share in ((batch, 0.75), (labels, 0.25)):
+    told = batch.with_name(index.FILE)
+    for file, share, with_index in ((batch, 0.5, False), (labels, 0.2, False), (batch, 0.15, True), (told, 0.15, True)):
+        if with_index and not told.exists():
+            index.write(batch.parent, {batch.name: StoredBatch(batch).told}, index.files(batch.parent))
         bits = range(8 * file.stat().st_size)
         yield from _turning(
             folder / "store", file, random.Random(seed).sample(bits, min(int(count * share), len(bits)))

@@ -1,11 +1,10 @@
 """What is left to train of a list of runs: groups of one compiled program, cut into batches of one shape."""
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, overload, runtime_checkable
 
 import jax
 import numpy as np
@@ -13,6 +12,7 @@ from jax.extend import core
 
 from toymodels import config as configs
 from toymodels import keys
+from toymodels.engine.runs import group_key, tell  # noqa: F401  (found here too)
 from toymodels.problems import protocol
 from toymodels.settings import standard
 from toymodels.train import NUMERICS, Run
@@ -48,7 +48,7 @@ class Group:
 
     name: str
     shape: Shape
-    batches: list[list[list[Run]]]
+    batches: Sequence[list[list[Run]]]
 
     @property
     def steps(self) -> int:
@@ -57,7 +57,7 @@ class Group:
     @property
     def cells(self) -> int:
         """Cells to train; padding repeats some of them."""
-        return len({id(run) for grid in self.batches for row in grid for run in row})
+        return sum(len({id(run) for row in grid for run in row}) for grid in self.batches)
 
     @property
     def seconds(self) -> float:
@@ -112,30 +112,25 @@ def plan(
     `shard=(i, n)` keeps every n-th of a group's cells that share their draws, cut where there are many. Cells whose
     digests are `claimed` are left to others.
     """
-    digests = {configs.digest(run, NUMERICS): run for run in runs}
-    members: defaultdict[Any, list[tuple[str, Run]]] = defaultdict(list)
-    for digest, run in digests.items():
-        members[group_key(run)].append((digest, run))
+    digests, kinds, draws = tell(runs)
+    places = np.fromiter({digest: place for place, digest in enumerate(digests)}.values(), np.int64)
+    order, counts = _as_met(kinds[places])
     groups, size, stored = [], 0, 0
-    for cells in members.values():
-        name = group_digest(cells[0][1])
-        width = (kept.width(name) if kept else None) or batch_width(cells[0][1])
+    for members in np.split(places[order], np.cumsum(counts)[:-1]):
+        first = runs[int(members[0])]
+        name = group_digest(first)
+        width = (kept.width(name) if kept else None) or batch_width(first)
         done = kept.cells([name]) if kept else {}
-        rows = _rows([run for _, run in cells])
-        parts = [part for row in rows for part in _cut(row, width)][shard[0] :: shard[1]]
-        skipped = {id(run) for digest, run in cells if digest in done or digest in claimed}
-        mine = [run for part in parts for run in part if id(run) not in skipped]
-        shape = batch_shape(mine or rows[0], width, devices)
-        groups.append(Group(name, shape, list(batches(mine, shape))))
-        size += len(mine) * result_bytes(cells[0][1]) + header_bytes(mine, len(groups[-1].batches))
-        stored += sum(digest in done for digest, _ in cells)
-    return Plan(groups, len(digests), stored, size)
-
-
-def group_key(run: Run) -> Any:
-    """What cells of one program share: their treedef, and the shapes and types of their leaves."""
-    leaves, treedef = jax.tree.flatten(run)
-    return treedef, tuple((np.shape(leaf), configs.as_leaf(leaf).dtype.name) for leaf in leaves)
+        is_done = np.asarray([digests[place] in done for place in members])
+        is_claimed = np.asarray([digests[place] in claimed for place in members])
+        rows = _in_rows(draws[members])
+        wanted = ~(is_done | is_claimed)[rows.order] & (rows.parts(width) % shard[1] == shard[0])
+        mine = members[rows.order[wanted]]
+        shape = _shape(_in_rows(draws[mine]).counts if mine.size else rows.counts[:1], first, width, devices)
+        groups.append(Group(name, shape, Batches(runs, mine[_layout(draws[mine], shape)])))
+        size += len(mine) * result_bytes(first) + header_bytes(first, len(mine), len(groups[-1].batches))
+        stored += int(is_done.sum())
+    return Plan(groups, len(places), stored, size)
 
 
 def group_digest(run: Run) -> str:
@@ -207,12 +202,15 @@ def batch_shape(runs: Sequence[Run], width: int, devices: int | None = None) -> 
 
     A row costs its draws, about as much as a cell; a batch costs its padding too. Devices without work are left out.
     """
-    counts = [len(row) for row in _rows(runs)]
+    return _shape(_in_rows(_draws(runs)).counts, runs[0], width, devices)
+
+
+def _shape(counts: np.ndarray, run: Run, width: int, devices: int | None) -> Shape:
     available = devices or len(jax.local_devices())
-    draw = 0 if protocol.example_shapes(runs[0].problem, runs[0].batch) is None else 1
+    draw = 0 if protocol.example_shapes(run.problem, run.batch) is None else 1
 
     def blocks(cells: int) -> int:
-        return int(np.ceil(sum(np.ceil(count / cells) for count in counts) / (width // cells)))
+        return int(np.ceil(np.ceil(counts / cells).sum() / (width // cells)))
 
     def cost(cells: int) -> float:
         return np.ceil(blocks(cells) / available) * (width + draw * width // cells)
@@ -221,29 +219,78 @@ def batch_shape(runs: Sequence[Run], width: int, devices: int | None = None) -> 
     return Shape(min(available, blocks(best)), width // best, best)
 
 
-def batches(runs: Sequence[Run], shape: Shape) -> Iterator[list[list[Run]]]:
+class Batches(Sequence[list[list[Run]]]):
+    """Grids of runs, each made when asked for: `places`, (batches, rows, cells), says which runs."""
+
+    def __init__(self, runs: Sequence[Run], places: np.ndarray) -> None:
+        self._runs, self.places = runs, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, place: int) -> list[list[Run]]: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Batches": ...
+    def __getitem__(self, place: int | slice) -> "list[list[Run]] | Batches":
+        if isinstance(place, slice):
+            return Batches(self._runs, self.places[place])
+        places = self.places[place].tolist()
+        made = {each: self._runs[each] for row in places for each in row}  # what is repeated is one run
+        return [[made[each] for each in row] for row in places]
+
+
+def batches(runs: Sequence[Run], shape: Shape) -> Batches:
     """Grids of runs in this shape, one row a (seed, stream), filled up by repeating runs."""
-    rows = [part + [part[0]] * (shape.cells - len(part)) for row in _rows(runs) for part in _cut(row, shape.cells)]
-    for block in _cut(rows, shape.devices * shape.rows):
-        yield block + [block[0]] * (shape.devices * shape.rows - len(block))
+    return Batches(runs, _layout(_draws(runs), shape))
 
 
-def _rows(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs that share their draws, together."""
-    rows: defaultdict[tuple[int, int], list[Run]] = defaultdict(list)
-    for run in runs:
-        rows[run.seed, run.stream].append(run)
-    return list(rows.values())
+def _layout(draws: np.ndarray, shape: Shape) -> np.ndarray:
+    """(batches, rows, cells): which of the runs with these draws comes where."""
+    rows, block = _in_rows(draws), shape.devices * shape.rows
+    parts = rows.parts(shape.cells)
+    starts = np.flatnonzero(np.diff(parts, prepend=-1))
+    table = np.repeat(rows.order[starts, None], shape.cells, axis=1)
+    table[parts, np.arange(len(parts)) - starts[parts]] = rows.order
+    missing = -len(table) % block
+    fill = np.repeat(table[len(table) + missing - block :][:1], missing, axis=0)
+    return np.concatenate([table, fill]).reshape(-1, block, shape.cells)
 
 
-def _cut(items: list[Any], length: int) -> list[list[Any]]:
-    return [items[start : start + length] for start in range(0, len(items), length)]
+class _Rows(NamedTuple):
+    """Runs that share their draws, together, in the order in which they are met."""
+
+    order: np.ndarray
+    """(runs,): row after row."""
+    counts: np.ndarray
+    """(rows,)"""
+
+    def parts(self, length: int) -> np.ndarray:
+        """(runs,): the part of each, in this order, where every row is cut into parts of this length."""
+        starts, cut = np.cumsum(self.counts) - self.counts, -(-self.counts // length)
+        inside = np.arange(len(self.order)) - np.repeat(starts, self.counts)
+        return np.repeat(np.cumsum(cut) - cut, self.counts) + inside // length
+
+
+def _in_rows(draws: np.ndarray) -> _Rows:
+    return _Rows(*_as_met(draws[:, 0] * 2**31 + draws[:, 1]))
+
+
+def _draws(runs: Sequence[Run]) -> np.ndarray:
+    return np.asarray([(run.seed, run.stream) for run in runs], np.int64).reshape(-1, 2)
+
+
+def _as_met(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The order that brings equal keys together, both in the order in which they are met, and how many each has."""
+    _, first, which, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    met = np.argsort(first)
+    return np.argsort(np.argsort(met)[which], kind="stable"), counts[met]
 
 
 def result_bytes(run: Run) -> int:
     """Bytes that a cell's results take before compression."""
     snapshots = len(run.record.snapshot_steps(run.steps)) * parameters(run)
-    return 4 * (snapshots + 2 * len(run.record.loss_steps(run.steps)))
+    return (8 if run.double else 4) * (snapshots + 2 * len(run.record.loss_steps(run.steps)))
 
 
 BATCH_BYTES, ARRAY_BYTES, CELL_BYTES = 2500, 1400, 110
@@ -251,13 +298,8 @@ BATCH_BYTES, ARRAY_BYTES, CELL_BYTES = 2500, 1400, 110
 checksum, entry) and cell (its digest, here and in the labels). Calibrated on what is written."""
 
 
-def header_bytes(runs: Sequence[Run], batches: int) -> int:
-    """Bytes beside the results of these cells of one group, in so many batches, at the most."""
-    if not runs:
-        return 0
-    first = runs[0]
-    config = (
-        len(json.dumps(configs.to_dict(first), indent=2)) * 1.4
-    )  # deeper in the file each line begins further right
-    steps = 14 * (len(first.record.loss_steps(first.steps)) + len(first.record.snapshot_steps(first.steps)))
-    return int(len(runs) * (config + CELL_BYTES) + batches * (BATCH_BYTES + steps + 6 * ARRAY_BYTES))
+def header_bytes(run: Run, cells: int, batches: int) -> int:
+    """Bytes beside the results of so many cells like this one, in so many batches, at the most."""
+    config = len(json.dumps(configs.to_dict(run), indent=2)) * 1.4  # deeper in a file each line begins further right
+    steps = 14 * (len(run.record.loss_steps(run.steps)) + len(run.record.snapshot_steps(run.steps)))
+    return int(cells * (config + CELL_BYTES) + batches * (BATCH_BYTES + steps + 10 * ARRAY_BYTES))
