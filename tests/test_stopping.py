@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -11,33 +10,37 @@ from pathlib import Path
 
 import pytest
 
+from toymodels.stopping import SIGNALS, unheard
+
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "toymodels", "run", "intro", "--scale", "tiny", "--dry-run"]
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
     """The command. Signals that come before its first line, while Python itself starts, are held back until then."""
-    return subprocess.Popen(
-        COMMAND,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]),
-    )
+    with unheard(*SIGNALS):
+        return subprocess.Popen(
+            COMMAND,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
 
 
 def stopped(folder: Path, count: int, seed: int) -> Iterator[str]:
     """What became of so many processes that a signal was sent to: "stopped", "done", or what went wrong."""
     chance, begin = random.Random(seed), time.perf_counter()
-    start(folder).communicate()
+    with start(folder) as process:
+        process.communicate()
     whole = time.perf_counter() - begin
     for _ in range(count):
-        how, process = chance.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]), start(folder)
-        time.sleep(chance.uniform(0, 1.1 * whole))
-        process.send_signal(how)
-        out, err = process.communicate()
+        how = chance.choice(SIGNALS)
+        with start(folder) as process:
+            time.sleep(chance.uniform(0, 1.1 * whole))
+            process.send_signal(how)
+            out, err = process.communicate()
         if process.returncode == 128 + how and err.count("\n") == 1 and f"stopped by {how.name}" in err:
             yield "stopped"
         else:

@@ -124,6 +124,7 @@ def swept(W: np.ndarray) -> SimpleNamespace:
     return SimpleNamespace(
         final=lambda name="W", unconverged=False: final[name],
         run=lambda p: page.replace(cell, {"problem.data.p": p}),
+        check=lambda **settings: None,
     )
 
 
