@@ -160,8 +160,8 @@ def table(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
 
 def page(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
     yield "# Growth\n"
-    yield "What a sweep costs besides its training, by its cells. Made by `python -m benchmarks.growth`, "
-    yield f"on {machine()}.\n"
+    yield "What a sweep costs besides its training, by its cells."
+    yield f"Made by `python -m benchmarks.growth`, on {machine()}.\n"
     yield from table(rows)
     yield ""
     yield TEXT
