@@ -29,7 +29,7 @@ from matplotlib.figure import Figure
 from toymodels import config as configs
 from toymodels import overrides
 from toymodels.findings import Finding
-from toymodels.results import census, usable
+from toymodels.results import census, divergences, usable
 from toymodels.sweep import Sweep
 from toymodels.train import Run
 
@@ -290,6 +290,7 @@ def summary(data: xr.Dataset, batches: Sequence[Any]) -> dict[str, Any]:
     made = [batch.provenance for batch in batches]
     return {
         "cells": census(data),
+        **({"diverged": lost} if (lost := divergences(data)) else {}),
         "variables": {str(name): dict(array.sizes) for name, array in data.data_vars.items()},
         "batches": len(batches),
         "seconds": round(sum(each.get("seconds", 0.0) for each in made), 1),

@@ -1,7 +1,7 @@
 """Labelled results: the cells of a grid as one xarray Dataset, lazy, with what became of each."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from toymodels.analysis.convergence import converged, diverged, settled
+from toymodels.analysis.convergence import DIVERGENCES, converged, diverged, diverging_record, settled
 from toymodels.batches import Cells
 from toymodels.files import is_there
 from toymodels.store import Grid, StoreError, View, locate
@@ -18,6 +18,8 @@ from toymodels.store import Grid, StoreError, View, locate
 MISSING, OK, UNCONVERGED, DIVERGED = -1, 0, 1, 2
 STATUS = {MISSING: "missing", OK: "ok", UNCONVERGED: "unconverged", DIVERGED: "diverged"}
 """What became of a cell, the variable `status` of a Dataset."""
+REASONS = {0: "", **dict(enumerate(DIVERGENCES, 1))}
+"""How a cell diverged, the variable `diverged_by`; `diverged_at` is the step of the first record that shows it."""
 
 
 def open(path: str | Path) -> xr.Dataset | xr.DataTree:
@@ -48,9 +50,12 @@ def dataset(grid: Grid, index: Mapping[str, tuple[Any, int]]) -> xr.Dataset:
     """The cells of a grid, by digest: (batch, place in it), stored or in memory, as a Dataset."""
     cells = _Places(grid, index)
     axes = tuple(grid.axes)
-    flags = ", ".join(f"{code}: {what}" for code, what in STATUS.items())
     data = xr.Dataset(
-        {"status": xr.Variable(axes, indexing.LazilyIndexedArray(_Status(cells)), {"flags": flags})},
+        {
+            "status": _told(cells, axes, batch_status, np.int8(MISSING), STATUS),
+            "diverged_at": _told(cells, axes, _diverged_at, np.float32(np.nan)),
+            "diverged_by": _told(cells, axes, _diverged_by, np.int8(0), REASONS),
+        },
         coords={name: (name, _labels(labels)) for name, labels in grid.axes.items()},
         attrs={"about": json.dumps(grid.about)},
     )
@@ -87,12 +92,33 @@ def batch_status(batch: Any) -> np.ndarray:
     loss = np.asarray(batch.read("objective"), np.float64)
     # Batches of an earlier format hold a status; that of a cell with parameters that are not finite is "diverged".
     finite = batch.read("finite") if "finite" in batch.dims else batch.read("status") != DIVERGED
-    lost = diverged(loss) | ~np.asarray(finite, bool)
+    lost = np.asarray(diverged(loss)) | ~np.asarray(finite, bool)
     if "gain_low" in batch.dims:
         at_bottom = settled(batch.steps, loss, *(batch.read(name) for name in ("gain_low", "gain_high", "moved")))
     else:
         at_bottom = np.asarray(converged(batch.steps, loss))
     return np.where(lost, DIVERGED, np.where(at_bottom, OK, UNCONVERGED)).astype(np.int8)
+
+
+def _divergences(batch: Any) -> Iterator[tuple[int, float, int]]:
+    """(cell, step, reason) of each cell that diverged."""
+    for cell in np.flatnonzero(batch_status(batch) == DIVERGED):
+        record, reason = diverging_record(batch.read("objective")[cell])
+        yield int(cell), float(batch.steps[record]), reason
+
+
+def _diverged_at(batch: Any) -> np.ndarray:
+    steps = np.full(len(batch.digests), np.nan, np.float32)
+    for cell, step, _ in _divergences(batch):
+        steps[cell] = step
+    return steps
+
+
+def _diverged_by(batch: Any) -> np.ndarray:
+    reasons = np.zeros(len(batch.digests), np.int8)
+    for cell, _, reason in _divergences(batch):
+        reasons[cell] = 1 + reason
+    return reasons
 
 
 def _labels(labels: list[Any]) -> np.ndarray:
@@ -164,23 +190,35 @@ class _Lazy(BackendArray):
         raise NotImplementedError
 
 
-class _Status(_Lazy):
-    """What became of each cell, by its curve: a better rule needs no retraining. Each batch is asked once."""
+class _Told(_Lazy):
+    """What the curves of a batch tell of its cells: a better rule needs no retraining. Each batch is asked once."""
 
-    def __init__(self, cells: _Places) -> None:
-        self.cells, self.shape, self.dtype = cells, cells.shape, np.dtype(np.int8)
-        self._unknown = -2
-        self._status = np.full(int(np.prod(cells.shape)), self._unknown, np.int8)
+    def __init__(self, cells: _Places, tell: Callable[[Any], np.ndarray], missing: Any) -> None:
+        self.cells, self.shape, self.dtype = cells, cells.shape, np.dtype(type(missing))
+        self._tell = tell
+        self._values = np.full(int(np.prod(cells.shape)), missing)
+        self._known = np.zeros(self._values.shape, bool)
 
     def _read(self, cells: np.ndarray, picks: Sequence[np.ndarray]) -> np.ndarray:
-        unknown = cells[self._status[cells] == self._unknown]
+        unknown = cells[~self._known[cells]]
         if unknown.size:
             together = self.cells.with_neighbours(unknown)
-            status = np.full(together.shape, MISSING, np.int8)
             for batch, which, slots in self.cells.by_batch(together):
-                status[which] = batch_status(batch)[slots]
-            self._status[together] = status
-        return self._status[cells]
+                self._values[together[which]] = self._tell(batch)[slots]
+            self._known[together] = True
+        return self._values[cells]
+
+
+def _told(
+    cells: _Places,
+    axes: tuple[str, ...],
+    tell: Callable[[Any], np.ndarray],
+    missing: Any,
+    names: Mapping[int, str] | None = None,
+) -> xr.Variable:
+    """A lazy variable over the axes; `names` says what its numbers mean."""
+    flags = {"flags": ", ".join(f"{code}: {what or 'none'}" for code, what in names.items())} if names else {}
+    return xr.Variable(axes, indexing.LazilyIndexedArray(_Told(cells, tell, missing)), flags)
 
 
 class _Result(_Lazy):
@@ -224,3 +262,10 @@ def census(data: xr.Dataset) -> dict[str, int]:
     """How many cells of each status, such as {"ok": 60, "diverged": 4}; absent ones are left out."""
     counts = {name: int((data.status == code).sum()) for code, name in STATUS.items()}
     return {name: count for name, count in counts.items() if count}
+
+
+def divergences(data: xr.Dataset) -> list[str]:
+    """How cells diverged and when the first of them did, such as ["4 cells, loss not finite, from step 120 on"]."""
+    by, at = data.diverged_by.values, data.diverged_at.values
+    each = [(code, int((by == code).sum())) for code in REASONS if code and (by == code).any()]
+    return [f"{count} cells, {REASONS[code]}, from step {at[by == code].min():g} on" for code, count in each]

@@ -17,7 +17,7 @@ from toymodels import sources
 from toymodels.batches import Cells
 from toymodels.engine.batch import Results, train_batch
 from toymodels.engine.memory import check_room
-from toymodels.engine.names import check_names
+from toymodels.engine.names import RESERVED, check_names
 from toymodels.engine.plan import Group, Plan, Shape, group_digest, plan
 from toymodels.engine.runs import Runs, Unset
 from toymodels.executors import Events, Executor, Here
@@ -124,7 +124,7 @@ class Sweep:
         object.__setattr__(self, "axes", (self.axes,) if isinstance(self.axes, Axis | Choice) else tuple(self.axes))
         names = [axis.name for axis in self.axes]
         dims = self.base.problem.dims
-        taken = {"step", "snapshot", "status", "objective", "cell", *dims}.union(*dims.values())
+        taken = {*RESERVED, *dims}.union(*dims.values())
         for name in names:
             if names.count(name) > 1 or name in taken:
                 raise ValueError(f"{name}: an axis needs a name of its own, unlike {', '.join(sorted(taken))}")

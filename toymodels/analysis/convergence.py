@@ -134,16 +134,20 @@ def _reference(runs: np.ndarray) -> np.ndarray:
     return np.take_along_axis(np.abs(runs), np.argmax(runs != 0, axis=-1)[..., None], -1)[..., 0]
 
 
-def diverging_record(loss: Float[Array, " steps"] | ArrayLike, factor: float | int = 100.0) -> tuple[int, str]:
-    """The first record of a diverged run that shows it, and how: "loss not finite" or "loss above 100 times its first".
+DIVERGENCES = ("loss not finite", "loss above 100 times its first", "parameters not finite")
+"""How a run diverges."""
 
-    (-1, "parameters not finite") where no record does.
+
+def diverging_record(loss: Float[Array, " steps"] | ArrayLike) -> tuple[int, int]:
+    """The first record of a diverged run that shows it, and how, as its place in `DIVERGENCES`.
+
+    The last record, where none does and the parameters are not finite.
     """
     curve = np.asarray(loss, np.float64)
     bad = ~np.isfinite(curve)
     if bad.any():
-        return int(bad.argmax()), "loss not finite"
-    if diverged(curve, factor):
-        low = np.flatnonzero(curve <= factor * _reference(curve))
-        return int(low[-1]) + 1 if len(low) else 0, f"loss above {factor:g} times its first"
-    return -1, "parameters not finite"
+        return int(bad.argmax()), 0
+    if diverged(curve):
+        low = np.flatnonzero(curve <= 100 * _reference(curve))
+        return int(low[-1]) + 1 if len(low) else 0, 1
+    return len(curve) - 1, 2

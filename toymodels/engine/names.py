@@ -10,7 +10,10 @@ from toymodels.problems import protocol
 from toymodels.settings import standard
 from toymodels.train import Run
 
-RESERVED = frozenset({"objective", "status", "finite", "step", "snapshot", "cell"})
+RESERVED = frozenset(
+    {"objective", "status", "diverged_at", "diverged_by", "finite", "step", "snapshot", "cell"}
+    | {"gain_low", "gain_high", "gradient", "moved"}
+)
 """Results that every sweep has, and the coordinates that they are recorded along."""
 
 

@@ -103,7 +103,7 @@ def _newton(
     move, image, direction = np.zeros_like(slope), np.zeros_like(slope), -residual
     going, falling = ~done & (size > 0), np.zeros(len(size), bool)
     steepest = np.zeros(len(size))
-    for _ in range(limits.products):
+    for _ in range(min(limits.products, slope.shape[1])):  # so many directions there are
         if not going.any():
             break
         bent = product(direction) / scale
