@@ -6,7 +6,7 @@
 #   make replicate                every experiment on fresh seeds, and docs/replication.md (OFFSET=5000)
 #   make mutation                 every criterion inverted: does a test fail?  (docs/mutation.md)
 #   make test-slow                every experiment at tiny scale, whole
-#   make trust                    faults and settings: what is survived?  (docs/trust.md)
+#   make trust                    faults, settings, convergence: what holds?  (docs/trust.md, docs/convergence.md)
 #   make check                    ruff and mypy         make clean     drop .venv and caches, keep results
 
 PYTHON ?= python3
@@ -70,6 +70,7 @@ mutation: .venv/ready-dev
 
 trust: .venv/ready-dev
 	$(BIN)/python -m tests.trust --out docs/trust.md
+	$(BIN)/python -m tests.convergence --out docs/convergence.md
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tests import fuzz, trust
 from tests.tables import publish
-from tests.trust import bytes, disks, processes, settings
+from tests.trust import bytes, disks, executors, processes, settings
 
 KIB = 1024
 ROOMS = tuple(KIB * size for size in (0, 8, 16, 24, 32, 64, 96, 128))
@@ -77,6 +77,10 @@ def report(flipped: int, killed: int, drawn: int) -> Iterator[str]:
         reference = reference or found
         given = ", ".join(f"`{key}={value}`" for key, value in environment.items())
         yield f"| {name} {given} | {'same bits' if found == reference else found} |"
+    yield "\n| trained by | results |\n|---|---|\n| one process | same bits |"
+    with tempfile.TemporaryDirectory() as folder:
+        for way, equal in executors.ways(Path(folder)):
+            yield f"| {way} | {'same bits' if equal else 'OTHER BITS'} |"
     yield "\n## The command line\n"
     yield "Command lines drawn from a grammar over the fields of all experiments, at tiny scale. What is valid exits"
     yield "with 0, and its configs are the same when they are written and read back; all else exits with 2 and says"
