@@ -121,7 +121,7 @@ def test_question_to_picture(toy: Path, call) -> None:
     assert (toy / "figures/toy/losses.png").exists()
 
     same = call("cell", "toy.py", "packed", "power=3", "seed=2")
-    assert same.out.count("same bits") == 2
+    assert same.out.count("same bits") == 6
     assert "ok" in call("show", "toy.py").out
 
 

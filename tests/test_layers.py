@@ -22,6 +22,8 @@ LAYERS = [
     {"failures"},
     {"lab"},
     {"replication", "beside"},
+    {"tables"},
+    {"verbs"},
     {"__init__", "cli"},
     {"__main__"},
 ]

@@ -11,6 +11,7 @@ import jax
 
 from toymodels import config as configs
 from toymodels.engine.plan import Plan, largest_array, result_bytes
+from toymodels.files import StoreError
 
 COPIES = 4
 """Arrays of the largest size that a step holds at the least; five were measured with a batch of four million."""
@@ -34,7 +35,7 @@ def memory() -> int:
 
 
 def check_room(todo: Plan, folder: Path | None = None) -> None:
-    """ValueError unless every batch can fit into memory, and all results onto the disk of `folder`."""
+    """ValueError unless every batch fits into memory; StoreError unless all results fit onto the disk of `folder`."""
     for group in todo.groups:
         if group.batches:
             run, shape, room = group.batches[0][0][0], group.shape, memory()
@@ -50,7 +51,7 @@ def check_room(todo: Plan, folder: Path | None = None) -> None:
         existing = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
         free = shutil.disk_usage(existing).free
         if todo.bytes > free:
-            raise ValueError(
+            raise StoreError(
                 f"{folder}: {todo.bytes / 1e9:.3g} GB of results, and {free / 1e9:.3g} GB are free on this disk"
             )
 

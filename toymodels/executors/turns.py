@@ -83,6 +83,7 @@ class Turns:
         turn = Turn(group, runs, frozenset(configs.digest(run, NUMERICS) for row in runs for run in row))
         if self._pool is None:
             return turn
+        self._pool.mark()  # a pool that has vanished meanwhile is not made again
         if group.name not in self._others:
             self._others[group.name] = _Others(self._pool, group.name)
         others = self._others[group.name]

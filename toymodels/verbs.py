@@ -1,0 +1,336 @@
+"""What the verbs of the command line do: each takes the parsed arguments and what looks like an override.
+
+Imports of anything large wait until a verb is called.
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from rich.table import Table
+
+from toymodels import tables
+from toymodels.screen import complain, console, printable, say
+
+VERDICTS = """A finding *holds* where the whole interval of its measurement meets the criterion, *fails* where none of
+it does, and is *undecided* where it straddles. Intervals are at 95 %, for all labels of a series together, over fresh
+seeds. *Best of k*: read off the best of k restarts; the interval covers those that may be best when k are drawn again.
+*Check*: of code or theory against itself. *Revised*: the criterion was changed after its result was seen.
+
+"""
+MOST_OFFSET = 1_000_000_000
+"""Seeds are below 2^31."""
+
+
+class Refused(ValueError):
+    """Bad input, found before anything was compiled or written."""
+
+
+def list_(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels.experiment import load
+    from toymodels.lab import experiment_files
+    from toymodels.store import Pool
+
+    pool = Pool(args.runs)
+    table = Table("experiment", "question", "stored", box=None, header_style="bold")
+    for path in experiment_files():
+        try:
+            experiment = load(path)
+        except ValueError as error:
+            table.add_row(path.stem, printable(" ".join(str(error).split())), "")
+            continue
+        stored = len({view.rpartition("/")[2] for view in pool.views(experiment.name)})
+        table.add_row(experiment.name, printable(experiment.question), f"{stored} sweeps" if stored else "")
+    console.print(table)
+
+
+def run(args: argparse.Namespace, extra: list[str]) -> None:
+    words = [*args.words, *extra]
+    names = [word for word in words if "=" not in word]
+    if not names:
+        raise Refused("name an experiment; `toymodels list` shows them")
+    if args.figures and len(names) > 1:
+        raise Refused("--figures: one folder for several experiments; run them one by one")
+    shard = _shard(args.shard)
+    overrides = [word for word in words if "=" in word]
+    studies = {name: _study(args, name, overrides) for name in names}
+    draw = not (args.only or args.no_figures or shard[1] > 1 or args.dry_run)
+    for study in studies.values():
+        _check(args, study, overrides)
+    times: Any = Counter()
+    failed: list[Any] = []
+    if draw and len(studies) > 1:
+        times, failed = _run_beside(args, studies, overrides)
+    else:
+        for study in studies.values():
+            if len(studies) > 1:
+                say(f"== {study.name}")
+            times.update(_run_one(args, study, shard, draw))
+            if draw:
+                start = time.perf_counter()
+                failed += tables.draw(study)
+                times["draw and judge"] += time.perf_counter() - start
+    if not args.dry_run:
+        say("time: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in times.items()))
+    _end(failed)
+
+
+def _check(args: argparse.Namespace, study: Any, overrides: Sequence[str]) -> None:
+    """All that is asked for, before the first of it is trained; says which sweeps an override leaves as they are."""
+    for name in args.only or ():
+        if name not in study.sweeps:
+            raise Refused(f"{name}: no such sweep; there are {', '.join(study.sweeps)}")
+    if overrides:
+        with _refusing():
+            for sweep in study.sweeps.values():
+                sweep.runs()
+    for effect in study.effects:
+        if effect.kept:
+            say(f"{study.name}: {effect}")
+
+
+def _end(failed: Sequence[Any]) -> None:
+    """Say what failed, a line each; the exit code is 1 if anything did."""
+    for each in failed:
+        complain(each)
+    if failed:
+        sys.exit(1)
+
+
+def _run_beside(
+    args: argparse.Namespace, studies: Mapping[str, Any], overrides: Sequence[str]
+) -> tuple[Counter, list[Any]]:
+    """Train studies; another process draws and judges each of them while the next ones are trained."""
+    from toymodels.beside import Draughtsman
+
+    times: Any = Counter()
+    failed: list[Any] = []
+    with Draughtsman() as beside:
+        for name, study in studies.items():
+            say(f"== {study.name}")
+            times.update(_run_one(args, study, (0, 1), draw=True))
+            beside.ask(name, *overrides, scale=args.scale, runs=args.runs)
+        start = time.perf_counter()
+        for study in studies.values():
+            drawn = beside.answer()
+            say(f"== {study.name}")
+            tables.print_drawn(study, drawn.paths, drawn.findings, drawn.failed)
+            failed += drawn.failed
+        times["draw and judge, beyond that"] = time.perf_counter() - start
+    return times, failed
+
+
+def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw: bool) -> Counter:
+    from toymodels.files import check_writable
+
+    start = time.perf_counter()
+    with _refusing():
+        plans = study.plans(shard, args.only or (), args.executor.devices)
+    study.pool.check_writable()
+    if draw:
+        check_writable(study.figures)
+    tables.print_plans(plans)
+    if count := len(study.pool.damaged):
+        what = "1 damaged batch is" if count == 1 else f"{count} damaged batches are"
+        say(f"{what} set aside, and the cells trained again")
+    if args.dry_run:
+        if args.scale == "full" and study.experiment.cost:
+            say(study.experiment.cost)
+        return Counter()
+    planned = time.perf_counter() - start
+    return Counter({"plan": planned, **tables.train(study, plans, shard, args.profile, args.executor)})
+
+
+def figure(args: argparse.Namespace, extra: list[str]) -> None:
+    words = [*args.names, *extra]
+    study = _study(args, args.experiment, [word for word in words if "=" in word])
+    names = [word for word in words if "=" not in word]
+    with _refusing():
+        for name in names:
+            study.experiment.figure(name)
+    _end(tables.draw(study, names, anew=True))
+
+
+def show(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels import config as configs
+    from toymodels.experiment import describe, summary
+    from toymodels.results import open_view
+
+    study = _study(args, args.experiment)
+    say(f"{study.name}: {study.experiment.question}", "bold")
+    say(study.experiment.source)
+    for name, sweep in study.sweeps.items():
+        say(f"\n{name}", "bold")
+        for axis in sweep.axes:
+            labels = ", ".join(f"{x:g}" if isinstance(x, float) else str(x) for x in axis.labels)
+            say(f"  axis {axis.name}: {labels}")
+        for path, value in configs.paths(sweep.base):
+            shown = f": {type(value).__name__}" if configs.is_config(value) else f" = {describe(value)}"
+            say(f"  {path}{shown}")
+        view = study.view(name)
+        if not view.file.exists():
+            say("  nothing is stored yet")
+            continue
+        batches = [batch for group in view.read().groups for batch in study.pool.batches(group)]
+        for key, value in summary(open_view(view), batches).items():
+            say(f"  stored {key}: {value}")
+
+
+def cell(args: argparse.Namespace, extra: list[str]) -> None:
+    import numpy as np
+
+    from toymodels import config as configs
+    from toymodels.engine.plan import group_digest
+    from toymodels.results import NOT_SHOWN
+    from toymodels.sweep import retrain
+    from toymodels.train import NUMERICS
+
+    study = _study(args, args.experiment)
+    if args.sweep not in study.sweeps:
+        raise Refused(f"{args.sweep}: no such sweep; there are {', '.join(study.sweeps)}")
+    with _refusing():
+        labels = {name: _label(value) for name, _, value in (text.partition("=") for text in [*args.labels, *extra])}
+        run = study.sweeps[args.sweep].cell(**labels)
+    stored = study.pool.cells([group_digest(run)]).get(configs.digest(run, NUMERICS))
+    if stored is None:
+        raise Refused("this cell is not stored; `toymodels run` trains it")
+    batch, slot = stored
+    again = retrain(run, batch.width)
+    for name in batch.dims:
+        if name in NOT_SHOWN:
+            continue
+        before, now = batch.read(name)[slot], again[name].values
+        same = np.array_equal(before, now, equal_nan=True)
+        gap = np.nanmax(np.abs(before - now)) if before.size else 0.0
+        say(f"{name}: {'same bits' if same else f'differs by up to {gap:.2g}'}")
+    say(f"objective {again.objective.values[0]:.6g} -> {again.objective.values[-1]:.6g}")
+
+
+def verdicts(args: argparse.Namespace, extra: list[str]) -> None:
+    import json
+
+    from toymodels.files import write_text
+    from toymodels.findings import markdown, tally
+    from toymodels.lab import Missing
+
+    pages, everything, missing = [], [], []
+    failed: list[Any] = []
+    for study in _studies(args):
+        try:
+            found = study.verdicts(failed)
+        except Missing:
+            missing.append(study.name)
+            continue
+        everything += [{"experiment": study.name, **each} for each in found]
+        question, source = study.experiment.question, study.experiment.source
+        pages.append(f"## {study.name}\n\n{question} {source}.\n\n{tally(found)}.\n\n{markdown(found)}\n")
+        if not args.json:
+            say(f"\n{study.name}: {question}", "bold")
+            tables.print_findings(found)
+    total = tally(everything) + (f"; not run, or not wholly: {', '.join(missing)}" if missing else "")
+    if args.json:
+        print(json.dumps(everything, indent=1, ensure_ascii=False))
+    else:
+        say(f"\n{total}")
+    if args.out:
+        head = f"`toymodels verdicts` makes this table from the stored results, {args.scale} scale: {total}.\n\n"
+        write_text(args.out, "# Verdicts\n\n" + head + VERDICTS + "\n".join(pages))
+    _end(failed)
+
+
+def replicate(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels.files import write_text
+    from toymodels.lab import replicate
+    from toymodels.replication import counted, table
+
+    if not 1 <= args.offset <= MOST_OFFSET:
+        raise Refused(f"--offset {args.offset}: seeds are moved by 1 to {MOST_OFFSET:,}")
+    settings = {"scale": args.scale, "runs": args.runs, "offset": args.offset}
+    everything = []
+    failed: list[Any] = []
+    for study in _studies(args):
+        say(f"== {study.name}")
+        train = partial(tables.train_missing, executor=args.executor)
+        found = replicate(study.experiment, train=train, failed=failed, **settings)
+        everything += found
+        say(counted(found))
+        for each in found:
+            if each.change != "same":
+                say(f"  {each.change}: {each.first['id']}")
+    say(counted(everything))
+    if args.out:
+        write_text(args.out, table(everything, args.offset, args.scale))
+    _end(failed)
+
+
+def migrate(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels.store import migrate
+
+    folder = args.folder or args.runs
+    if not folder.is_dir():
+        raise Refused(f"{folder}: no such folder")
+    count = migrate(folder, args.runs)
+    say(f"{count} sweeps moved into {args.runs}" if count else f"{folder}: no results of the older layout")
+
+
+def _studies(args: argparse.Namespace) -> list[Any]:
+    """Those named, or all of this checkout; that the table can be written is checked with them."""
+    from toymodels.files import check_writable
+    from toymodels.lab import experiment_files
+
+    if args.out:
+        if args.out.is_dir():
+            raise Refused(f"--out {args.out}: a folder; name a file")
+        check_writable(args.out.parent)
+    return [_study(args, name) for name in args.experiments or [path.stem for path in experiment_files()]]
+
+
+def _study(args: argparse.Namespace, name: str, overrides: Sequence[str] = ()) -> Any:
+    from toymodels.lab import study
+
+    with _refusing():
+        return study(name, *overrides, scale=args.scale, runs=args.runs, figures=getattr(args, "figures", None))
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What is wrong here is the input: one sentence."""
+    try:
+        yield
+    except ValueError as error:
+        raise Refused(error) from error
+
+
+def _label(text: str) -> float | int | str:
+    """A label as typed: a number where it is one, else the words themselves."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, slash, parts = text.partition("/")
+    digits = all(each.isascii() and each.isdigit() and len(each) < 10 for each in (part, parts))
+    if not (slash and digits and int(part) < int(parts)):
+        raise Refused(f"--shard {text}: reads I/N with 0 <= I < N")
+    return int(part), int(parts)
+
+
+VERBS = {
+    "list": list_,
+    "run": run,
+    "figure": figure,
+    "show": show,
+    "cell": cell,
+    "verdicts": verdicts,
+    "replicate": replicate,
+    "migrate": migrate,
+}
