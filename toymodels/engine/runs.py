@@ -6,9 +6,11 @@ let go, as a million of them take gigabytes.
 """
 
 import itertools
+import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, fields
+from functools import lru_cache
 from operator import is_, itemgetter
 from typing import Any, NamedTuple, overload
 
@@ -70,6 +72,10 @@ Columns = Mapping[str, Sequence[Any]]
 """What an axis sets: by the dotted path of a field, its value at each place of the axis, or `Unset`."""
 
 
+KEPT = 20_000
+"""Runs of a grid of so many are kept once they are made: some 2 KB each."""
+
+
 class Runs(Sequence[Run]):
     """The runs of a grid in C order: `base` with what the axes set, passed through `derive`.
 
@@ -84,7 +90,7 @@ class Runs(Sequence[Run]):
         make: Callable[[Sequence[int]], Run],
         derive: Callable[[Run], Run] | None = None,
     ) -> None:
-        self._shape, self._make = shape, make
+        self._shape, self._make = shape, make if math.prod(shape) > KEPT else lru_cache(maxsize=None)(make)
         self.told = self._tell(base, dict(enumerate(axes)), derive)
 
     def __len__(self) -> int:
@@ -97,7 +103,7 @@ class Runs(Sequence[Run]):
     def __getitem__(self, place: int | slice) -> Run | list[Run]:
         if isinstance(place, slice):
             return [self[each] for each in range(len(self))[place]]
-        return self._make([int(each) for each in np.unravel_index(range(len(self))[place], self._shape)])
+        return self._make(tuple(int(each) for each in np.unravel_index(range(len(self))[place], self._shape)))
 
     def _tell(self, base: Run, axes: "Axes", derive: Callable[[Run], Run] | None) -> Told:
         places: Sequence[int] = [0] * len(axes)
@@ -117,7 +123,7 @@ class Runs(Sequence[Run]):
         try:
             return _told(rows())
         except Exception:
-            self._make(places)  # says what is wrong with this cell
+            self._make(tuple(places))  # says what is wrong with this cell
             return tell(iter(self))  # nothing is: it cannot be taken apart
 
 
