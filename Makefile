@@ -6,6 +6,7 @@
 #   make replicate                every experiment on fresh seeds, and docs/replication.md (OFFSET=5000)
 #   make mutation                 every criterion inverted: does a test fail?  (docs/mutation.md)
 #   make test-slow                every experiment at tiny scale, whole
+#   make test-long                many faults, command lines, clusters (the default tests try a handful)
 #   make trust                    faults, settings, convergence: what holds?  (docs/trust.md, docs/convergence.md)
 #   make check                    ruff and mypy         make clean     drop .venv and caches, keep results
 
@@ -23,7 +24,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 ALL := $(basename $(notdir $(wildcard experiments/*.py)))
 OFFSET ?= 5000
 
-.PHONY: setup sweep paper replicate figures test test-slow check mutation trust bench clean
+.PHONY: setup sweep paper replicate figures test test-slow test-long check mutation trust bench clean
 
 setup: .venv/ready
 
@@ -55,10 +56,13 @@ figures: setup
 	@for name in $(EXPERIMENTS); do $(BIN)/toymodels figure $$name --scale $(SCALE) || exit $$?; done
 
 test: .venv/ready-dev
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not long"
 
 test-slow: .venv/ready-dev
 	$(BIN)/python -m pytest -n 2 -m slow
+
+test-long: .venv/ready-dev
+	$(BIN)/python -m pytest -n 2 -m long
 
 check: .venv/ready-dev
 	$(BIN)/ruff check .

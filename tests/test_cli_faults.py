@@ -215,7 +215,7 @@ def test_what_nobody_foresaw_is_one_line(toy: Path, call, monkeypatch: pytest.Mo
     "name",
     [
         "intro",
-        *(pytest.param(each, marks=pytest.mark.slow) for each in ("losses", "correlated", "hysteresis", "tegum")),
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("losses", "correlated", "hysteresis", "tegum")),
     ],
 )
 def test_no_more_is_written_than_was_promised(tmp_path: Path, name: str) -> None:

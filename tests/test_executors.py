@@ -146,7 +146,7 @@ def address(dask: Dask) -> str:
     return dask._client.scheduler.address
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_own_classes_of_a_file_reach_the_workers(tmp_path: Path, dask: Dask) -> None:
     """Its classes, what they refer to, and their addresses, which depend on their source; and code that is newer."""
     found = []
@@ -161,7 +161,7 @@ def test_own_classes_of_a_file_reach_the_workers(tmp_path: Path, dask: Dask) -> 
     assert not same(*found)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_batch_that_fails_is_one_sentence_and_what_is_finished_is_kept(tmp_path: Path, dask: Dask) -> None:
     (tmp_path / "mine.py").write_text(OWN.replace("FAILS = False", "FAILS = True"))
     done = by_command(tmp_path, "--no-figures", "--dask", address(dask))
@@ -195,7 +195,7 @@ def test_versions_are_compared(tmp_path: Path, dask: Dask, monkeypatch: pytest.M
     assert joined_later or not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_dies_is_replaced_and_no_batch_is_lost(tmp_path: Path, dask: Dask) -> None:
     dask.prepare()
     processes = list(dask._client.run(os.getpid).values())
@@ -213,7 +213,7 @@ def test_a_worker_that_dies_is_replaced_and_no_batch_is_lost(tmp_path: Path, das
     assert processes[0] not in dask._client.run(os.getpid).values()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_of_other_code_is_named(tmp_path: Path) -> None:
     """A real one, which has a comment more."""
     import shutil
@@ -240,7 +240,7 @@ def test_a_worker_of_other_code_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_workers_end_with_the_command(tmp_path: Path, how: signal.Signals) -> None:
     """One sentence, 128 + n, and no process is left; Ctrl-C reaches all processes of a terminal."""
@@ -271,7 +271,7 @@ def test_workers_end_with_the_command(tmp_path: Path, how: signal.Signals) -> No
     assert not alive
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", pytest.param("silent", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", pytest.param("silent", marks=pytest.mark.long)])
 def test_no_scheduler_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], address: str
 ) -> None:
@@ -410,7 +410,7 @@ print(count.batches, count.steps, int((data.status >= 0).sum()), flush=True)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_that_start_together_train_each_batch_once(tmp_path: Path) -> None:
     from tests.trust import MANY
 

@@ -7,7 +7,7 @@ import pytest
 from tests import fuzz
 
 
-@pytest.mark.parametrize("count", [38, pytest.param(570, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [19, pytest.param(570, marks=pytest.mark.long)])
 def test_drawn_command_lines_are_done_or_refused_in_one_line(count: int) -> None:
     found = list(fuzz.rows(count, seed=count))
     assert [wrong for row in found for wrong in row.wrong] == []

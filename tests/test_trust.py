@@ -35,7 +35,7 @@ def test_a_batch_cut_short_is_trained_again(tmp_path: Path) -> None:
     "names",
     [
         ("another batch's content", "another program's content", "two batches swapped", "a stray file"),
-        pytest.param(tuple(EXCHANGES), marks=pytest.mark.slow),
+        pytest.param(tuple(EXCHANGES), marks=pytest.mark.long),
     ],
     ids=len,
 )
@@ -77,7 +77,7 @@ def test_labels_that_were_changed_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("how", "count"),
-    [(signal.SIGKILL, 4), *(pytest.param(each, 4, marks=pytest.mark.slow) for each in (15, 1, 2))],
+    [(signal.SIGKILL, 3), *(pytest.param(each, 4, marks=pytest.mark.long) for each in (15, 1, 2))],
     ids=str,
 )
 def test_killed_in_every_phase(tmp_path: Path, how: int, count: int) -> None:
@@ -85,7 +85,7 @@ def test_killed_in_every_phase(tmp_path: Path, how: int, count: int) -> None:
     assert all(trust.resumed(tmp_path))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_writers_lose_nothing_when_one_of_them_is_killed(tmp_path: Path) -> None:
     assert all(trust.writers(tmp_path, 1, 2))
     assert all(trust.writers(tmp_path, 2, 4, killed=1))
@@ -100,7 +100,7 @@ def test_a_full_disk_tears_nothing(tmp_path: Path) -> None:
     assert all(trust.full_page(tmp_path / "page", [8192]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_tears_nothing_at_any_file(tmp_path: Path) -> None:
     assert all(trust.full(tmp_path / "cells", range(0, 120_000, 20_000)))
     assert all(trust.full_page(tmp_path / "page", range(0, 40_000, 4096)))
@@ -115,7 +115,7 @@ def test_a_pool_that_vanishes_is_not_made_again(tmp_path: Path) -> None:
     assert all(trust.vanished(tmp_path, [{"batch": 2}], ["moved", "cells removed", "unmounted"]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_pool_that_vanishes_at_any_instant_is_not_made_again(tmp_path: Path) -> None:
     assert all(trust.vanished(tmp_path))
 
@@ -126,17 +126,19 @@ def test_what_may_not_be_read_is_said() -> None:
     assert all(found)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_disk_that_cannot_be_written_can_be_read(tmp_path: Path) -> None:
     assert all(trust.read_only(tmp_path))
 
 
+@pytest.mark.long
 def test_a_rename_that_fails(tmp_path: Path) -> None:
     found = list(trust.renames(tmp_path, [errno.ESTALE, errno.EEXIST]))
     assert len(found) == 8
     assert all(found)
 
 
+@pytest.mark.long
 def test_the_clock_has_no_say(tmp_path: Path) -> None:
     assert all(trust.clocks(tmp_path))
 
@@ -201,7 +203,7 @@ def test_a_full_disk_ends_the_command_line_in_one_sentence(tmp_path: Path, capsy
         assert (made.path / "figures" / "losses.png").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_settings_of_jax_change_nothing() -> None:
     """All at once; `make trust` sets each by itself."""
     everything = {key: value for each in trust.SETTINGS.values() for key, value in each.items()}
