@@ -42,12 +42,13 @@ def test_convergence_of_noisy_falls_and_of_what_is_not_finite():
 
 def test_what_is_to_gain_decides_where_it_is_known():
     flat, falling = np.ones(1000), np.exp(-LINEAR / 1000)
-    curves = np.array([flat, flat, falling, flat, flat, falling, flat])
-    low = np.array([0.0, 0.02, 0.0, -0.01, -0.01, -0.01, np.nan])
-    high = np.array([0.005, 0.3, 0.005, 0.02, 0.04, 0.02, np.nan])
-    # Near; far; near although it falls; open: by the curve; the middle is too high; falling; not measured.
-    found = settled(LINEAR, curves, low, high, np.ones(7))
-    np.testing.assert_array_equal(found, [1, 0, 1, 1, 0, 0, 0])
+    curves = np.array([flat, flat, falling, flat, flat, falling, flat, flat, falling, flat])
+    low = np.array([0.0, 0.02, 0.0, -0.01, -0.01, -0.01, np.nan, -0.02, -0.02, 0.02])
+    high = np.array([0.005, 0.3, 0.005, 0.02, 0.04, 0.02, np.nan, np.inf, np.inf, np.inf])
+    # Near; far; near although it falls; open: by the curve; the middle is too high; falling; not measured; no upper
+    # bound: by the curve, which falls in the next; far.
+    found = settled(LINEAR, curves, low, high, np.ones(10))
+    np.testing.assert_array_equal(found, [1, 0, 1, 1, 0, 0, 0, 1, 0, 0])
 
 
 def test_a_loss_of_zero_needs_parameters_that_have_arrived():

@@ -43,13 +43,14 @@ def settled(
 
     `gain_low` and `gain_high` bound what is to gain, as parts of the loss; `moved` is the way to the bottom, as a part
     of the norm of the parameters. Where the bounds leave it open, a run has settled if its curve has (`converged`) and
-    their middle says so.
+    their middle says so - or the curve alone, where a descent did not come to an end and there is no upper bound: a
+    model with more parameters than examples follows their noise for ever.
     """
     curves = np.asarray(loss, np.float64)
     low, high, way = (np.asarray(each, np.float64) for each in (gain_low, gain_high, moved))
     zero = (np.abs(curves[:, -1]) <= SMALL * np.abs(curves[:, 0])) & (way <= NEAR)
     near, far = at_bottom(low, high)
-    likely = np.asarray(converged(steps, curves)) & ((low + high) / 2 <= MARGIN * RTOL)
+    likely = np.asarray(converged(steps, curves)) & (((low + high) / 2 <= MARGIN * RTOL) | np.isposinf(high))
     return np.isfinite(curves).all(-1) & (zero | near | (likely & ~far))
 
 
