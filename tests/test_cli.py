@@ -287,10 +287,12 @@ def test_help_reads(call) -> None:
 
 
 QUICK = ("intro",)
-SLOW = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in EXPERIMENTS]
+LONG = ("correlated", "geometric_learning", "multicomponent", "phase_diagram", "polygons", "superposition", "tegum")
+MARKS = dict.fromkeys(QUICK, ()) | dict.fromkeys(LONG, (pytest.mark.long,))
+WHOLE = [pytest.param(name, marks=MARKS.get(name, (pytest.mark.slow,))) for name in EXPERIMENTS]
 
 
-@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("name", WHOLE)
 def test_every_experiment_draws_at_tiny_scale(tmp_path: Path, call, name: str) -> None:
     """The whole path on every experiment of the repository; a second time it trains nothing."""
     words = ("run", name, "--scale", "tiny", "--runs", tmp_path / "runs", "--figures", tmp_path / "figures")

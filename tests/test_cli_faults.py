@@ -45,7 +45,7 @@ def one_line(outcome, code: int, *said: str) -> None:
         assert words in outcome.err
 
 
-@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("beside", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_figure_and_a_finding_that_fail_cost_a_line_each(toy: Path, call, beside: bool) -> None:  # noqa: F811
     (toy / "broken.py").write_text(BROKEN)
     for _ in range(2):  # they are tried again, and told again

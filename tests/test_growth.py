@@ -123,7 +123,7 @@ def outcome(make: Any) -> Any:
         return str(error)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(SWEEPS)
 def test_cells_are_told_as_one_by_one(drawn: tuple) -> None:
     """The same addresses, configs, draws and programs, or the same sentence, as of runs that are made one by one."""

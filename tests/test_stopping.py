@@ -47,7 +47,7 @@ def stopped(folder: Path, count: int, seed: int) -> Iterator[str]:
             yield "done" if (process.returncode, err) == (0, "") and "to do:" in out else f"{process.returncode}: {err}"
 
 
-@pytest.mark.parametrize("count", [4, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [2, pytest.param(40, marks=pytest.mark.long)])
 def test_a_signal_at_any_instant_is_one_sentence(tmp_path: Path, count: int) -> None:
     found = list(stopped(tmp_path, count, seed=count))
     assert set(found) <= {"stopped", "done"}

@@ -156,7 +156,8 @@ sweep(Sweep(config.replace(what.base, {"steps": 8000}), [*what.axes[:1], what.ax
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_and_resumed(tmp_path: Path, how: signal.Signals) -> None:
     """Killed after its first batch, a sweep keeps it, goes on from there, and ends with the bits of one not killed."""
     what = Sweep(config.replace(PACKING, {"steps": 8000}), packings(seeds=range(200)).axes)
