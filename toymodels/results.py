@@ -26,8 +26,9 @@ def open(path: str | Path) -> xr.Dataset | xr.DataTree:
     """A stored sweep as a lazy Dataset: labelled axes, then step or snapshot, then the parameters' own dimensions.
 
     Where cells were recorded at other steps, or have other shapes, the Dataset has the union of them, filled with NaN.
-    `status` says what became of each cell (see `STATUS`), by its curve. A folder of several sweeps opens as a DataTree
-    of them. StoreError (a ValueError) if nothing is stored there or a file is damaged.
+    `status` says what became of each cell (see `STATUS`), by what it had still to gain and by its curve. A folder of
+    several sweeps opens as a DataTree of them. StoreError (a ValueError) if nothing is stored there or a file is
+    damaged.
     """
     view = locate(path)
     if is_there(view.file):

@@ -20,7 +20,8 @@ class Annealed:
     Numbers that differ go from `start` to `end` in equal ratios, or in equal steps where not `geometric`; integers
     (seeds, ranks) must agree at both ends and stay as they are. Parameters and optimizer state carry over from level to
     level. Records belong to the problem of the last step taken: `Record(..., stairs + 1, linear=True)` keeps the end of
-    every level where `stairs` divides the steps.
+    every level where `stairs` divides the steps. What a run has still to gain, and so its status, is that of the last
+    level.
     """
 
     start: Problem
