@@ -202,3 +202,16 @@ def test_addresses_are_the_same_in_every_process() -> None:
         said = subprocess.run(asked, cwd=here, capture_output=True, text=True, check=True).stdout
         found.add(tuple(sorted(said.splitlines())))
     assert len(found) == 1
+
+
+def test_readings_are_made_again_when_the_rule_of_convergence_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is called converged decides which cells a reading sees."""
+    from tests.cases import packings
+    from toymodels import readings
+
+    before = readings.sweep_address(packings())
+    assert readings.sweep_address(packings()) == before
+    monkeypatch.setattr(readings, "batch_status", lambda batch: batch.read("status"))
+    readings._rule.cache_clear()
+    assert readings.sweep_address(packings()) != before
+    readings._rule.cache_clear()

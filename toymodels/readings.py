@@ -11,6 +11,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import xarray as xr
 
 from toymodels import sources
 from toymodels.files import appearing
+from toymodels.results import batch_status
 from toymodels.sweep import Sweep
 
 VERSIONS = {name: importlib.metadata.version(name) for name in ("jax", "numpy", "scipy", "xarray", "matplotlib")}
@@ -29,8 +31,14 @@ def address(function: Callable[..., Any], made_from: Mapping[str, str]) -> str:
 
 
 def sweep_address(sweep: Sweep, contents: Iterable[str] = ()) -> str:
-    """The address of a sweep's results: its labels, its cells, and what the batches that hold them contain."""
-    return hashed([{axis.name: axis.labels for axis in sweep.axes}, sweep.asked, sorted(contents)])
+    """The address of a sweep's results: its labels, its cells, what the batches that hold them contain, and the rule by
+    which these are called converged."""
+    return hashed([{axis.name: axis.labels for axis in sweep.axes}, sweep.asked, sorted(contents), _rule()])
+
+
+@cache
+def _rule() -> str:
+    return sources.code(batch_status)
 
 
 def hashed(data: Any) -> str:
