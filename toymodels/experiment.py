@@ -41,7 +41,7 @@ class Unfit(ValueError):
     """Settings that a reading, figure or finding is not made for."""
 
 
-def require(condition: bool, sentence: str) -> None:
+def require(condition: object, sentence: str) -> None:
     """Unfit with this sentence unless the condition holds."""
     if not condition:
         raise Unfit(sentence)
