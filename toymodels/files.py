@@ -18,9 +18,14 @@ class StoreError(ValueError):
     """A folder that cannot be read or written as a store; the message is one sentence."""
 
 
+def nearest(path: Path) -> Path:
+    """The path itself, or the first folder above it that exists."""
+    return next(parent for parent in [path, *path.absolute().parents] if parent.exists())
+
+
 def check_writable(path: Path) -> None:
     """StoreError unless files can be written in this folder; nothing is left behind."""
-    existing = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
+    existing = nearest(path)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise StoreError(f"{path}: cannot write here ({existing} is not a writable folder)")
 
@@ -34,16 +39,6 @@ def is_there(path: Path) -> bool:
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
     return True
-
-
-def listed(folder: Path) -> list[Path]:
-    """What is in a folder, by name, nothing where there is none; StoreError where it cannot be read."""
-    try:
-        return sorted(folder / name for name in os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be read ({error.strerror})") from error
 
 
 @contextmanager

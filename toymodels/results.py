@@ -54,8 +54,8 @@ def dataset(grid: Grid, index: Mapping[str, tuple[Any, int]]) -> xr.Dataset:
     data = xr.Dataset(
         {
             "status": _told(cells, axes, batch_status, np.int8(MISSING), STATUS),
-            "diverged_at": _told(cells, axes, _diverged_at, np.float32(np.nan)),
-            "diverged_by": _told(cells, axes, _diverged_by, np.int8(0), REASONS),
+            "diverged_at": _told(cells, axes, lambda batch: _divergences(batch)[0], np.float32(np.nan)),
+            "diverged_by": _told(cells, axes, lambda batch: _divergences(batch)[1], np.int8(0), REASONS),
         },
         coords={name: (name, _labels(labels)) for name, labels in grid.axes.items()},
         attrs={"about": json.dumps(grid.about)},
@@ -101,25 +101,17 @@ def batch_status(batch: Any) -> np.ndarray:
     return np.where(lost, DIVERGED, np.where(at_bottom, OK, UNCONVERGED)).astype(np.int8)
 
 
-def _divergences(batch: Any) -> Iterator[tuple[int, float, int]]:
-    """(cell, step, reason) of each cell that diverged."""
-    for cell in np.flatnonzero(batch_status(batch) == DIVERGED):
-        record, reason = diverging_record(batch.read("objective")[cell])
-        yield int(cell), float(batch.steps[record]), reason
-
-
-def _diverged_at(batch: Any) -> np.ndarray:
-    steps = np.full(len(batch.digests), np.nan, np.float32)
-    for cell, step, _ in _divergences(batch):
-        steps[cell] = step
-    return steps
-
-
-def _diverged_by(batch: Any) -> np.ndarray:
-    reasons = np.zeros(len(batch.digests), np.int8)
-    for cell, _, reason in _divergences(batch):
-        reasons[cell] = 1 + reason
-    return reasons
+def _divergences(batch: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(cells,) each: the step at which a cell diverged, NaN where it did not, and the reason (see `REASONS`)."""
+    at, by = np.full(len(batch.digests), np.nan, np.float32), np.zeros(len(batch.digests), np.int8)
+    lost = np.flatnonzero(batch_status(batch) == DIVERGED)
+    if not lost.size:
+        return at, by
+    curves = batch.read("objective")
+    for cell in lost:
+        record, reason = diverging_record(curves[cell])
+        at[cell], by[cell] = batch.steps[record], 1 + reason
+    return at, by
 
 
 def _labels(labels: list[Any]) -> np.ndarray:

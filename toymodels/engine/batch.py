@@ -91,7 +91,7 @@ def _end(run: Run, shares: Sequence[_Share]) -> dict[str, np.ndarray]:
     """What each cell has still to gain, see `remaining.measure`."""
     double = run.double or remaining.is_exact(run)
 
-    def gradients(points: np.ndarray, batches: int) -> tuple[np.ndarray, np.ndarray]:
+    def gradients(batches: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with jax.enable_x64(double):
             parts = np.split(points.astype(np.float64 if double else np.float32), len(shares))
             return _joined([share.gradients(part, batches) for share, part in zip(shares, parts, strict=True)])

@@ -182,9 +182,9 @@ def _gradients_batch(
         def one(problem: Any, like: Any, point: Float[Array, " parameters"], examples: Any) -> tuple[Array, Array]:
             def loss(point: Float[Array, " parameters"]) -> Array:
                 found = _mean(problem.objective, remaining.unflat(point, like), examples)
-                return (
-                    jnp.where(problem.done(like), 1.0, found) if protocol.can_finish(problem) else found
-                )  # all gained
+                if protocol.can_finish(problem):
+                    found = jnp.where(problem.done(like), 1.0, found)  # what is done has no more to gain
+                return found
 
             return written_out(jax.value_and_grad(loss))(point)
 

@@ -11,7 +11,7 @@ import jax
 
 from toymodels import config as configs
 from toymodels.engine.plan import Plan, largest_array, result_bytes
-from toymodels.files import StoreError
+from toymodels.files import StoreError, nearest
 
 COPIES = 4
 """Arrays of the largest size that a step holds at the least; five were measured with a batch of four million."""
@@ -48,8 +48,7 @@ def check_room(todo: Plan, folder: Path | None = None) -> None:
                     f"memory or more, and there are {room / 1e9:.3g} GB; make sizes or batch smaller"
                 )
     if folder is not None:
-        existing = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
-        free = shutil.disk_usage(existing).free
+        free = shutil.disk_usage(nearest(folder)).free
         if todo.bytes > free:
             raise StoreError(
                 f"{folder}: {todo.bytes / 1e9:.3g} GB of results, and {free / 1e9:.3g} GB are free on this disk"

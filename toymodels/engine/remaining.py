@@ -55,8 +55,8 @@ def doubled(tree: Any) -> Any:
     return jax.tree.map(double, tree)
 
 
-Gradient = Callable[[Float[np.ndarray, "cells halves parameters"], int], tuple[Any, Any]]
-"""(points, batches) -> losses (cells, halves) and gradients there, on so many batches a half."""
+Gradient = Callable[[int, Float[np.ndarray, "cells halves parameters"]], tuple[Any, Any]]
+"""(batches, points) -> losses (cells, halves) and gradients there, on so many batches a half."""
 
 
 def measure(gradient: Gradient, x: Float[np.ndarray, "cells parameters"], run: Run) -> dict[str, np.ndarray]:
@@ -66,21 +66,17 @@ def measure(gradient: Gradient, x: Float[np.ndarray, "cells parameters"], run: R
     `gradient`, the norm of the gradient at x. `moved`, how far the bottom is, as a part of the norm of x.
     """
     if is_exact(run):
-        return _measured(partial(_on, gradient, 1), x, x[:, None], EXACT)
+        return _measured(partial(gradient, 1), x, x[:, None], EXACT)
     batches, most = FEWEST, min(MOST, run.steps // STEPS_A_BATCH)
-    found = _measured(partial(_on, gradient, FEWEST), x, np.stack([x, x], axis=1), DRAWN)
+    found = _measured(partial(gradient, FEWEST), x, np.stack([x, x], axis=1), DRAWN)
     while batches * GROWTH <= most and (open_ := _undecided(found)).any():
         batches *= GROWTH
-        again = _measured(partial(_on, gradient, batches), x, found["bottom"], DRAWN, ~open_)
+        again = _measured(partial(gradient, batches), x, found["bottom"], DRAWN, ~open_)
         found = {
             name: np.where(open_.reshape(-1, *[1] * (values.ndim - 1)), again[name], values)
             for name, values in found.items()
         }
     return found
-
-
-def _on(gradient: Gradient, batches: int, points: Any) -> tuple[Any, Any]:
-    return gradient(points, batches)
 
 
 def _undecided(found: dict[str, np.ndarray]) -> Bool[np.ndarray, " cells"]:
