@@ -3,6 +3,7 @@
 #   make sweep EXPERIMENT=tegum   one experiment        make figures   redraw from the store
 #   make sweep TINY=1             a few minutes         make bench     timings against peers
 #   make paper                    every experiment, and docs/verdicts.md
+#   make claims                   every claim worked out, and docs/ledger.md (CLAIM=A4: one)
 #   make replicate                every experiment on fresh seeds, and docs/replication.md (OFFSET=5000)
 #   make mutation                 every criterion inverted: does a test fail?  (docs/mutation.md)
 #   make test-slow                every experiment at tiny scale, whole
@@ -24,7 +25,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 ALL := $(basename $(notdir $(wildcard experiments/*.py)))
 OFFSET ?= 5000
 
-.PHONY: setup sweep paper replicate figures test test-slow test-long check mutation trust bench clean
+.PHONY: setup sweep paper claims replicate figures test test-slow test-long check mutation trust bench clean
 
 setup: .venv/ready
 
@@ -48,6 +49,9 @@ sweep: setup
 paper: setup
 	$(BIN)/toymodels run $(ALL) --scale $(SCALE)
 	$(BIN)/toymodels verdicts --scale $(SCALE) $(if $(TINY)$(FULL),,--out docs/verdicts.md)
+
+claims: setup
+	$(BIN)/toymodels claims $(CLAIM) --run --scale $(SCALE) $(if $(TINY)$(FULL)$(CLAIM),,--out docs/ledger.md)
 
 replicate: setup
 	$(BIN)/toymodels replicate $(EXPERIMENT) --offset $(OFFSET) --scale $(SCALE) $(if $(TINY)$(FULL)$(EXPERIMENT),,--out docs/replication.md)

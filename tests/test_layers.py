@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "toymodels"
 LAYERS = [
     {"arrays", "estimates", "files", "screen", "sources", "stopping"},
     {"shapes", "findings", "index", "keys", "settings"},
-    {"config", "analysis", "batches", "theory"},
+    {"config", "analysis", "batches", "claims", "theory"},
     {"laws"},
     {"data", "losses", "models", "optimizers"},
     {"problems"},
@@ -21,7 +21,7 @@ LAYERS = [
     {"experiment", "asked"},
     {"failures"},
     {"lab"},
-    {"replication", "beside"},
+    {"replication", "beside", "ledger"},
     {"tables"},
     {"verbs"},
     {"__init__", "cli"},

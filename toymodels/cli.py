@@ -99,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--offset", type=int, default=5000, metavar="N", help="seeds are moved by N (default: 5000)")
     again.add_argument("--out", type=Path, metavar="FILE", help="write the table there too, as Markdown")
     _add_cores(again)
+    claims = with_scale(verb("claims", "The ledger: what the field says or asks, and what is found.", epilog=OVERRIDES))
+    claims.add_argument("words", nargs="*", metavar="ID | path=value", help="which ones (default: all), and overrides")
+    claims.add_argument("--run", action="store_true", help="train what is missing first, and draw it")
+    claims.add_argument("--out", type=Path, metavar="FILE", help="write the ledger there too, as Markdown")
+    _add_cores(claims)
     migrate = verb("migrate", "Move the results of the layout before the pool into the pool.")
     migrate.add_argument(
         "folder", nargs="?", type=Path, metavar="DIR", help="where they are (default: the pool's folder)"
@@ -123,7 +128,7 @@ def _main(arguments: Sequence[str] | None) -> None:
     args, rest = _parser().parse_known_args(arguments)
     # `--path=value` and `--path value` are overrides too, so that any field can be set the way flags are.
     extra = _as_overrides(rest)
-    if extra and args.verb not in ("run", "figure", "cell"):
+    if extra and args.verb not in ("run", "figure", "cell", "claims"):
         fail(f"{rest[0]}: `toymodels {args.verb}` has no such option")
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "toymodels"))
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter shows its code
@@ -134,7 +139,7 @@ def _main(arguments: Sequence[str] | None) -> None:
         from toymodels.engine.devices import keep_programs
 
         keep_programs(cache)
-        if args.verb in ("run", "replicate"):
+        if args.verb in ("run", "replicate") or getattr(args, "run", False):
             _use_cores(args.cores)
             args.executor = _executor(args.dask, args.cores)
         verbs.VERBS[args.verb](args, extra)

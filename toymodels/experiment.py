@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 
 from toymodels import config as configs
 from toymodels import overrides
+from toymodels.claims import Claim
 from toymodels.findings import Finding
 from toymodels.results import census, divergences, usable
 from toymodels.sweep import Sweep
@@ -124,6 +125,8 @@ class Experiment:
     readings: Sequence[Read] = ()
     figures: Sequence[Draw] = ()
     findings: Sequence[Find] = ()
+    claims: Sequence[Claim] = ()
+    """Rows of the ledger that its findings decide."""
     scales: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     """Overrides that make the scales "tiny" and "full" of the default one, as on the command line: path -> value."""
     cost: str = ""
@@ -138,6 +141,9 @@ class Experiment:
             for name in uses(function):
                 if name not in names:
                     raise ValueError(f"{function.__name__}: {name} is neither a sweep nor a reading of this experiment")
+        for claim in self.claims:
+            if claim.figure and claim.figure not in [each.__name__ for each in self.figures]:
+                raise ValueError(f"claim {claim.id}: {claim.figure} is no figure of this experiment")
         for scale in self.scales:
             if scale not in ("tiny", "full"):
                 raise ValueError(f"{scale}: the scales are tiny, default and full")

@@ -252,6 +252,54 @@ def _opposite(outcome: Outcome) -> Outcome:
     return {HOLDS: FAILS, FAILS: HOLDS}.get(outcome, UNDECIDED)  # type: ignore[return-value]
 
 
+def would_decide(measured: Measured, criterion: Criterion) -> str:
+    """How many units would decide what is undecided, if the value stays and the interval narrows with their root."""
+    if isinstance(measured, Category):
+        return f"more {measured.unit or 'unit'}s, until one name has 95 % of the resamples"
+    parts = [(label, each, region) for label, each, region in _parts(measured, criterion) if _open(each, region)]
+    if any(math.isnan(each.value) for _, each, _ in parts):
+        where = ", ".join(label for label, each, _ in parts if math.isnan(each.value))
+        return "usable cells" + (f" at {where}" if where else "") + ": there are none"
+    needed = {label: (_units(each, region), each) for label, each, region in parts}
+    if not needed:
+        return ""
+    label, (count, each) = max(needed.items(), key=lambda item: item[1][0])
+    where, unit = f" at {label}" if label else "", each.unit or "unit"
+    if math.isinf(count):
+        return f"no number of {unit}s{where}: the value lies on the limit"
+    return f"about {math.ceil(count):,} {unit}s{where} instead of {each.count:,}"
+
+
+def _parts(measured: Estimate | Series, criterion: Criterion) -> list[tuple[str, Estimate, Region]]:
+    """The labels, estimates and regions of a decision, one by one."""
+    if isinstance(criterion, Increasing | Decreasing):
+        rising = isinstance(criterion, Increasing)
+        change: Region = AtLeast(-criterion.slack) if rising else AtMost(criterion.slack)
+        labels = measured.at if isinstance(measured, Series) else ()
+        return [(f"{label} and before", step, change) for label, step in zip(labels[1:], _steps(measured), strict=True)]
+    own = (
+        [("", measured)] if isinstance(measured, Estimate) else list(zip(measured.at, measured.estimates, strict=True))
+    )
+    if isinstance(criterion, Follows):
+        regions: list[Region] = [Near(target, criterion.within, criterion.factor) for target in criterion.targets]
+    else:
+        one = criterion.criterion if isinstance(criterion, Somewhere) else criterion
+        regions = [one] * len(own) if isinstance(one, Region) else []
+    return [(label, each, region) for (label, each), region in zip(own, regions, strict=bool(regions))]
+
+
+def _open(estimate: Estimate, region: Region) -> bool:
+    return region.decide(estimate) == UNDECIDED
+
+
+def _units(estimate: Estimate, region: Region) -> float:
+    """How many units make an interval so narrow that it lies on one side of the region's nearest end."""
+    nearest = min((end for end in region.ends if math.isfinite(end)), key=lambda end: abs(end - estimate.value))
+    reach = estimate.value - estimate.low if nearest < estimate.value else estimate.high - estimate.value
+    gap = abs(nearest - estimate.value)
+    return estimate.count * (reach / gap) ** 2 if gap > 1e-3 * reach else math.inf
+
+
 def _steps(measured: Measured) -> Sequence[Estimate]:
     if not isinstance(measured, Series) or len(measured.steps) != len(measured.estimates) - 1:
         raise TypeError("a criterion for a series with its steps: see estimates.steps")
@@ -326,6 +374,11 @@ class Finding:
         return self.criterion.decide(self.measured) if self.criterion else REPORTED
 
     @property
+    def decided_by(self) -> str:
+        """What would decide a finding that is undecided; empty for others."""
+        return would_decide(self.measured, self.criterion) if self.criterion and self.outcome == UNDECIDED else ""
+
+    @property
     def shown(self) -> str:
         """The measurement as it is printed."""
         sampled = self.measured.sampled
@@ -343,6 +396,7 @@ class Finding:
             "criterion": None if self.criterion is None else {**_tagged(self.criterion), "text": str(self.criterion)},
             "source": None if self.source is None else asdict(self.source),
             "outcome": self.outcome,
+            "decided_by": self.decided_by,
             "revised": self.revised,
             "note": self.note,
         }

@@ -318,9 +318,7 @@ def study(
     moved = f"offset-{offset}" if offset else ""
     parts = [part for part in (scale if scale != "default" else "", moved, experiment.name, asked) if part]
     pool = Pool(runs)
-    if figures is None:
-        figures = pool.path / "replications" / "/".join(parts) if offset else Path("figures", *parts)
-    return Study(experiment, sweeps, pool, "/".join(parts), Path(figures), effects)
+    return Study(experiment, sweeps, pool, "/".join(parts), Path(figures or Path("figures", *parts)), effects)
 
 
 def run(name: str | Experiment, *overrides: str, executor: Executor | None = None, **settings: Any) -> Study:

@@ -138,14 +138,41 @@ def print_drawn(study: Any, paths: Iterable[Path], found: Sequence[Mapping[str, 
 def print_findings(found: Sequence[Mapping[str, Any]]) -> None:
     from toymodels.findings import rows, tally
 
-    for _, what, measured, expected, source, verdict in rows(found):
+    for id, what, measured, expected, source, verdict in rows(found):
         colour = {"holds": "green", "fails": "red", "undecided": "yellow"}.get(verdict.partition(" ")[0], "dim")
         table = Table.grid(padding=(0, 2))
         table.add_column(width=22, style=colour)
         table.add_column(overflow="fold")
         table.add_row(verdict or "reported", printable(what))
-        table.add_row("", printable(measured))
+        table.add_row("", printable(f"{id}: {measured}"))
         if expected:
             table.add_row("", printable(f"expected: {expected} [{source}]"), style="dim")
         console.print(table)
     say(tally(found))
+
+
+def print_rows(rows: Sequence[Any], whole: bool) -> None:
+    """Rows of the ledger: a line each, or everything about them."""
+    from toymodels.ledger import counted, undecided
+
+    colours = {"supported": "green", "refuted": "red", "qualified": "cyan", "undecided": "yellow"}
+    for row in rows:
+        line = Table.grid(padding=(0, 2))
+        line.add_column(width=4, style="bold")
+        line.add_column(width=12, style=colours.get(row.verdict, "dim"))
+        line.add_column(overflow="fold")
+        line.add_row(row.claim.id, row.verdict, printable(row.claim.sentence))
+        if whole:
+            line.add_row("", "", printable(row.claim.note), style="dim")
+        console.print(line)
+        if not whole:
+            continue
+        print_findings(row.answer.findings)
+        for what in undecided(row.answer):
+            say(f"would decide it: {what}")
+        for change in row.changed:
+            say(f"at {change.overrides}: {change.verdict}")
+        say(f"on fresh seeds: {row.fresh.verdict}")
+        say(f"figure: {row.figure}" if row.figure else "no figure")
+        say(f"again: {row.command}\n")
+    say(counted(rows) or "no claims here")

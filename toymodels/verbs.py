@@ -268,6 +268,44 @@ def replicate(args: argparse.Namespace, extra: list[str]) -> None:
     _end(failed)
 
 
+def claims(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels import ledger
+    from toymodels.files import check_writable, write_text
+
+    words = [*args.words, *extra]
+    overrides = [word for word in words if "=" in word]
+    ids = [word.upper() for word in words if "=" not in word]
+    with _refusing():
+        known = ledger.claims()
+    for id in ids:
+        if id not in known:
+            raise Refused(f"{id}: no such claim; there are {', '.join(known) or 'none here'}")
+    if overrides and len({known[id][0].name for id in ids}) != 1:
+        raise Refused("overrides are of one experiment: name a claim")
+    if args.out and (ids or overrides):
+        raise Refused("--out: the ledger is written whole; name no claim")
+    if args.out:
+        check_writable(args.out.parent)
+    failed: list[Any] = []
+    rows = []
+    settings = {"scale": args.scale, "runs": args.runs, "failed": failed}
+    settings["train"] = partial(_worked_out, args, failed) if args.run else None
+    for id in ids or known:
+        with _refusing():
+            rows.append(ledger.row(*known[id], overrides, **settings))
+    tables.print_rows(rows, whole=bool(ids))
+    if args.out:
+        write_text(args.out, ledger.page(rows))
+    _end(failed)
+
+
+def _worked_out(args: argparse.Namespace, failed: list[Any], study: Any) -> None:
+    """Train what a study lacks, and draw it."""
+    say(f"== {study.prefix}")
+    tables.train_missing(study, args.executor)
+    tables.print_drawn(study, study.write_figures(failed=failed), [], failed)
+
+
 def migrate(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels.store import migrate
 
@@ -331,6 +369,7 @@ VERBS = {
     "show": show,
     "cell": cell,
     "verdicts": verdicts,
+    "claims": claims,
     "replicate": replicate,
     "migrate": migrate,
 }

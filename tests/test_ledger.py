@@ -1,0 +1,120 @@
+"""The ledger: a claim from a page's findings, trained, read again, at other settings, on fresh seeds, as a page."""
+
+from pathlib import Path
+
+import pytest
+
+from toymodels import cli, lab, ledger, tables
+
+PAGE = '''
+from toymodels import Axis, Packing, Adam, Run, Sweep, draw
+from toymodels.claims import Claim
+from toymodels.estimates import mean
+from toymodels.experiment import Experiment
+from toymodels.findings import AtLeast, Finding, ours
+
+packed = Sweep(Run(Packing(3, 2), Adam(0.1), steps=20), [Axis("power", "problem.power", [2.0, 4.0]),
+                                                       Axis("seed", "seed", range(4))])
+
+def norms(packed):
+    return (packed.final("V", unconverged=True) ** 2).sum(("feature", "dimension")).rename("norm").to_dataset()
+
+def shown(norms):
+    """Norms of all seeds."""
+    figure, ax = draw.panels()
+    ax.plot(norms.norm.values.ravel())
+    return figure
+
+def sizes(norms):
+    for power in norms.power.values.tolist():
+        at = {"power": power}
+        yield Finding("size", "|W|^2", mean(norms.norm.sel(power=power)), AtLeast(0.1), ours("a test"), settings=at)
+        huge = AtLeast(1e9 if power > 2 else 0)
+        yield Finding("split", "|W|^2", mean(norms.norm.sel(power=power)), huge, ours("a test"), settings=at)
+
+experiment = Experiment("How large?", "ours", {"packed": packed}, [norms], [shown], [sizes], claims=[
+    Claim("Z2", "Norms are large at some powers.", ["size", "split"], "shown"),
+    Claim("Z1", "Norms are at least a tenth.", ["size"], "shown", ["steps=10"], note="A note."),
+])
+'''
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("ledger")
+    (made / "experiments").mkdir()
+    (made / "experiments" / "sizes_of_norms.py").write_text(PAGE)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+def test_before_it_is_run_nothing_is_claimed(capsys: pytest.CaptureFixture) -> None:
+    cli.main(["claims"])
+    assert "2 not run" in capsys.readouterr().out
+
+
+def test_a_row_runs_by_its_id(capsys: pytest.CaptureFixture) -> None:
+    cli.main(["claims", "z1", "--run"])
+    told = capsys.readouterr().out
+    assert "supported" in told
+    assert "at steps=10: supported" in told
+    assert "on fresh seeds: not run" in told
+    assert Path("figures/sizes_of_norms/shown.png").exists()
+
+
+def test_rows_are_read_again_and_become_a_page(capsys: pytest.CaptureFixture) -> None:
+    cli.main(["claims", "--run", "--out", "ledger.md"])
+    lab.replicate("sizes_of_norms", offset=ledger.OFFSET)
+    before = capsys.readouterr()
+    cli.main(["claims", "--out", "ledger.md"])
+    assert "1 supported, 1 qualified" in " ".join(capsys.readouterr().out.split()), before
+    page = Path("ledger.md").read_text()
+    assert page.index("## Z1") < page.index("## Z2")
+    assert "**Qualified** (holds: size[power=2], split[power=2], size[power=4]; fails: split[power=4])." in " ".join(
+        page.split()
+    )
+    assert "At `steps=10`: supported." in page
+    assert "A note." in page
+    assert "On seeds moved by 5000: qualified" in page
+    assert "`toymodels claims Z1 --run`" in page
+
+
+def test_other_settings_are_asked_by_overrides(capsys: pytest.CaptureFixture) -> None:
+    cli.main(["claims", "Z1", "packed.seed=0:2", "--run"])
+    told = capsys.readouterr().out
+    assert "2 seeds" in told
+    assert "again: toymodels claims Z1 --run packed.seed=0:2" in " ".join(told.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["claims", "Q9"], "Q9: no such claim; there are Z1, Z2"),
+        (["claims", "seed=0:2"], "overrides are of one experiment: name a claim"),
+        (["claims", "Z1", "--out", "ledger.md"], "the ledger is written whole"),
+        (["claims", "Z1", "bogus=3"], "bogus"),
+    ],
+)
+def test_bad_input_is_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert sentence in " ".join(told.split())
+
+
+def test_a_claim_is_on_one_page() -> None:
+    page = lab.find("sizes_of_norms")
+    with pytest.raises(ValueError, match="claim Z1 is on two pages"):
+        ledger.claims([page, page])
+
+
+def test_a_row_by_hand() -> None:
+    experiment, claim = ledger.claims()["Z1"]
+    row = ledger.row(experiment, claim, train=lambda study: tables.train_missing(study, lab.Here()))
+    assert row.verdict == "supported"
+    assert row.seeds == "4 seeds"

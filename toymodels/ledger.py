@@ -1,0 +1,215 @@
+"""The ledger: every claim of the experiments beside its verdict, the numbers that decide it, and what became of it at
+other settings and on fresh seeds.
+
+    ledger.claims()                    # {"A4": (experiment, claim), ...}
+    ledger.row("A4").verdict           # from what is stored, or from the findings that a checkout brings
+    ledger.row("A4", train=tables.train_missing)
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toymodels import findings, lab
+from toymodels.claims import VERDICTS, Claim, Verdict
+from toymodels.experiment import Experiment, Scale
+from toymodels.failures import Failed, Missing
+
+OFFSET = 5000
+"""How far the seeds of the replication are moved."""
+
+Train = Callable[[lab.Study], Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the findings of one question say about a claim."""
+
+    overrides: str
+    """Empty for the page's own settings."""
+    verdict: Verdict
+    findings: Sequence[Mapping[str, Any]]
+    """Those that the claim needs, as JSON data."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A claim and its answers."""
+
+    experiment: Experiment
+    claim: Claim
+    answer: Answer
+    changed: Sequence[Answer]
+    """At the other settings that the claim names."""
+    fresh: Answer
+    """On seeds moved by `OFFSET`."""
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.answer.verdict
+
+    @property
+    def figure(self) -> Path | None:
+        return Path("figures", self.experiment.name, f"{self.claim.figure}.png") if self.claim.figure else None
+
+    @property
+    def command(self) -> str:
+        """What works the row out again, with what is asked for beside it."""
+        return " ".join(["toymodels claims", self.claim.id, "--run", *self.answer.overrides.split()])
+
+    @property
+    def seeds(self) -> str:
+        return ", ".join(dict.fromkeys(_sampled(each) for each in self.answer.findings if _sampled(each)))
+
+
+def _sampled(finding: Mapping[str, Any]) -> str:
+    return finding["shown"].rpartition("; ")[2] if "; " in finding["shown"] else ""
+
+
+def claims(experiments: Iterable[Experiment] = ()) -> dict[str, tuple[Experiment, Claim]]:
+    """The claims of these experiments, or of all of this checkout, by id, in the order of the ledger."""
+    pages = list(experiments) or [lab.find(path.stem) for path in lab.experiment_files()]
+    rows = [(claim, page) for page in pages for claim in page.claims]
+    found: dict[str, tuple[Experiment, Claim]] = {}
+    for claim, page in sorted(rows, key=lambda each: each[0].place):
+        if claim.id in found:
+            raise ValueError(f"claim {claim.id} is on two pages: {found[claim.id][0].name} and {page.name}")
+        found[claim.id] = page, claim
+    return found
+
+
+def row(
+    experiment: Experiment,
+    claim: Claim,
+    overrides: Sequence[str] = (),
+    train: Train | None = None,
+    failed: list[Failed] | None = None,
+    scale: Scale = "default",
+    runs: str | Path = "runs",
+) -> Row:
+    """A claim with its answers, from what is stored, or from the findings that a checkout brings.
+
+    With `train`, which is called with each study of the claim's own settings and changes, what is missing is trained
+    first. With `overrides` it is asked at other settings, and neither at the changes nor on fresh seeds.
+    """
+
+    def answer(words: Sequence[str], train: Train | None, offset: int = 0) -> Answer:
+        found = list(_found(experiment, claim, words, train, failed, offset, scale, runs))
+        return Answer(" ".join(words), claim.decide(found), found)
+
+    nothing, own = Answer("", "not run", ()), answer(overrides, train)
+    changed = [] if overrides else [answer(change.split(), train) for change in claim.changes]
+    fresh = nothing if overrides else answer((), None, OFFSET)
+    return Row(experiment, claim, own, changed, fresh)
+
+
+def _found(
+    experiment: Experiment,
+    claim: Claim,
+    overrides: Sequence[str],
+    train: Train | None,
+    failed: list[Failed] | None,
+    offset: int,
+    scale: Scale,
+    runs: str | Path,
+) -> Iterable[Mapping[str, Any]]:
+    """The findings that a claim needs, of all its pages; those of other pages than its own start with "page:"."""
+    for page in dict.fromkeys(id.rpartition(":")[0] for id in claim.needs):
+        own, words = (lab.find(page), ()) if page else (experiment, overrides)
+        study = lab.study(own, *words, scale=scale, runs=runs, offset=offset)
+        try:
+            if train:
+                train(study)
+            found = study.verdicts(failed)
+        except Missing:
+            continue
+        for each in found:
+            named = {**each, "id": f"{page}:{each['id']}" if page else each["id"]}
+            if claim.needed(named["id"]):
+                yield named
+
+
+# ------------------------------------------------------------------------------------------------------------- Markdown
+
+
+def counted(rows: Iterable[Row]) -> str:
+    """How many claims are supported, refuted and so on, in a few words."""
+    verdicts = [row.verdict for row in rows]
+    return ", ".join(f"{verdicts.count(each)} {each}" for each in VERDICTS if each in verdicts)
+
+
+def undecided(answer: Answer) -> list[str]:
+    """What would decide each finding that is undecided."""
+    open_ = [each for each in answer.findings if each["outcome"] == findings.UNDECIDED]
+    return [f"{each['id']}: {each['decided_by']}" for each in open_ if each.get("decided_by")]
+
+
+def where(answer: Answer) -> str:
+    """Of a qualified claim: where its findings hold, fail and are undecided."""
+    parts = []
+    for outcome, word in ((findings.HOLDS, "holds"), (findings.FAILS, "fails"), (findings.UNDECIDED, "undecided")):
+        ids = [each["id"] for each in answer.findings if each["outcome"] == outcome]
+        parts += [f"{word}: {', '.join(ids)}"] if ids else []
+    return "; ".join(parts)
+
+
+INTRODUCTION = """# Ledger
+
+What researchers of superposition said or asked, and what the findings of this project decide: {counted}. `make claims`
+works it out again; `toymodels claims ID path=value --run` asks at other settings.
+
+A claim names findings, and one rule decides. *Supported*: every finding holds. *Refuted*: one that is needed fails at
+every setting. *Qualified*: each holds at some setting, and one fails at another. *Undecided*: intervals straddle, or
+too few cells are usable. Findings decide by their whole interval, at 95 % for all settings of a series together.
+Criteria were written before their sweeps ran; a criterion that was changed afterwards is marked *revised*.
+
+"""
+
+
+def page(rows: Sequence[Row]) -> str:
+    """The ledger as a page of `docs`."""
+    return INTRODUCTION.format(counted=counted(rows)) + markdown(rows)
+
+
+def markdown(rows: Sequence[Row], root: str = "..") -> str:
+    """A table of claims and a section for each; links start from `root`."""
+    head = ["| claim | | verdict | fresh seeds |", "|---|---|---|---|"]
+    for each in rows:
+        link = f"[{each.claim.id}](#{each.claim.id.lower()})"
+        head.append(f"| {link} | {_cell(each.claim.sentence)} | **{each.verdict}** | {each.fresh.verdict} |")
+    return "\n".join([*head, "", *(line for each in rows for line in (*_section(each, root), ""))])
+
+
+def _section(row: Row, root: str) -> list[str]:
+    claim, answer = row.claim, row.answer
+    lines = [f"## {claim.id}", "", f"{claim.sentence}", "", f"**{answer.verdict.capitalize()}**"]
+    lines[-1] += f" ({where(answer)})." if answer.verdict == "qualified" else "."
+    lines[-1] += f" {claim.note}" if claim.note else ""
+    if answer.verdict == "undecided":
+        lines += ["", f"What would decide it: {'; '.join(undecided(answer)) or 'findings that are not undecided'}."]
+    if row.figure:
+        lines += ["", f"![{claim.figure}]({root}/{row.figure})"]
+    fresh = {each["id"]: each for each in row.fresh.findings}
+    lines += ["", "| finding | measured | criterion | verdict | fresh seeds |", "|---|---|---|---|---|"]
+    for each in answer.findings:
+        again = fresh.get(each["id"])
+        told = f"{again['shown'].rpartition('; ')[0] or again['shown']}: {again['outcome']}" if again else "not run"
+        revised = " (revised)" if each["revised"] else ""
+        cells = (f"`{each['id']}`: {each['what']}", each["shown"], each["criterion"]["text"], each["outcome"] + revised)
+        lines.append("| " + " | ".join(map(_cell, (*cells, told))) + " |")
+    for change in row.changed:
+        lines += ["", f"At `{change.overrides}`: {change.verdict}" + _why(change) + "."]
+    fresh_seeds = f" On seeds moved by {OFFSET}: {row.fresh.verdict}."
+    seeds = f"Sampled: {row.seeds}.{fresh_seeds}" if row.seeds else f"Nothing is sampled.{fresh_seeds}"
+    page = f"[`experiments/{row.experiment.name}.py`]({root}/experiments/{row.experiment.name}.py)"
+    return [*lines, "", f"{seeds} Page: {page}. Again, or with other settings: `{row.command}`"]
+
+
+def _why(answer: Answer) -> str:
+    told = where(answer) if answer.verdict in ("qualified", "undecided") else ""
+    return f" ({told})" if told else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
