@@ -125,12 +125,12 @@ class Experiment:
     readings: Sequence[Read] = ()
     figures: Sequence[Draw] = ()
     findings: Sequence[Find] = ()
-    claims: Sequence[Claim] = ()
-    """Rows of the ledger that its findings decide."""
     scales: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     """Overrides that make the scales "tiny" and "full" of the default one, as on the command line: path -> value."""
     cost: str = ""
     """What the published scale costs."""
+    claims: Sequence[Claim] = ()
+    """Rows of the ledger that its findings decide."""
     name: str = ""
     file: Path = Path()
     """Where it was loaded from."""
