@@ -11,7 +11,7 @@ LAYERS = [
     {"shapes", "findings", "index", "keys", "settings"},
     {"config", "analysis", "batches", "claims", "theory"},
     {"laws"},
-    {"data", "losses", "models", "optimizers"},
+    {"data", "losses", "models", "normalisers", "optimizers"},
     {"problems"},
     {"train", "provenance", "store", "draw"},
     {"engine", "results"},

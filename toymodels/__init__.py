@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         SquaredError,
     )
     from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, Untied
+    from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
     from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
     from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
@@ -65,7 +66,9 @@ __all__ = [
     "HalfSquaredError",
     "Identity",
     "InnerProduct",
+    "LayerNorm",
     "Momentum",
+    "NoNorm",
     "Noisy",
     "OneSparse",
     "Packing",
@@ -76,6 +79,7 @@ __all__ = [
     "Quadratic",
     "Record",
     "Relu",
+    "RmsNorm",
     "RowDecay",
     "Run",
     "Sgd",
@@ -128,6 +132,11 @@ _MODULES = {
         "Relu",
         "Tied",
         "Untied",
+    ),
+    "normalisers": (
+        "LayerNorm",
+        "NoNorm",
+        "RmsNorm",
     ),
     "optimizers": (
         "Adam",
