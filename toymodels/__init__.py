@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
     from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
+    from toymodels.problems.blocks import Blocks
     from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
+    from toymodels.problems.grouped import Grouped
     from toymodels.problems.packing import Packing
     from toymodels.problems.population import Population
     from toymodels.problems.quadratic import Quadratic
@@ -52,6 +54,7 @@ __all__ = [
     "Anticorrelated",
     "Axis",
     "BinaryCrossEntropy",
+    "Blocks",
     "Choice",
     "Components",
     "Constant",
@@ -63,6 +66,7 @@ __all__ = [
     "Gelu",
     "Geometric",
     "Given",
+    "Grouped",
     "HalfSquaredError",
     "Identity",
     "InnerProduct",
@@ -147,12 +151,14 @@ _MODULES = {
         "Sgd",
     ),
     "problems.annealed": ("Annealed",),
+    "problems.blocks": ("Blocks",),
     "problems.factorize": (
         "Components",
         "Factorize",
         "Gaussian",
         "Given",
     ),
+    "problems.grouped": ("Grouped",),
     "problems.packing": ("Packing",),
     "problems.population": ("Population",),
     "problems.quadratic": ("Quadratic",),
