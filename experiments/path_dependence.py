@@ -25,15 +25,16 @@ ORTHOGONAL, DEAD = 0.1, 0.25
 EQUAL = 0.02
 """Excess of the exact loss over the least of all, up to which a model counts as being in one of the best minima."""
 MINIMA = ("square", "pentagon")
-ENDS = {"bias": (-0.5, 0.0), "lr": (3e-3, 0.1), "batch": (16, 512)}
+ENDS = {"initial bias": (0.0, 1.0), "learning rate": (3e-3, 0.1), "batch size": (32, 512)}
 """Of each factor the two levels whose shares of minima are compared."""
 
 base = Run(Supervised(Sparse(5, 0.225), Tied(2)), Adam(Cosine(1e-2)), steps=3000, batch=128, record=Record(12, 2))
 seeds = Axis("seed", "seed", range(256))
-biases = Sweep(base, [Axis("bias", "problem.model.bias", [-0.5, -0.25, 0.0, 0.5]), seeds])
+biases = Sweep(base, [Axis("bias", "problem.model.bias", [-0.25, 0.0, 0.5, 1.0]), seeds])
 rates = Sweep(base, [Axis("lr", "optimizer.lr.peak", [3e-3, 0.01, 0.03, 0.1]), seeds])
-batches = Sweep(base, [Axis("size", "batch", [16, 128, 512]), seeds])
-tiny = {"seed": range(12), "steps": 600, "bias": [-0.5, 0.0], "lr": [3e-3, 0.1], "size": [16, 512]}
+sizes = Axis("size", "batch", [32, 128, 512])
+batches = Sweep(base, [Axis("lr", "optimizer.lr.peak", [3e-3, 0.05]), sizes, Axis("seed", "seed", range(384))])
+tiny = {"seed": range(12), "steps": 600, "bias": [0.0, 1.0], "rates.lr": [3e-3, 0.1], "size": [32, 512]}
 
 
 # ------------------------------------------------------------------------------------------------------------- readings
@@ -48,7 +49,7 @@ def by_rate(rates: Swept) -> xr.Dataset:
 
 
 def by_batch(batches: Swept) -> xr.Dataset:
-    """Where models end, by the batch size: the noise of the gradient."""
+    """Where models end, by the batch size, which is the noise of the gradient, at two learning rates."""
     return _ends(batches, "size")
 
 
@@ -78,11 +79,11 @@ def minima(found: xr.Dataset, least: float) -> xr.DataArray:
 # -------------------------------------------------------------------------------------------------------------- figures
 def which_minimum(by_bias: xr.Dataset, by_rate: xr.Dataset, by_batch: xr.Dataset) -> Figure:
     """Five features in a plane, where a square with a dropped feature and a pentagon have equal losses. a, b: rows of W
-    in the two minima. c-e: of the models that end within 2 % of the least loss, the share in each minimum, against
-    initial bias, peak learning rate and batch size, with Wilson intervals that hold together at 95 % for each curve;
-    grey: of all models, the share that ends above."""
-    figure, axes = draw.panels(1, 5, height=2.4, width_ratios=(0.8, 0.8, 1.2, 1.2, 1.2))
+    in the two minima. c-f: of the models that end within 2 % of the least loss, the share in each minimum, against
+    initial bias, peak learning rate, and batch size at two learning rates, with Wilson intervals that hold together at
+    95 % for each curve; grey: of all models, the share that ends above."""
     factors = _factors(by_bias, by_rate, by_batch)
+    figure, axes = draw.panels(1, 2 + len(factors), height=2.4, width_ratios=(0.8, 0.8, *[1.0] * len(factors)))
     least = _least(*factors.values())
     colours = dict(zip(MINIMA, (draw.BLUE, draw.RED), strict=True))
     for ax, name in zip(axes, MINIMA, strict=False):
@@ -91,23 +92,24 @@ def which_minimum(by_bias: xr.Dataset, by_rate: xr.Dataset, by_batch: xr.Dataset
         if inside.size:
             draw.arrows(ax, models.W.isel(cell=inside[0]).transpose("feature", "hidden").values, reach=1.4)
         ax.set_title(name, fontsize=8)
-    names = ("initial bias", "peak learning rate", "batch size")
-    for ax, found, label in zip(axes[2:], factors.values(), names, strict=True):
+    for ax, (factor, found) in zip(axes[2:], factors.items(), strict=True):
         ended, x = minima(found, least).transpose("level", "seed"), np.arange(found.sizes["level"])
         for name, shift in zip(MINIMA, (-2, 2), strict=True):
             flags = (ended == name).where(ended != "above")
             draw.points(ax, x, share(flags).estimates, name, colours[name], shift=shift, ls="-", lw=0.8)
         draw.points(ax, x, share(ended == "above").estimates, "above the least loss", "0.6", ls="-", lw=0.8)
         draw.ticks(ax, "x", x, [f"{level:g}" for level in found.level.values])
-        ax.set(xlabel=label, ylim=(-0.03, 1.03))
-    axes[2].set_ylabel("share of models")
+        ax.set(xlabel=factor.replace(" at ", "\n"), ylim=(-0.03, 1.03))
+        ax.set_ylabel("share of models" if ax is axes[2] else "")
     draw.legend_below(figure, axes[2:])
     return figure
 
 
 # ------------------------------------------------------------------------------------------------------------- findings
 def _factors(by_bias: xr.Dataset, by_rate: xr.Dataset, by_batch: xr.Dataset) -> dict[str, xr.Dataset]:
-    return {"bias": by_bias, "lr": by_rate, "batch": by_batch}
+    """Models by the level of each factor; a factor of two learning rates is two."""
+    noise = {f"batch size at rate {lr:g}": by_batch.sel(lr=lr, drop=True) for lr in by_batch.lr.values.tolist()}
+    return {"initial bias": by_bias, "learning rate": by_rate, **noise}
 
 
 def _least(*found: xr.Dataset) -> float:
@@ -116,7 +118,8 @@ def _least(*found: xr.Dataset) -> float:
 
 def two_minima(by_bias: xr.Dataset, by_rate: xr.Dataset, by_batch: xr.Dataset) -> Iterator[Finding]:
     """Of all models: the two minima have equal losses, and differ in how many features share and interfere."""
-    every = xr.concat([each.rename(level="cell") for each in (by_bias, by_rate, by_batch)], "cell", join="override")
+    found = _factors(by_bias, by_rate, by_batch).values()
+    every = xr.concat([each.drop_vars("level").rename(level="cell") for each in found], "cell", join="inner")
     best = minima(every, _least(every))
     one, other = (every.where(best == name) for name in MINIMA)
     what = "least exact loss of a square with a dropped feature over that of a pentagon"
@@ -138,16 +141,17 @@ def what_selects(by_bias: xr.Dataset, by_rate: xr.Dataset, by_batch: xr.Dataset)
     """Distance in total variation between the minima that models end in at two levels of a factor, of those models that
     end within 2 % of the least loss: half the sum of the differences of the shares. Seeds are redrawn whole."""
     factors = _factors(by_bias, by_rate, by_batch)
-    least, said = _least(*factors.values()), ours("limit: a twentieth of the models moves")
+    least, said = _least(*factors.values()), ours("limit: a tenth of the models moves")
     for factor, found in factors.items():
         ended, count, at = minima(found, least), found.sizes["seed"], {"factor": factor}
-        levels = [found.level.values[np.abs(found.level.values - end).argmin()] for end in ENDS[factor]]
+        ends = ENDS[factor.partition(" at ")[0]]
+        levels = [found.level.values[np.abs(found.level.values - end).argmin()] for end in ends]
         flags = xr.concat([(ended == name).astype(float) for name in (*MINIMA, "other")], "minimum")
         counts = redrawn(flags.sel(level=levels)).sum("seed")
         shares = counts / counts.sum("minimum")
         apart = abs(shares.isel(level=0) - shares.isel(level=1)).sum("minimum") / 2
         what = f"total variation between the minima at {factor} {levels[0]:g} and {levels[1]:g}, at equal loss"
-        yield Finding("selects", what, of_draws(apart, count), AtLeast(0.05), said, settings=at)
+        yield Finding("selects", what, of_draws(apart, count), AtLeast(0.1), said, settings=at)
         for name in MINIMA:
             what, own = f"share of {name}s at equal loss, by {factor}", (ended == name).where(ended != "above")
             yield report("share", what, share(own.transpose("level", "seed")), settings={"minimum": name, **at})

@@ -90,7 +90,7 @@ def interference_and_capacity(tradeoffs: xr.Dataset) -> Figure:
     density p; lines are means over seeds, dots are seeds. Bottom: shares of the loss, mean and range over seeds,
     against 1/p: all at ignored features (capacity up to .02); what bias and length leave at each other feature active
     by itself; what the others add to that, which is interference, where the feature is off and on. The four sum to the
-    loss. Interference is negative where it makes up for a bias."""
+    loss. Interference is negative where it makes up for a bias. Models that have not converged are kept."""
     powers, p = tradeoffs.power.values, tradeoffs.p.values
     figure, axes = draw.panels(2, len(powers), height=4.4, sharey="row", squeeze=False)
     split = shares(tradeoffs).transpose("part", "power", "p", "seed")
@@ -106,7 +106,6 @@ def interference_and_capacity(tradeoffs: xr.Dataset) -> Figure:
         bottom.set(xscale="log", xlabel="$1/p$")
     axes[0, 0].set_ylabel("capacity $C_i$")
     axes[1, 0].set_ylabel("share of the loss")
-    draw.excluded(axes[0, -1], tradeoffs.left_out)
     draw.legend_below(figure, axes)
     return figure
 
