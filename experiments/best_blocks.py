@@ -25,7 +25,7 @@ LARGE = (100, 1000, 10_000)
 """Vectors at which the estimate with a constant fitted to trained packings is compared with the exact switch, 2."""
 FACTOR = 1.1
 """Within which an estimated switch counts as right."""
-POWERS = (1, 1.2, 1.4, 1.5, 1.6, 1.7, 1.8, 1.85, 1.9, 1.95, 2.05, 2.1, 2.2, 2.5, 3, 4)
+POWERS = (1, 1.3, 1.5, 1.65, 1.75, 1.85, 1.95, 2.05, 2.2, 2.5, 3, 4)
 
 run = Run(Blocks(24, 6), Adam(Cosine(0.05)), steps=1500, record=Record(30, 2))
 axes = [

@@ -57,7 +57,7 @@ trained = Sweep(
     [
         Axis("power", "problem.loss.power", [2, 3, 4]),
         Axis("p", "problem.data.p", [0.05, 0.1, 0.2]),
-        Axis("seed", "seed", range(48)),
+        Axis("seed", "seed", range(32)),
     ],
 )
 tiny = {"seed": range(4), "penalised.steps": 800, "trained.steps": 400, "penalty": [3.0, 30.0, 100.0], "p": [0.05, 0.2]}
