@@ -396,7 +396,7 @@ class Grammar:
             "\x1b[31m",
         ]
         name = self.pick([*wrong, "x" * 5000])
-        verb = self.pick(["run", "figure", "show", "cell", "verdicts", "replicate"])
+        verb = self.pick(["run", "figure", "show", "cell", "verdicts", "replicate", "claims"])
         return "invalid", [
             verb,
             name,
@@ -428,6 +428,8 @@ class Grammar:
             ["verdicts", experiment, "--out", "dir"],
             ["verdicts", experiment, "--out", "file/x.md"],
             *(["replicate", experiment, "--offset", each] for each in ("0", "-1", "x", "²", "1.5", "9" * 30)),
+            *(["claims", each] for each in ("Z99", "seed=3", "--offset", "A1=", "[/b]")),
+            *(["claims", "--out", each] for each in ("dir", "file/x.md")),
             ["migrate", "nowhere"],
             ["migrate", "--runs", "file"],
         ]
