@@ -303,7 +303,9 @@ class Grammar:
 
     def wrong_config(self) -> tuple[Expected, list[str]]:
         field = self.pick([each for each in fields(self.pick(self.experiments)) if config.is_config(each.value)])
-        return "invalid", self.set(field, self.pick(["3", "word", "none", "[1, 2]", "true", "'Adam()'"]))
+        value = self.pick(["3", "word", "none", "[1, 2]", "true", "'Adam()'"])
+        # A rate is a schedule or a number.
+        return "either" if value == "3" else "invalid", self.set(field, value)
 
     def nested(self) -> tuple[Expected, list[str]]:
         field = self.pick([each for each in fields(self.pick(self.experiments)) if config.is_config(each.value)])

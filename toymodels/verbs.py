@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, extra: list[str]) -> None:
     studies = {name: _study(args, name, overrides) for name in names}
     draw = not (args.only or args.no_figures or shard[1] > 1 or args.dry_run)
     for study in studies.values():
-        _check(args, study, overrides)
+        _check(study, overrides, args.only or ())
     times: Any = Counter()
     failed: list[Any] = []
     if draw and len(studies) > 1:
@@ -81,9 +81,9 @@ def run(args: argparse.Namespace, extra: list[str]) -> None:
     _end(failed)
 
 
-def _check(args: argparse.Namespace, study: Any, overrides: Sequence[str]) -> None:
+def _check(study: Any, overrides: Sequence[str], only: Sequence[str] = ()) -> None:
     """All that is asked for, before the first of it is trained; says which sweeps an override leaves as they are."""
-    for name in args.only or ():
+    for name in only:
         if name not in study.sweeps:
             raise Refused(f"{name}: no such sweep; there are {', '.join(study.sweeps)}")
     if overrides:
@@ -149,8 +149,10 @@ def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw:
 
 def figure(args: argparse.Namespace, extra: list[str]) -> None:
     words = [*args.names, *extra]
-    study = _study(args, args.experiment, [word for word in words if "=" in word])
+    overrides = [word for word in words if "=" in word]
+    study = _study(args, args.experiment, overrides)
     names = [word for word in words if "=" not in word]
+    _check(study, overrides)
     with _refusing():
         for name in names:
             study.experiment.figure(name)
@@ -287,6 +289,8 @@ def claims(args: argparse.Namespace, extra: list[str]) -> None:
     if args.out and (ids or overrides):
         raise Refused("--out: the ledger is written whole; name no claim")
     _check_out(args.out)
+    if overrides:
+        _check(_study(args, known[ids[0]][0].name, overrides), overrides)
     failed: list[Any] = []
     rows = []
     settings = {"scale": args.scale, "runs": args.runs, "failed": failed}
