@@ -16,7 +16,7 @@ seeds = st.integers(0, 2**20)
 @settings(max_examples=10)
 @given(seeds, st.sampled_from([(2, 2), (2, 3), (3, 3)]))
 def test_small_starts_end_where_gram_schmidt_says(seed: int, sizes: tuple[int, int]) -> None:
-    """Errors fall with a power of the start: 1e-6 in entries leaves less than 1e-2 where values differ by a factor 2."""
+    """Errors fall with a power of the start: 1e-6 leaves less than 1e-2 where values differ by a factor 2."""
     (k, r), n, m = sizes, 6, 5
     rng = np.random.default_rng(seed)
     s, (left, right) = 0.5 ** np.arange(k), (ortho_group.rvs(size, random_state=seed)[:k] for size in (n, m))
