@@ -78,7 +78,7 @@ def bump_counts(pairs: Swept) -> xr.Dataset:
 
 
 def back_offs(backing: Swept) -> xr.Dataset:
-    """Of every run at rank two: whether a learned vector backs off, and whether that is what the growing overlaps of its
+    """Of every run at rank two: whether a learned vector backs off, and whether that is what growing overlaps at its
     start predict; its bumps; the alignment of spans at the end."""
     backing.check(problem__target__rank=2)
     found, start = paths(backing), [backing.finite(name, snapshot=0) for name in "UV"]
