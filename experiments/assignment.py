@@ -60,7 +60,7 @@ def ends(runs: Swept) -> xr.Dataset:
     names = {"cosines": _straight(cosine), "overlaps": _straight(abs(overlap))}
     names["first"] = first.isel(component=0) > first.isel(component=1)
     right = xr.concat([each == pairs for each in names.values()], xr.Variable("rule", list(names)))
-    limit = [final_alignment([1, q], overlap.sel(ratio=q)) for q in overlap.ratio.values.tolist()]
+    limit = [final_alignment([1, q], overlap.sel(ratio=q).values) for q in overlap.ratio.values.tolist()]
     nearest, before = final.argmax("target"), cosine.argmax("target")
     found = {"end": final, "predicted": overlap.copy(data=np.stack(limit, overlap.dims.index("ratio")))}
     found |= {"right": right.where(whole), "vector": (nearest == before).mean("component").where(whole)}

@@ -89,7 +89,9 @@ def back_offs(backing: Swept) -> xr.Dataset:
     core = [["row", "component"], ["column", "component"], ["target", "row"], ["target", "column"]]
     overlaps = xr.apply_ufunc(growing_overlaps, *start, own.left, own.right, input_core_dims=core,
                               output_core_dims=[["component", "target"]])  # fmt: skip
-    nearer = [final_alignment([1, q], overlaps.sel(ratio=q)).argmax(-1).any(-1) for q in overlaps.ratio.values.tolist()]
+    nearer = [
+        final_alignment([1, q], overlaps.sel(ratio=q).values).argmax(-1).any(-1) for q in overlaps.ratio.values.tolist()
+    ]
     predicted = xr.DataArray(nearer, dims=("ratio", *overlaps.sel(ratio=overlaps.ratio[0]).dims[:-2]))
     whole = found.bumps.notnull()
     data = {"backs_off": flags.where(whole), "as_predicted": (flags == predicted).where(whole), "bumps": found.bumps}
