@@ -171,7 +171,12 @@ def learning_at_full_rank(orders: xr.Dataset) -> Figure:
         for loss, shift in zip(orders.loss.values, (-2, 2), strict=True):
             found = [one for _, one in by_setting(mean, orders[name].sel(loss=loss, drop=True))]
             draw.points(ax, range(len(columns)), found, loss, COLOURS[loss], shift=shift)
-        draw.ticks(ax, "x", range(len(columns)), ["\n".join(f"{value:g}" for value in column) for column in columns])
+        draw.ticks(
+            ax,
+            "x",
+            range(len(columns)),
+            ["\n".join(f"{value:g}".removeprefix("0") for value in column) for column in columns],
+        )
         ax.set(xlabel="entries, ratio, scale", ylabel=label)
     draw.legend_below(figure, axes)
     return figure

@@ -149,12 +149,12 @@ def learning_from_noise(on_entries: xr.Dataset, on_inputs: xr.Dataset) -> Figure
         for noise, colour in zip(own.noise.values, draw.PALETTE, strict=False):
             of, unit = own.sel(noise=noise), start if "noise" not in start.dims else start.sel(noise=noise)
             curve = (of.loss / unit).quantile(QUARTILES, "seed").values
-            draw.band(ax, of.step, curve, label=f"noise {noise:g}", colour=colour)
+            draw.band(ax, of.step, curve, label=f"{noise:g}", colour=colour)
             known = [of.floor / unit] if "floor" in of else (of.level / unit).values[1:]
             for level in known:
                 ax.axhline(float(level), color=colour, ls=draw.DASHED, lw=0.7)
         ax.set(yscale="log", ylim=(1e-4, 2), xlabel="step", title=name)
-        draw.legend(ax)
+        draw.legend(ax, title="noise", loc="lower left")
     axes[0].set_ylabel("loss / start")
     own, x = on_inputs.isel(ratio=0, scale=0), on_inputs.noise.values
     for k, colour in zip(range(2), (draw.BLACK, draw.ORANGE), strict=True):
@@ -170,10 +170,10 @@ def learning_from_noise(on_entries: xr.Dataset, on_inputs: xr.Dataset) -> Figure
         name, colour = ("target", draw.PALETTE[3]) if data is on_entries else ("inputs", draw.PALETTE[4])
         found = mean(data.bumps.sel(ratio=ratio).isel(scale=0)).estimates
         look = {} if ratio == data.ratio.values[0] else {"mfc": "white"}
-        draw.points(axes[3], range(data.sizes["noise"]), found, f"{name}, ratio {ratio:g}", colour, shift=shift, **look)
+        draw.points(axes[3], range(data.sizes["noise"]), found, f"{name}, {ratio:g}", colour, shift=shift, **look)
     draw.ticks(axes[3], "x", range(on_entries.sizes["noise"]), ["none", "weak", "strong"][: on_entries.sizes["noise"]])
-    axes[3].set(xlabel="noise", ylabel="bumps per run", ylim=(0, None))
-    draw.legend(axes[3])
+    axes[3].set(xlabel="noise", ylabel="bumps per run", ylim=(0, 4.5))
+    draw.legend(axes[3], loc="upper center", title="noise on, ratio")
     return figure
 
 
