@@ -48,7 +48,7 @@ def sweep(rank: int, steps: int, record: Record, ratios: list[float], seeds: int
 
 hard = {"losses": ["cross-entropy"], "sizes": [1.0]}
 sweeps = {
-    "two": sweep(2, 2000, Record(400, 2, True), [0.25, 0.5, 0.8], 32, sizes=[0.1, 1.0, 3.0], scales=[1e-4, 1e-1]),
+    "two": sweep(2, 2000, Record(400, 2, True), [0.25, 0.5, 0.8], 64, sizes=[0.1, 1.0, 3.0], scales=[1e-4, 1e-1]),
     "ten": sweep(10, 4000, Record(200, 2), [0.7, 0.85], 24),
     "longer": sweep(10, 20_000, Record(200, 2), [0.7, 0.85], 20, **hard),
     "full": sweep(16, 3000, Record(200, 60), [0.5, 0.8], 24),
