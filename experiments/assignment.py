@@ -6,6 +6,7 @@ first component is learned along the overlaps that grow towards it, the second o
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -60,9 +61,14 @@ def ends(runs: Swept) -> xr.Dataset:
     names = {"cosines": _straight(cosine), "overlaps": _straight(abs(overlap))}
     names["first"] = first.isel(component=0) > first.isel(component=1)
     right = xr.concat([each == pairs for each in names.values()], xr.Variable("rule", list(names)))
-    limit = [final_alignment([1, q], overlap.sel(ratio=q).values) for q in overlap.ratio.values.tolist()]
+
+    def limit(ratio: float) -> xr.DataArray:
+        of = partial(final_alignment, [1, ratio])
+        return xr.apply_ufunc(of, overlap.sel(ratio=ratio), input_core_dims=PAIRS, output_core_dims=PAIRS)
+
+    predicted = xr.concat([limit(ratio) for ratio in overlap.ratio.values.tolist()], overlap.ratio)
     nearest, before = final.argmax("target"), cosine.argmax("target")
-    found = {"end": final, "predicted": overlap.copy(data=np.stack(limit, overlap.dims.index("ratio")))}
+    found = {"end": final, "predicted": predicted.transpose(*final.dims)}
     found |= {"right": right.where(whole), "vector": (nearest == before).mean("component").where(whole)}
     shuffled = (nearest == before.roll(seed=1, roll_coords=False)).mean("component")
     return xr.Dataset({**found, "shuffled": shuffled.where(whole)})

@@ -87,12 +87,15 @@ def back_offs(backing: Swept) -> xr.Dataset:
     )
     own = targets(backing.sweep.base.problem, backing.data.seed.values.tolist())
     core = [["row", "component"], ["column", "component"], ["target", "row"], ["target", "column"]]
-    overlaps = xr.apply_ufunc(growing_overlaps, *start, own.left, own.right, input_core_dims=core,
-                              output_core_dims=[["component", "target"]])  # fmt: skip
-    nearer = [
-        final_alignment([1, q], overlaps.sel(ratio=q).values).argmax(-1).any(-1) for q in overlaps.ratio.values.tolist()
-    ]
-    predicted = xr.DataArray(nearer, dims=("ratio", *overlaps.sel(ratio=overlaps.ratio[0]).dims[:-2]))
+    pairs, arrays = [["component", "target"]], (*start, own.left, own.right)
+    overlaps = xr.apply_ufunc(growing_overlaps, *arrays, input_core_dims=core, output_core_dims=pairs)
+
+    def limit(ratio: float) -> xr.DataArray:
+        of = partial(final_alignment, [1, ratio])
+        return xr.apply_ufunc(of, overlaps.sel(ratio=ratio), input_core_dims=pairs, output_core_dims=pairs)
+
+    ends = xr.concat([limit(ratio) for ratio in overlaps.ratio.values.tolist()], overlaps.ratio)
+    predicted = (ends.argmax("target") == 1).any("component")
     whole = found.bumps.notnull()
     data = {"backs_off": flags.where(whole), "as_predicted": (flags == predicted).where(whole), "bumps": found.bumps}
     end = backing.finite("U", snapshot=-1)
