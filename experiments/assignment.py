@@ -103,9 +103,7 @@ def who_ends_where(ends: xr.Dataset) -> Figure:
     small = ends.isel(scale=0)
     for ratio, colour in zip(ends.ratio.values, draw.PALETTE[3:], strict=False):
         of = small.sel(ratio=ratio)
-        draw.cloud(
-            axes[-1], of.predicted.values, of.end.transpose(*of.predicted.dims).values, f"ratio {ratio:g}", colour
-        )
+        draw.cloud(axes[-1], of.predicted, of.end, f"ratio {ratio:g}", colour)
     draw.theory(axes[-1], [0, 1], [0, 1])
     axes[-1].set(xlabel="limit of small starts", ylabel="|cos| at the end")
     draw.legend_below(figure, axes, columns=3)

@@ -81,7 +81,7 @@ def back_offs(backing: Swept) -> xr.Dataset:
     """Of every run at rank two: whether a learned vector backs off, and whether that is what growing overlaps at its
     start predict; its bumps; how much of the target's span is learned."""
     backing.check(problem__target__rank=2)
-    found, start = paths(backing), [backing.finite(name, snapshot=0) for name in "UV"]
+    found, start = paths(backing), [backing.finite(name, snapshot=0).drop_vars("snapshot") for name in "UV"]
     flags = xr.apply_ufunc(
         backs_off, found.cosine, input_core_dims=[["snapshot", "component", "target"]], vectorize=True
     )
@@ -98,7 +98,7 @@ def back_offs(backing: Swept) -> xr.Dataset:
     predicted = (ends.argmax("target") == 1).any("component")
     whole = found.bumps.notnull()
     data = {"backs_off": flags.where(whole), "as_predicted": (flags == predicted).where(whole), "bumps": found.bumps}
-    end = backing.finite("U", snapshot=-1)
+    end = backing.finite("U", snapshot=-1).drop_vars("snapshot")
     span = xr.apply_ufunc(_learned_span, own.left, end, input_core_dims=[["target", "row"], core[0]])
     return xr.Dataset({**data, "span": span.transpose(*found.bumps.dims)})
 
