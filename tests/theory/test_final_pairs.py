@@ -50,6 +50,15 @@ def test_the_share_that_backs_off_is_that_of_simulated_starts(ratio: float) -> N
     assert not nearer.all(1).any()
 
 
+def test_pairs_of_the_largest_overlaps_are_right_three_times_in_four() -> None:
+    """The pairs of the end are decided by one of two alike differences, those of the start by the sum of both."""
+    overlaps = np.random.default_rng(1).normal(size=(40_000, 2, 2))
+    end, start = final_alignment([1, 0.5], overlaps), abs(overlaps)
+    straight = [x[:, 0, 0] + x[:, 1, 1] > x[:, 0, 1] + x[:, 1, 0] for x in (start, end)]
+    assert np.mean(straight[0] == straight[1]) == pytest.approx(0.75, abs=5 * 0.5 / 200)
+    assert ((start[:, 0, 0] > start[:, 1, 0]) == straight[1]).all()
+
+
 @pytest.mark.parametrize(
     "call",
     [
