@@ -38,7 +38,7 @@ runs = Sweep(
     [
         Axis("ratio", "problem.target.spectrum.ratio", [0.3, 0.5, 0.8, 0.95]),
         Axis("scale", "problem.scale", [1e-3, 1e-2, 1e-1]),
-        Axis("seed", "seed", range(256)),
+        Axis("seed", "seed", range(512)),
     ],
     in_natural_units,
 )
@@ -101,9 +101,9 @@ def who_ends_where(ends: xr.Dataset) -> Figure:
         ax.set(ylim=(0.3, 1.03), xlabel="ratio $s_2 / s_1$", title=f"initial scale {scale:g}")
     axes[0].set_ylabel("share named at the start")
     small = ends.isel(scale=0)
-    for ratio, colour in zip(ends.ratio.values, draw.PALETTE[3:], strict=False):
+    for ratio, colour in reversed(list(zip(ends.ratio.values, draw.PALETTE[3:], strict=False))):
         of = small.sel(ratio=ratio)
-        draw.cloud(axes[-1], of.predicted, of.end, f"ratio {ratio:g}", colour)
+        draw.cloud(axes[-1], of.predicted, of.end, f"ratio {ratio:g}", colour, ms=1.4)
     draw.theory(axes[-1], [0, 1], [0, 1])
     axes[-1].set(xlabel="limit of small starts", ylabel="|cos| at the end")
     draw.legend_below(figure, axes, columns=3)
