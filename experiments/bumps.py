@@ -40,7 +40,7 @@ def sweep(name: str, lr: float, steps: int, record: Record, *axes: Axis | Choice
 
 
 ratio, scale = partial(Axis, "ratio", "problem.target.spectrum.ratio"), partial(Axis, "scale", "problem.scale")
-few, many = (Axis("seed", "seed", range(count)) for count in (128, 192))
+few, many = (Axis("seed", "seed", range(count)) for count in (256, 384))
 both, small = Choice("optimizer", among("SGD", "Adam")), Axis("lr", "optimizer.lr", [0.005])
 starts = scale([1e-4, 1e-2, 1e-1])
 sweeps = {
@@ -134,7 +134,7 @@ def bumps_of_adam_and_sgd(pairs: Swept, bump_counts: xr.Dataset) -> Figure:
     draw.points(axes[2], range(len(of)), [one for _, one in of], colour=draw.BLACK)
     draw.levels(axes[2], [0])
     draw.ticks(axes[2], "x", range(len(of)), [f"{at['ratio']:g}\n{at['scale']:g}" for at, _ in of])
-    axes[2].set(xlabel="ratio, initial scale", ylabel="bumps per run, Adam $-$ SGD")
+    axes[2].set(xlabel="ratio, initial scale", ylabel="bumps, Adam $-$ SGD")
     axes[2].margins(x=0.15)
     draw.legend_below(figure, axes[:2])
     return figure
@@ -199,10 +199,9 @@ def bumps_under_adam(bump_counts: xr.Dataset) -> Iterator[Finding]:
     """Whether Adam shows more bumps than SGD from the same starts, and whether the snapshots would show them."""
     what, more = "bumps in a run's alignments, Adam minus SGD, paired by seed", _more(bump_counts)
     source = ours("a conjecture of readers of Jermyn & Shlegeris 2022")
-    for at, found in by_setting(mean, more.mean("ratio", skipna=False)):
-        yield Finding("more-bumps", f"{what}, mean over ratios", found, Above(0), source, settings=at, digits=".2f")
+    revised = "was the mean over ratios; now each ratio, because ratios differ in sign"
     for at, found in by_setting(mean, more):
-        yield report("more-bumps-by-ratio", what, found, settings=at, digits=".2f")
+        yield Finding("more-bumps", what, found, Above(0), source, settings=at, revised=revised, digits=".2f")
     for at, found in by_setting(mean, bump_counts.bumps):
         yield report("bumps", "bumps in a run's alignments", found, settings=at, digits=".2f")
     what = f"runs in which no alignment changes by more than {SEEN:g} between neighbouring snapshots"
