@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
     from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
+    from toymodels.problems.noisy_factorize import NoisyFactorize
     from toymodels.problems.packing import Packing
     from toymodels.problems.population import Population
     from toymodels.problems.quadratic import Quadratic
@@ -70,6 +71,7 @@ __all__ = [
     "Momentum",
     "NoNorm",
     "Noisy",
+    "NoisyFactorize",
     "OneSparse",
     "Packing",
     "Placed",
@@ -153,6 +155,7 @@ _MODULES = {
         "Gaussian",
         "Given",
     ),
+    "problems.noisy_factorize": ("NoisyFactorize",),
     "problems.packing": ("Packing",),
     "problems.population": ("Population",),
     "problems.quadratic": ("Quadratic",),

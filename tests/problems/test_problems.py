@@ -27,10 +27,12 @@ from toymodels.models import Absolute, Identity, Placed, Relu, Tied, Untied
 from toymodels.optimizers import Adam, AdamW, Momentum, Sgd
 from toymodels.problems.annealed import Annealed
 from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
+from toymodels.problems.noisy_factorize import NoisyFactorize
 from toymodels.problems.packing import Packing
 from toymodels.problems.population import Population
 from toymodels.problems.quadratic import Quadratic
 from toymodels.problems.supervised import Supervised
+from toymodels.theory.noisy_factorisation import noisy_loss
 
 TARGET = Components(5, 4, 3, Geometric(0.5, 2.0), seed=3)
 PROBLEMS = {
@@ -46,6 +48,8 @@ PROBLEMS = {
     "power": Factorize(Gaussian(5, 4, 2), 3, 2, PowerError(3.0)),
     "power one": Factorize(Given(np.eye(3)), 3, 1, PowerError(1.0)),
     "regression": Factorize(TARGET, 3, 2, data=Sparse(4, 0.3)),
+    "noisy target": NoisyFactorize(TARGET, 3, noise=0.5),
+    "noisy inputs": NoisyFactorize(TARGET, 3, 2, data=Noisy(Sparse(4, 0.3), 0.2), noise=0.5),
     "packing": Packing(6, 3, 2.5),
     "signed packing": Packing(6, 3, 1.0, signed=True),
     "population": Population(Sparse(3, 0.2), Tied(2), SquaredError(Geometric(0.5))),
@@ -208,6 +212,37 @@ def test_regression_is_factorization_of_the_target_times_the_root_moment(
     root = scipy.linalg.sqrtm(np.asarray(data.second_moment(), float)).real
     error = (np.asarray(TARGET.matrix(), float) - U.astype(float) @ V.T) @ root
     assert abs(values.mean() - (error**2).sum() / 2) <= 5 * values.std() / np.sqrt(BATCH) + 1e-5
+
+
+@pytest.mark.parametrize("name", ["noisy target", "noisy inputs"])
+def test_noise_has_the_expected_gradient_and_loss(name: str) -> None:
+    """Of 1/2 |A - Ã|² and noise² n m / 2, or of E|A x - Ã (x + xi)|² / 2 and noise² n / 2, to five standard errors."""
+    problem, params = PROBLEMS[name], Factorize(TARGET, 3, scale=0.5).init(jax.random.key(1))
+    examples = problem.sample(jax.random.key(2), BATCH)
+    U, V, A = (np.asarray(each, float) for each in (params["U"], params["V"], TARGET.matrix()))
+    values = np.asarray(objectives(problem, params, examples), float)
+    if problem.data is None:
+        loss, downhill = np.sum((A - U @ V.T) ** 2) / 2 + 0.5**2 * A.size / 2, A - U @ V.T
+    else:
+        clean = np.asarray(problem.data.clean.second_moment(), float)
+        loss = noisy_loss(A, U, V, clean, 0.2**2) / 2 + 0.5**2 * len(A) / 2
+        downhill = (A - U @ V.T) @ clean - 0.2**2 * U @ V.T
+    assert abs(values.mean() - loss) <= 5 * values.std() / np.sqrt(BATCH)
+    slopes = np.asarray(jax.vmap(jax.grad(problem.objective), (None, 0))(params, examples)["U"], float)
+    off = slopes.mean(0) + downhill @ V
+    assert (abs(off) <= 6 * slopes.std(0) / np.sqrt(BATCH)).all()
+    assert float(problem.metrics(params, None)["squared_error"]) == pytest.approx(
+        np.sum((A - U @ V.T) ** 2) / 2, rel=1e-4
+    )
+
+
+def test_without_noise_it_is_the_factorisation_itself() -> None:
+    params, key = Factorize(TARGET, 3).init(jax.random.key(3)), jax.random.key(4)
+    for data in (None, Sparse(4, 0.3)):
+        plain, quiet = Factorize(TARGET, 3, data=data), NoisyFactorize(TARGET, 3, data=data)
+        one = jax.tree.map(lambda leaf: leaf[0], quiet.sample(key, 2))
+        assert float(quiet.objective(params, one)) == float(plain.objective(params, None if data is None else one[0]))
+        np.testing.assert_array_equal(quiet.init(key)["U"], plain.init(key)["U"])
 
 
 @jax.jit
