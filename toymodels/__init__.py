@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
     from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
+    from toymodels.problems.blocks import Blocks
     from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
+    from toymodels.problems.grouped import Grouped
     from toymodels.problems.noisy_factorize import NoisyFactorize
     from toymodels.problems.packing import Packing
     from toymodels.problems.population import Population
@@ -53,6 +55,7 @@ __all__ = [
     "Anticorrelated",
     "Axis",
     "BinaryCrossEntropy",
+    "Blocks",
     "Choice",
     "Components",
     "Constant",
@@ -64,6 +67,7 @@ __all__ = [
     "Gelu",
     "Geometric",
     "Given",
+    "Grouped",
     "HalfSquaredError",
     "Identity",
     "InnerProduct",
@@ -149,6 +153,7 @@ _MODULES = {
         "Sgd",
     ),
     "problems.annealed": ("Annealed",),
+    "problems.blocks": ("Blocks",),
     "problems.factorize": (
         "Components",
         "Factorize",
@@ -156,6 +161,7 @@ _MODULES = {
         "Given",
     ),
     "problems.noisy_factorize": ("NoisyFactorize",),
+    "problems.grouped": ("Grouped",),
     "problems.packing": ("Packing",),
     "problems.population": ("Population",),
     "problems.quadratic": ("Quadratic",),

@@ -46,6 +46,17 @@ def test_a_dropped_feature_costs_its_variance_and_a_kept_one_its_bias() -> None:
     np.testing.assert_allclose([parts.inactive, parts.active], 0, atol=1e-12)
 
 
+@pytest.mark.parametrize("power", [1.5, 3.0, 4.0])
+def test_parts_of_other_powers_sum_to_the_loss_of_the_same_draws(power: float) -> None:
+    rng = np.random.default_rng(2)
+    x, W, b, importance = sparse(4, 0.3, 6000), rng.normal(size=(4, 2)), rng.normal(size=4) / 5, np.arange(4.0)
+    error = (np.abs(x - np.maximum(x @ W @ W.T + b, 0)) ** power).mean(0)
+    parts = loss_parts(x, W, b, importance, power)
+    np.testing.assert_allclose(sum(parts), importance * error, rtol=1e-12)
+    alone = (np.abs(x - np.maximum(x * (W**2).sum(1) + b, 0)) ** power).mean(0)
+    np.testing.assert_allclose(parts.own, importance * alone, rtol=1e-12)
+
+
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="2 features"):
         loss_parts(np.ones((5, 3)), np.eye(2), np.zeros(2), np.ones(2))

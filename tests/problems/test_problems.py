@@ -26,7 +26,9 @@ from toymodels.losses import (
 from toymodels.models import Absolute, Identity, Placed, Relu, Tied, Untied
 from toymodels.optimizers import Adam, AdamW, Momentum, Sgd
 from toymodels.problems.annealed import Annealed
+from toymodels.problems.blocks import Blocks
 from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
+from toymodels.problems.grouped import Grouped
 from toymodels.problems.noisy_factorize import NoisyFactorize
 from toymodels.problems.packing import Packing
 from toymodels.problems.population import Population
@@ -52,6 +54,8 @@ PROBLEMS = {
     "noisy inputs": NoisyFactorize(TARGET, 3, 2, data=Noisy(Sparse(4, 0.3), 0.2), noise=0.5),
     "packing": Packing(6, 3, 2.5),
     "signed packing": Packing(6, 3, 1.0, signed=True),
+    "blocks": Blocks(6, 3, 2, 2.5),
+    "grouped": Grouped(6, 3, 2, 1.5, penalty=10.0),
     "population": Population(Sparse(3, 0.2), Tied(2), SquaredError(Geometric(0.5))),
     "quadratic": Quadratic(5, 2, 4.0, Geometric(0.7)),
     "one at a time": Population(OneSparse(5), Tied(2)),

@@ -32,14 +32,20 @@ def phase_counts(C: xr.DataArray) -> xr.DataArray:
 
 
 def parts_by_capacity(
-    x: xr.DataArray, W: xr.DataArray, b: xr.DataArray, importance: np.ndarray, thresholds: Sequence[float] = (NONE,)
+    x: xr.DataArray,
+    W: xr.DataArray,
+    b: xr.DataArray,
+    importance: np.ndarray,
+    thresholds: Sequence[float] = (NONE,),
+    power: float = 2.0,
 ) -> xr.DataArray:
     """(part, ..., threshold): the loss of every ReLU autoencoder over its draws x, (..., draw, feature), in `PARTS`.
 
     All the loss at features of capacity up to a threshold, and `loss_parts` of the others, which sum to the loss.
     """
     core = [["draw", "feature"], ["feature", "hidden"], ["feature"]]
-    parts = each_model(partial(loss_parts, importance=importance), x, W, b, core=core, outputs=["part", "feature"])
+    read = partial(loss_parts, importance=importance, power=power)
+    parts = each_model(read, x, W, b, core=core, outputs=["part", "feature"])
     ignored = feature_dimensionality(W) <= xr.DataArray(list(thresholds), {"threshold": list(thresholds)}, "threshold")
     rest = (parts.sum("part", skipna=False) * ignored).expand_dims("part")
     found = xr.concat([rest, parts * ~ignored], "part").sum("feature", skipna=False)

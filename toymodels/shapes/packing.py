@@ -31,7 +31,7 @@ def interference_loss(V: Vectors, power: Number, signed: bool = False) -> Float[
     V = jnp.asarray(V)
     if V.ndim != 2:
         raise ValueError(f"V of shape {V.shape}: vectors are the rows of a matrix")
-    U = _unit_rows(V if jnp.issubdtype(V.dtype, jnp.inexact) else V.astype(float))
+    U = unit_rows(V if jnp.issubdtype(V.dtype, jnp.inexact) else V.astype(float))
     gram = jnp.matmul(U, U.T, precision=jax.lax.Precision.HIGHEST)  # accelerators would round the rows first
     cosines = jnp.where(jnp.eye(len(U), dtype=bool), 0, gram)
     if not signed and not isinstance(power, jax.core.Tracer) and power % 2 == 0:
@@ -60,7 +60,7 @@ def _losses(V: Array, powers: Array, signed: bool) -> Array:
     return jnp.vectorize(one, signature="(n,d),()->()")(V, powers)
 
 
-def _unit_rows(V: Float[Array, "vectors dim"]) -> Float[Array, "vectors dim"]:
+def unit_rows(V: Float[Array, "vectors dim"]) -> Float[Array, "vectors dim"]:
     """V_i / |V_i|; a zero row stays zero."""
     # Rows are divided by their largest entry first, so that squares stay in range.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(V), axis=1, keepdims=True, initial=0))
