@@ -17,7 +17,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from toymodels.data import Anticorrelated, Constant, Correlated, Exponential, Noisy, OneSparse, Sparse, Uniform
+    from toymodels.data import (
+        Anticorrelated,
+        Constant,
+        Correlated,
+        Difference,
+        Exponential,
+        Noisy,
+        OneSparse,
+        Sparse,
+        Uniform,
+    )
     from toymodels.engine.devices import use_cores
     from toymodels.laws import Geometric, PowerLaw
     from toymodels.losses import (
@@ -28,10 +38,11 @@ if TYPE_CHECKING:
         SoftmaxCrossEntropy,
         SquaredError,
     )
-    from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, Untied
+    from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, TimesExp, Untied
     from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
-    from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
+    from toymodels.optimizers import Adam, AdamW, BiasDecay, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
+    from toymodels.problems.decoder import Decoder, Projection, Reproject
     from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
     from toymodels.problems.packing import Packing
     from toymodels.problems.population import Population
@@ -51,12 +62,15 @@ __all__ = [
     "Annealed",
     "Anticorrelated",
     "Axis",
+    "BiasDecay",
     "BinaryCrossEntropy",
     "Choice",
     "Components",
     "Constant",
     "Correlated",
     "Cosine",
+    "Decoder",
+    "Difference",
     "Exponential",
     "Factorize",
     "Gaussian",
@@ -76,9 +90,11 @@ __all__ = [
     "Population",
     "PowerError",
     "PowerLaw",
+    "Projection",
     "Quadratic",
     "Record",
     "Relu",
+    "Reproject",
     "RmsNorm",
     "RowDecay",
     "Run",
@@ -90,6 +106,7 @@ __all__ = [
     "Supervised",
     "Sweep",
     "Tied",
+    "TimesExp",
     "Uniform",
     "Untied",
     "census",
@@ -105,6 +122,7 @@ _MODULES = {
         "Anticorrelated",
         "Constant",
         "Correlated",
+        "Difference",
         "Exponential",
         "Noisy",
         "OneSparse",
@@ -131,6 +149,7 @@ _MODULES = {
         "Placed",
         "Relu",
         "Tied",
+        "TimesExp",
         "Untied",
     ),
     "normalisers": (
@@ -141,12 +160,18 @@ _MODULES = {
     "optimizers": (
         "Adam",
         "AdamW",
+        "BiasDecay",
         "Cosine",
         "Momentum",
         "RowDecay",
         "Sgd",
     ),
     "problems.annealed": ("Annealed",),
+    "problems.decoder": (
+        "Decoder",
+        "Projection",
+        "Reproject",
+    ),
     "problems.factorize": (
         "Components",
         "Factorize",

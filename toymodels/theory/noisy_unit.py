@@ -2,9 +2,9 @@
 
 n features, each 0 with probability 1 - p and else U[0, 1], arrive as x + noise, independent normal errors of standard
 deviation `noise`; unit i is r_i = ReLU(x_i + noise_i - t), and W r predicts x, without a bias. It is the decoder of
-`problems.decoder` at as many neurons as dimensions as features: a neuron with input weight w and bias b has t = -b / w.
-By symmetry the best W is a 1 + c J, J all ones: the mean of the other units stands in for the missing bias, and with one
-feature there is none. Derived here; every moment is closed, in the normal law.
+`problems.decoder` at as many neurons as dimensions as features: a neuron of input weight w and bias b has t = -b / w.
+By symmetry the best W is a 1 + c J, J all ones: the mean of the other units stands in for the missing bias, and with
+one feature there is none. Derived here; every moment is closed, in the normal law.
 """
 
 from typing import NamedTuple
@@ -38,7 +38,7 @@ def rectified_moment(
         raise ValueError(f"power={power}: 0 to 3")
     u, s = np.asarray(u, np.float64), _noise(noise)
     if s == 0:
-        return np.where(u > 0, np.maximum(u, 0) ** power, 0.5 if power == 0 else 0.0)
+        return np.asarray(np.where(u > 0, np.maximum(u, 0) ** power, 0.5 if power == 0 else 0.0))
     density, below = np.exp(-((u / s) ** 2) / 2) / np.sqrt(2 * np.pi), ndtr(u / s)
     return np.asarray(
         {
@@ -53,44 +53,55 @@ def rectified_moment(
 class Moments(NamedTuple):
     """Of a unit r and its feature x."""
 
-    mean: float
+    mean: Float[np.ndarray, "*shape"]
     """E r."""
-    square: float
+    square: Float[np.ndarray, "*shape"]
     """E r^2."""
-    product: float
+    product: Float[np.ndarray, "*shape"]
     """E x r."""
 
 
-def unit_moments(threshold: float, p: float, noise: float) -> Moments:
+def unit_moments(threshold: Float[np.ndarray, "*shape"] | ArrayLike, p: float, noise: float) -> Moments:
     """E r, E r^2 and E x r of r = ReLU(x + noise z - t): integrals of `rectified_moment` over x, by parts."""
-    t, p = float(threshold), _probability(p)
+    t, p = np.asarray(threshold, np.float64), _probability(p)
+    off, end = ([rectified_moment(u, noise, power) for power in range(4)] for u in (-t, 1 - t))
+    on = [(end[power + 1] - off[power + 1]) / (power + 1) for power in range(3)]  # int_0^1 dx of each moment of x - t
+    product = p * (end[2] - on[2]) / 2
+    return Moments(*map(np.asarray, ((1 - p) * off[1] + p * on[1], (1 - p) * off[2] + p * on[2], product)))
 
-    def over_values(power: int) -> float:  # int_0^1 E max(x - t + noise z, 0)^power dx
-        ends = rectified_moment(np.array([-t, 1 - t]), noise, power + 1)
-        return float(ends[1] - ends[0]) / (power + 1)
 
-    off = [float(rectified_moment(-t, noise, power)) for power in (1, 2)]
-    product = (float(rectified_moment(1 - t, noise, 2)) - over_values(2)) / 2
-    return Moments((1 - p) * off[0] + p * over_values(1), (1 - p) * off[1] + p * over_values(2), p * product)
+def losses_at(
+    threshold: Float[np.ndarray, "*shape"] | ArrayLike, p: float, noise: float, n: int = 1
+) -> Float[np.ndarray, "*shape"]:
+    """E (x_i - x'_i)^2 at these thresholds, with the best gains."""
+    return _with_best_gains(threshold, p, noise, n)[-1]
 
 
 def units_at(threshold: float, p: float, noise: float, n: int = 1) -> Unit:
-    """The best gains at a threshold: W = E[x rᵀ] E[r rᵀ]^-1, with one eigenvalue for the mean of all units and one for
-    the rest. ValueError for n < 1."""
+    """The units of one threshold, with the best gains."""
+    return Unit(float(threshold), *(float(each) for each in _with_best_gains(threshold, p, noise, n)))
+
+
+def _with_best_gains(
+    threshold: Float[np.ndarray, "*shape"] | ArrayLike, p: float, noise: float, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gain, cross gain and loss of W = E[x rᵀ] E[r rᵀ]^-1, which has one eigenvalue for the mean of all units and one
+    for the rest."""
     if n < 1:
         raise ValueError(f"n={n}: at least one feature")
     of, mean = unit_moments(threshold, p, noise), p / 2
     variance, covariance = of.square - of.mean**2, of.product - mean * of.mean
     together, shared = covariance + n * mean * of.mean, variance + n * of.mean**2
-    one = together / shared if shared > 0 else 0.0
-    rest = covariance / variance if variance > 0 else 0.0
+    one, rest = (
+        np.where(b > 0, a / np.where(b > 0, b, 1.0), 0.0) for a, b in ((together, shared), (covariance, variance))
+    )
     explained = (one * together + (n - 1) * rest * covariance) / n
-    own = (one + (n - 1) * rest) / n
-    return Unit(float(threshold), own, (one - rest) / n, p / 3 - explained)
+    found = (one + (n - 1) * rest) / n, (one - rest) / n, p / 3 - explained
+    return np.asarray(found[0]), np.asarray(found[1]), np.asarray(found[2])
 
 
 def best_units(p: float, noise: float, n: int = 1) -> Unit:
-    """The threshold of least loss, by its grid of 400 and Brent's search around the best place; exact to about 1e-7.
+    """The threshold of least loss, from a grid of 400 and Brent's search around its best place; exact to about 1e-7.
 
     p in (0, 1], noise >= 0: without noise t = 0, and nothing is lost.
     """
@@ -98,10 +109,10 @@ def best_units(p: float, noise: float, n: int = 1) -> Unit:
     if noise == 0:
         return units_at(0.0, p, 0.0, n)
     grid = np.linspace(-2 - 4 * noise, 1 + 4 * noise, 400)
-    place = int(np.argmin([units_at(t, p, noise, n).loss for t in grid]))
+    place = int(np.argmin(losses_at(grid, p, noise, n)))
     around = grid[max(place - 1, 0)], grid[min(place + 1, grid.size - 1)]
     found = minimize_scalar(
-        lambda t: units_at(t, p, noise, n).loss, bounds=around, method="bounded", options={"xatol": 1e-9}
+        lambda t: float(losses_at(t, p, noise, n)), bounds=around, method="bounded", options={"xatol": 1e-9}
     )
     return units_at(float(found.x), p, noise, n)
 
