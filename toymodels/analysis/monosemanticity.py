@@ -4,8 +4,6 @@ A is features x hidden, with any number of models before: A_fj is what neuron j 
 value 1 and without noise. Jermyn, Schiefer & Hubinger 2022, arXiv 2211.09169.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -35,7 +33,7 @@ def share_above(
     """Share of the live neurons that are monosemantic, above each threshold; NaN where none is alive. In [0, 1]."""
     values, at = np.asarray(concentration, np.float64), np.asarray(thresholds, np.float64)
     if not ((at > 0) & (at < 1)).all():
-        raise ValueError(f"thresholds={thresholds}: shares of a neuron's activations, in (0, 1)")
+        raise ValueError(f"thresholds={at}: shares of a neuron's activations, in (0, 1)")
     live = np.isfinite(values).sum(axis=-1)[..., None]
     above = (np.nan_to_num(values)[..., None] > at).sum(axis=-2)
     return np.asarray(np.where(live > 0, above / np.maximum(live, 1), np.nan))
@@ -72,16 +70,3 @@ def rotated(
     if live.sum() > 1:
         found[live] = concentrations(values[:, live] @ rotations(int(live.sum()), 1, seed)[0], dead)
     return found
-
-
-def turned(
-    F: Float[Array, "features dimensions"] | ArrayLike,
-    encoder: Float[Array, "dimensions hidden"] | ArrayLike,
-    b: Float[Array, " hidden"] | ArrayLike,
-    activation: Callable[[Float[np.ndarray, "features hidden"]], ArrayLike],
-    seed: int,
-) -> Float[np.ndarray, " hidden"]:
-    """`concentrations` of f(F R encoder + b), R a random rotation of the input: the same lengths and biases of
-    neurons that look in random directions. What high thresholds alone would give."""
-    R = rotations(np.shape(encoder)[0], 1, seed)[0]
-    return concentrations(np.asarray(activation(np.asarray(F) @ R @ np.asarray(encoder) + np.asarray(b))))

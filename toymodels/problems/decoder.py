@@ -1,6 +1,6 @@
 """Decode features from a random projection by one hidden layer. Jermyn, Schiefer & Hubinger 2022, arXiv 2211.09169."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -9,7 +9,7 @@ import numpy as np
 
 from toymodels import keys
 from toymodels.arrays import Array, Float
-from toymodels.config import config, static, substitute
+from toymodels.config import config, stack, static, substitute
 from toymodels.data import Distribution
 from toymodels.laws import PowerLaw
 from toymodels.models import Activation, Identity, Relu
@@ -175,6 +175,10 @@ class Decoder:
             h = h + self.noise * z
         return self.activation(params["encoder"].T @ self.normaliser(h) + params["b"])
 
+    def single(self, params: Params) -> Float[Array, "features hidden"]:
+        """What each neuron gives when one feature is on alone, with value 1 and without noise."""
+        return jax.vmap(lambda x: self.hidden(params, (x, None)))(jnp.eye(self.data.n))
+
     def wanted(self, x: Float[Array, " features"]) -> Float[Array, " outputs"]:
         """The target of an example."""
         return self.target.directions(self.data.n).T @ x if self.projects else self.target(x)  # type: ignore
@@ -196,3 +200,16 @@ def falling(n: int, p: float, exponent: float = 1.1) -> PowerLaw:
     if not 0 < first <= 1:
         raise ValueError(f"p={p:g}: the first of {n} probabilities would be {first:.3g}")
     return PowerLaw(exponent, first)
+
+
+def single_activations(
+    problems: Sequence[Decoder], params: Mapping[str, np.ndarray]
+) -> Float[np.ndarray, "cells features hidden"]:
+    """`Decoder.single` of cells of one shape, each with its own projection; parameters have a first axis of cells."""
+
+    @jax.jit
+    def of_cells(problems: Decoder, params: Params) -> Array:
+        return jax.vmap(lambda problem, own: problem.prepare().single(own))(problems, params)
+
+    own = {name: jnp.asarray(values, jnp.float32) for name, values in params.items()}
+    return np.asarray(of_cells(stack(problems), own), np.float64)
