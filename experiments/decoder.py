@@ -137,8 +137,8 @@ def compared(models: xr.Dataset) -> tuple[Series, Series, list[bool]]:
 # -------------------------------------------------------------------------------------------------------------- figures
 def starting_bias(by_start: xr.Dataset) -> Figure:
     """Features decoded from a random projection, by initial bias. a: held-out loss over the variance of the features.
-    b: share of live neurons that are monosemantic, whose largest single-feature activation is more than 0.9 of the
-    sum of all; dashed: with inputs turned at random; dotted: of randomly rotated neurons. c: share of neurons above every
+    b: share of live neurons that are monosemantic, whose largest single-feature activation is more than 0.9 of the sum;
+    dashed: with inputs turned at random; dotted: of randomly rotated neurons. c: share of neurons above every
     threshold, mean over seeds. d: every two starts: by how much the lower one ends more concentrated - the area under
     the curves of c - against the difference of the losses; filled where these agree within 2 % (grey). Bars: 95 %
     intervals, for all points of a series together."""
