@@ -81,7 +81,8 @@ def _models(swept: Swept) -> xr.Dataset:
         problems, seeds = [runs[place].problem for place in places], [runs[place].seed for place in places]
         other = np.array([rotations(own["encoder"].shape[1], 1, seed)[0] for seed in seeds])
         turned = single_activations(problems, own | {"encoder": other @ own["encoder"]})
-        thresholds = -own["b"] / np.linalg.norm(own["encoder"], axis=1)
+        with np.errstate(divide="ignore"):  # neurons without inputs are dead
+            thresholds = -own["b"] / np.linalg.norm(own["encoder"], axis=1)
         cells = zip(single_activations(problems, own), turned, thresholds, seeds, strict=True)
         for place, cell in zip(places, cells, strict=True):
             found[place] = _of_model(*cell)
@@ -102,10 +103,12 @@ def _of_model(A: np.ndarray, turned: np.ndarray, thresholds: np.ndarray, seed: i
     of = monosemanticity.concentrations(A)
     live = np.isfinite(of)
     nulls = {"rotated": monosemanticity.rotated(A, seed), "turned": monosemanticity.concentrations(turned)}
-    found = {name: monosemanticity.share_above(each, [SINGLE])[0] for name, each in nulls.items()}
-    found["share"], found["curve"] = (monosemanticity.share_above(of, at) for at in (THRESHOLDS, CURVE))
+    found = {name: monosemanticity.share_above(each, np.array([SINGLE]))[0] for name, each in nulls.items()}
+    found["share"], found["curve"] = (monosemanticity.share_above(of, np.array(at)) for at in (THRESHOLDS, CURVE))
     found["area"] = np.mean(of[live]) if live.any() else np.nan
-    found["link"] = spearmanr(thresholds[live], of[live]).statistic if live.sum() > 2 else np.nan
+    both = thresholds[live], of[live]
+    varied = live.sum() > 2 and all(np.ptp(each) > 0 for each in both)
+    found["link"] = spearmanr(*both).statistic if varied else np.nan
     found["held"] = monosemanticity.features_held(A, SINGLE) / len(A) if live.any() else np.nan
     return found | {"dead": monosemanticity.share_dead(of)}
 
