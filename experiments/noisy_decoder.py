@@ -35,18 +35,18 @@ def _own_projection(run: Run) -> Run:
     return replace(run, {"problem.projection.seed": run.seed})
 
 
-def _sweep(problem: Decoder, lr: float, steps: int) -> Sweep:
+def _sweep(problem: Decoder, lr: float, steps: int, batch: int, seeds: int) -> Sweep:
     axes = [
         Axis("p", "problem.data.p", [1 / 8, 1 / 16, 1 / 32]),
         Axis("noise", "problem.noise", [0.05, 0.1, 0.2, 0.3]),
-        Axis("seed", "seed", range(20)),
+        Axis("seed", "seed", range(seeds)),
     ]
     record = Record(8, 2, examples=4096)
-    return Sweep(Run(problem, Adam(Cosine(lr)), steps, batch=256, record=record), axes, _own_projection)
+    return Sweep(Run(problem, Adam(Cosine(lr)), steps, batch, record=record), axes, _own_projection)
 
 
-units = _sweep(Decoder(Sparse(FEATURES, 0.1), Projection(FEATURES), FEATURES, noise=0.1), 1e-2, 4000)
-crowded = _sweep(Decoder(Sparse(32, 0.1), Projection(16), 32, scale=3.0, noise=0.1), 5e-3, 3000)
+units = _sweep(Decoder(Sparse(FEATURES, 0.1), Projection(FEATURES), FEATURES, noise=0.1), 1e-2, 6000, 512, 40)
+crowded = _sweep(Decoder(Sparse(32, 0.1), Projection(16), 32, scale=3.0, noise=0.1), 5e-3, 3000, 256, 20)
 tiny: dict[str, object] = {"seed": range(6), "steps": 150, "batch": 64, "record.examples": 256, "p": [0.125]}
 tiny |= {"noise": [0.1, 0.3], "units.problem": replace(units.base.problem, {"data.n": 3, "projection.m": 3, "k": 3})}
 tiny |= {"crowded.problem": replace(crowded.base.problem, {"data.n": 6, "projection.m": 4, "k": 6})}

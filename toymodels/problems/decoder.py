@@ -22,8 +22,10 @@ INPUT, OUTPUT = 0x0DEC0DE1, 0x0DEC0DE2
 
 @runtime_checkable
 class Projects(Protocol):
-    """A config that gives a direction for each of n features."""
+    """A config that gives a direction in m dimensions for each of n features."""
 
+    @property
+    def m(self) -> int: ...
     def directions(self, n: int) -> Float[Array, "n m"]: ...
 
 
@@ -68,6 +70,10 @@ class Directions:
         if self.rows.ndim != 2 or not np.isfinite(self.rows).all():
             raise ValueError(f"rows of shape {self.rows.shape}: one finite direction a feature expected")
 
+    @property
+    def m(self) -> int:
+        return self.rows.shape[1]
+
     def directions(self, n: int) -> Float[Array, "n m"]:
         return jnp.asarray(self.rows)
 
@@ -109,7 +115,7 @@ class Decoder:
     projection: Projects = Projection()
     k: int = static(default=64)
     activation: Activation = Relu()
-    target: Activation | Projects = Identity()
+    target: Activation | Projection | Reproject | Directions = Identity()
     normaliser: Normaliser = NoNorm()
     bias: float = 0.0
     scale: float = 1.0
@@ -133,11 +139,6 @@ class Decoder:
     def dims(self) -> Mapping[str, tuple[str, ...]]:
         return {"encoder": ("dimension", "hidden"), "b": ("hidden",), "W": ("output", "hidden")}
 
-    @property
-    def projects(self) -> bool:
-        """Whether the target is a projection."""
-        return isinstance(self.target, Reproject | Projection | Directions)
-
     def prepare(self) -> "Decoder":
         """The same problem with its projections worked out once."""
         drawn = {"projection": (INPUT, self.projection), "target": (OUTPUT, self.target)}
@@ -150,10 +151,12 @@ class Decoder:
         return substitute(self, **found)
 
     def init(self, key: Array) -> Params:
-        F = self.projection.directions(self.data.n)
-        outputs = self.target.directions(self.data.n).shape[1] if self.projects else self.data.n  # type: ignore[union-attr]
-        shapes = {"encoder": (F.shape[1], self.k), "b": (self.k,), "W": (outputs, self.k)}
-        inputs = {"encoder": F.shape[1], "b": F.shape[1], "W": self.k}
+        m = self.projection.m
+        outputs = self.target.m if isinstance(self.target, Reproject | Projection | Directions) else self.data.n
+        shapes, inputs = (
+            {"encoder": (m, self.k), "b": (self.k,), "W": (outputs, self.k)},
+            {"encoder": m, "b": m, "W": self.k},
+        )
         found = {
             name: jax.random.uniform(own, shapes[name], minval=-1, maxval=1) / np.sqrt(inputs[name])
             for name, own in zip(shapes, jax.random.split(key, 3), strict=True)
@@ -164,8 +167,7 @@ class Decoder:
         if self.noise is None:
             return self.data.sample(key, batch), None
         data_key, noise_key = jax.random.split(key)
-        m = jax.eval_shape(lambda: self.projection.directions(self.data.n)).shape[1]
-        return self.data.sample(data_key, batch), jax.random.normal(noise_key, (batch, m))
+        return self.data.sample(data_key, batch), jax.random.normal(noise_key, (batch, self.projection.m))
 
     def hidden(self, params: Params, example: Example) -> Float[Array, " neurons"]:
         """Activations of the neurons."""
@@ -181,7 +183,9 @@ class Decoder:
 
     def wanted(self, x: Float[Array, " features"]) -> Float[Array, " outputs"]:
         """The target of an example."""
-        return self.target.directions(self.data.n).T @ x if self.projects else self.target(x)  # type: ignore
+        if isinstance(self.target, Reproject | Projection | Directions):
+            return self.target.directions(self.data.n).T @ x
+        return self.target(x)
 
     def objective(self, params: Params, example: Example) -> Float[Array, ""]:
         active = self.hidden(params, example)
