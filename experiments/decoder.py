@@ -146,21 +146,22 @@ def starting_bias(by_start: xr.Dataset) -> Figure:
     the curves of c - against the difference of the losses; filled where these agree within 2 % (grey). Bars: 95 %
     intervals, for all points of a series together."""
     models = by_start.isel(p=0)
-    figure, (loss, single, curves, pairs) = draw.panels(1, 4, height=2.3)
+    figure, (loss, single, curves, pairs) = draw.panels(1, 4, height=2.6)
     start = models.bias.values
     draw.points(loss, start, mean(models.fvu).estimates, colour=draw.BLACK, ls="-")
     draw.points(single, start, mean(_single(models)).estimates, "trained", draw.BLUE, ls="-")
     draw.theory(single, start, models.turned.mean("seed"), "inputs turned")
     draw.theory(single, start, models.rotated.mean("seed"), "neurons rotated", dash=draw.DOTTED)
     for at, colour in zip(range(start.size), draw.feature_colours(start.size), strict=True):
-        curves.plot(models["at"], models.curve.isel(bias=at).mean("seed"), color=colour, label=f"{start[at]:g}")
+        curves.plot(
+            models["at"], models.curve.isel(bias=at).mean("seed"), color=colour, label=f"start at {start[at]:g}"
+        )
     _pairs(pairs, models)
     loss.set(xlabel="initial bias", ylabel="FVU", ylim=(0, None))
     single.set(xlabel="initial bias", ylabel="monosemantic neurons", ylim=(-0.02, None))
-    curves.set(xlabel="threshold", ylabel="share of neurons above it")
-    draw.legend(single)
-    draw.legend(curves, title="initial bias")
+    curves.set(xlabel="threshold", ylabel="share above threshold")
     draw.excluded(pairs, by_start.left_out)
+    draw.legend_below(figure, [single, curves])
     return figure
 
 
@@ -172,7 +173,7 @@ def _pairs(ax: Axes, models: xr.Dataset) -> None:
         ax.errorbar(x.value, y.value, up, aside, "o", color=draw.BLUE, ms=3.5, mfc=face, elinewidth=0.7)
     ax.axvspan(-EQUAL, EQUAL, color="0.9", lw=0, zorder=0)
     draw.levels(ax, [0])
-    ax.set(xlabel="difference of FVU, relative", ylabel="more concentrated")
+    ax.set(xlabel="relative $\\Delta$FVU", ylabel="more concentrated by")
 
 
 def neurons_per_feature(by_width: xr.Dataset) -> Figure:
@@ -180,22 +181,22 @@ def neurons_per_feature(by_width: xr.Dataset) -> Figure:
     over the variance of the features. b: share of live neurons that are monosemantic, at 0.9. c: share of features with
     a monosemantic neuron. d: what the lower start costs: the relative difference of the losses, paired by seed; grey:
     within 2 %. Means over seeds with 95 % intervals, for all points of a series together."""
-    figure, axes = draw.panels(1, 4, height=2.3)
+    figure, axes = draw.panels(1, 4, height=2.6)
     ratio, shifts = by_width.k.values / by_width.attrs["n"], draw.shifts(by_width.sizes["bias"])
     panels = {"FVU": by_width.fvu, "monosemantic neurons": _single(by_width), "features held": by_width.held}
     for (label, values), ax in zip(panels.items(), axes, strict=False):
         for start, colour, shift in zip(by_width.bias.values, draw.PALETTE, shifts, strict=False):
             found = mean(values.sel(bias=start, drop=True)).estimates
-            draw.points(ax, ratio, found, f"{start:g}", colour, shift=shift, ls="-")
+            draw.points(ax, ratio, found, f"start at {start:g}", colour, shift=shift, ls="-")
         ax.set(ylabel=label)
     draw.points(axes[3], ratio, mean(price(by_width)).estimates, colour=draw.BLACK, ls="-")
     axes[3].axhspan(-EQUAL, EQUAL, color="0.9", lw=0, zorder=0)
     axes[3].set(ylabel="cost of the lower start")
     for ax in axes:
         draw.log_axis(ax, "x", ratio)
-        ax.set(xlabel="neurons per feature $k/N$")
-    draw.legend(axes[1], title="initial bias")
+        ax.set(xlabel="neurons / features")
     draw.excluded(axes[3], by_width.left_out)
+    draw.legend_below(figure, axes[0])
     return figure
 
 

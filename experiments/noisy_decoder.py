@@ -141,9 +141,7 @@ def bias_by_noise(thresholds: xr.Dataset) -> Figure:
     axes[2].axhline(1, color="0.75", lw=2, zorder=0)
     draw.log_axis(axes[2], "x", thresholds.p.values)
     axes[2].set(xlabel="activation probability $p$", ylabel="slope of threshold")
-    grey = {"exact": draw.DASHED, "equal to the noise": draw.key("-", "0.75", lw=2)}
-    draw.legend(axes[0], grey, loc="upper left")
-    draw.legend(axes[2])
+    draw.legend_below(figure, axes, {"equal to the noise": draw.key("-", "0.75", lw=2)})
     return figure
 
 
