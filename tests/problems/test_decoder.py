@@ -13,7 +13,7 @@ from toymodels.engine.loop import make_keys
 from toymodels.laws import per_feature
 from toymodels.normalisers import RmsNorm
 from toymodels.optimizers import Adam, BiasDecay, Cosine
-from toymodels.problems.decoder import Decoder, Directions, Projection, Reproject, falling
+from toymodels.problems.decoder import INPUT, OUTPUT, Decoder, Directions, Projection, Reproject, falling
 from toymodels.sweep import Axis, Sweep, sweep
 from toymodels.theory.noisy_unit import best_units
 from toymodels.train import Record, Run
@@ -41,7 +41,7 @@ def test_projections_and_starts_come_from_disjoint_streams() -> None:
     """Of one seed: no key, no bits and no numbers of a projection are those of a start, of data or of the target."""
     seed = jnp.arange(3)
     keys = jax.tree.leaves(jax.tree.map(jax.random.key_data, make_keys(seed, 0 * seed)))
-    own = [jax.random.fold_in(jax.random.key(0), stream) for stream in (0x0DEC0DE1, 0x0DEC0DE2)]
+    own = [jax.random.fold_in(jax.random.key(0), stream) for stream in (INPUT, OUTPUT)]
     every = np.concatenate([*(np.asarray(each) for each in keys), *(jax.random.key_data(key)[None] for key in own)])
     assert len(np.unique(every, axis=0)) == len(every)
     for s in range(5):
