@@ -15,6 +15,7 @@ from toymodels.data import (
     Anticorrelated,
     Constant,
     Correlated,
+    Difference,
     Exponential,
     Noisy,
     OneSparse,
@@ -129,6 +130,14 @@ def test_noise_is_seen_and_not_learned(p: float, scale: float, b: float, seed: i
     bound = scale * 6 + 1e-6
     means_agree(noise[:, :, None] * noise[:, None, :], scale**2 * np.eye(4), 2 * bound**2)
     means_agree(noise[:, :, None] * clean[:, None, :], 0, 2 * bound * b)
+
+
+@given(probabilities, st.floats(0, 2), st.floats(2.1, 4), seeds)
+def test_differences_are_signed(p: float, a: float, b: float, seed: int) -> None:
+    """Moments as stated; the same law with either sign, so the mean of the cubes is 0."""
+    data = Difference(Sparse(4, p / 2, Uniform(-a, b)))
+    states_its_moments(data, seed)
+    means_agree(np.asarray(draw(data, jax.random.key(seed))) ** 3, 0, 2 * (a + b) ** 3)
 
 
 @given(st.floats(0.1, 1), st.floats(0, 1), st.floats(2, 3), seeds)

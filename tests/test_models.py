@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from toymodels.models import Autoencoder, Gelu, Identity, Placed, Relu, Tied, Untied, xavier
+from toymodels.models import Autoencoder, Gelu, Identity, Placed, Relu, Tied, TimesExp, Untied, xavier
 
 W = np.array([[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0]], np.float32)
 ENCODER = np.array([[0.5, 1.0], [1.0, -1.0], [0.0, 1.0]], np.float32)
@@ -44,6 +44,7 @@ def test_forward_passes_by_hand() -> None:
 def test_activations(x: np.ndarray) -> None:
     np.testing.assert_allclose(Relu()(x), np.maximum(x, 0), rtol=0, atol=1e-37)  # subnormal numbers are flushed
     np.testing.assert_array_equal(Identity()(x), x)
+    np.testing.assert_allclose(TimesExp()(x), x * np.exp(x.astype(float)), rtol=1e-5)
     np.testing.assert_allclose(Gelu()(x), x * scipy.special.ndtr(x.astype(float)), atol=1e-6)
 
 

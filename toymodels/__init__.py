@@ -17,7 +17,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from toymodels.data import Anticorrelated, Constant, Correlated, Exponential, Noisy, OneSparse, Sparse, Uniform
+    from toymodels.data import (
+        Anticorrelated,
+        Constant,
+        Correlated,
+        Difference,
+        Exponential,
+        Noisy,
+        OneSparse,
+        Sparse,
+        Uniform,
+    )
     from toymodels.engine.devices import use_cores
     from toymodels.laws import Geometric, PowerLaw
     from toymodels.losses import (
@@ -28,11 +38,12 @@ if TYPE_CHECKING:
         SoftmaxCrossEntropy,
         SquaredError,
     )
-    from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, Untied
+    from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, TimesExp, Untied
     from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
-    from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
+    from toymodels.optimizers import Adam, AdamW, BiasDecay, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
     from toymodels.problems.blocks import Blocks
+    from toymodels.problems.decoder import Decoder, Projection, Reproject
     from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
     from toymodels.problems.grouped import Grouped
     from toymodels.problems.noisy_factorize import NoisyFactorize
@@ -54,6 +65,7 @@ __all__ = [
     "Annealed",
     "Anticorrelated",
     "Axis",
+    "BiasDecay",
     "BinaryCrossEntropy",
     "Blocks",
     "Choice",
@@ -61,6 +73,8 @@ __all__ = [
     "Constant",
     "Correlated",
     "Cosine",
+    "Decoder",
+    "Difference",
     "Exponential",
     "Factorize",
     "Gaussian",
@@ -82,9 +96,11 @@ __all__ = [
     "Population",
     "PowerError",
     "PowerLaw",
+    "Projection",
     "Quadratic",
     "Record",
     "Relu",
+    "Reproject",
     "RmsNorm",
     "RowDecay",
     "Run",
@@ -96,6 +112,7 @@ __all__ = [
     "Supervised",
     "Sweep",
     "Tied",
+    "TimesExp",
     "Uniform",
     "Untied",
     "census",
@@ -111,6 +128,7 @@ _MODULES = {
         "Anticorrelated",
         "Constant",
         "Correlated",
+        "Difference",
         "Exponential",
         "Noisy",
         "OneSparse",
@@ -137,6 +155,7 @@ _MODULES = {
         "Placed",
         "Relu",
         "Tied",
+        "TimesExp",
         "Untied",
     ),
     "normalisers": (
@@ -147,6 +166,7 @@ _MODULES = {
     "optimizers": (
         "Adam",
         "AdamW",
+        "BiasDecay",
         "Cosine",
         "Momentum",
         "RowDecay",
@@ -154,6 +174,11 @@ _MODULES = {
     ),
     "problems.annealed": ("Annealed",),
     "problems.blocks": ("Blocks",),
+    "problems.decoder": (
+        "Decoder",
+        "Projection",
+        "Reproject",
+    ),
     "problems.factorize": (
         "Components",
         "Factorize",

@@ -281,6 +281,38 @@ class Anticorrelated:
 
 
 @config
+class Difference:
+    """v - w, two independent draws of one distribution: signed features. Mean 0, second moment 2 Cov v.
+
+    "At half the probability each", as in Jermyn et al. 2022, is `Difference(Sparse(n, p / 2))`: on with p - p² / 4.
+    """
+
+    each: Distribution
+
+    def check(self) -> None:
+        if isinstance(self.each, Noisy):
+            raise ValueError("each: a distribution without noise expected; noise is added to the difference")
+
+    @property
+    def n(self) -> int:
+        return self.each.n
+
+    def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
+        first, second = jax.random.split(key)
+        return self.each.sample(first, batch) - self.each.sample(second, batch)
+
+    def marginals(self) -> Float[Array, " n"]:
+        return 1 - (1 - self.each.marginals()) ** 2
+
+    def mean(self) -> Float[Array, " n"]:
+        return 0 * self.each.mean()
+
+    def second_moment(self) -> Float[Array, "n n"]:
+        mean = self.each.mean()
+        return 2 * (self.each.second_moment() - mean[:, None] * mean)
+
+
+@config
 class Noisy:
     """Additive Gaussian observation noise of standard deviation `scale` on every feature of a clean distribution.
 

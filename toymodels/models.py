@@ -46,6 +46,14 @@ class Gelu:
 
 
 @config
+class TimesExp:
+    """x exp(x): at least -1/e. Jermyn, Schiefer & Hubinger 2022, arXiv 2211.09169."""
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return x * jnp.exp(x)
+
+
+@config
 class Identity:
     """x: a linear layer."""
 
