@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         PowerError,
         SoftmaxCrossEntropy,
         SquaredError,
+        WholePower,
     )
     from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, Untied
     from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
@@ -92,6 +93,7 @@ __all__ = [
     "Tied",
     "Uniform",
     "Untied",
+    "WholePower",
     "census",
     "retrain",
     "sweep",
@@ -123,6 +125,7 @@ _MODULES = {
         "PowerError",
         "SoftmaxCrossEntropy",
         "SquaredError",
+        "WholePower",
     ),
     "models": (
         "Absolute",
