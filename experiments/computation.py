@@ -121,9 +121,10 @@ def features_computed(relu_models: xr.Dataset, absolute_models: xr.Dataset, line
     for each, colour in zip(shown.p.values, COLOURS, strict=False):
         over = mean(shown.over_naive.sel(p=each)).estimates
         draw.band(ax, shown.power, over, label=f"$p={each:g}$", colour=colour, marker="o", ms=3)
-    ax.set(xlabel="exponent of the loss", ylabel="loss / naive loss", yscale="log", xticks=shown.power)
+    ax.set(xlabel="exponent of the loss", ylabel="loss / naive loss", ylim=(0, 1.15), xticks=shown.power)
     draw.levels(ax, [1], ["naive"])
-    draw.excluded(axes[0, 2], relu_models.attrs["note"])
+    draw.legend(ax)
+    draw.excluded(ax, relu_models.attrs["note"])
     return figure
 
 
@@ -132,11 +133,13 @@ def _responses(ax: Axes, models: xr.Dataset, colours: dict[int, str]) -> None:
         up, down = models.response.sel(power=power).transpose("sign", ...).values.reshape(2, -1)
         draw.cloud(ax, up, down, colour=colour, ms=1.6, alpha=0.4)
         ax.plot([], [], "o", ms=3, color=colour, label=f"exponent {power}")
-    ax.plot([-0.2, 1.1], [0.2, -1.1], color=draw.BLACK, lw=0.8, label="no ReLU")
+    ax.plot([-0.3, 0.7], [0.3, -0.7], color=draw.BLACK, lw=0.8, label="no ReLU")
     ax.plot(1, 0, "x", color=draw.BLACK, ms=6, label="ReLU(x)")
     title = f"$n/m={models.attrs['n'] / int(models.neurons):g}$, $p={float(models.p):g}$"
-    ax.set(xlabel="response at $x_i=1$", ylabel="response at $x_i=-1$", ylim=(-1.1, 0.6), title=title)
-    draw.legend(ax, loc="lower left")
+    ax.set(
+        xlabel="response at $x_i=1$", ylabel="response at $x_i=-1$", xlim=(-0.3, 1.15), ylim=(-0.7, 0.9), title=title
+    )
+    draw.legend(ax, loc="upper right")
 
 
 def _shares(ax: Axes, models: xr.Dataset) -> None:

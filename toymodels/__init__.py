@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         SquaredError,
         WholePower,
     )
-    from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, Untied
+    from toymodels.models import Absolute, Gelu, Identity, Normalised, Placed, Relu, Tied, Untied
     from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
     from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
@@ -71,6 +71,7 @@ __all__ = [
     "Momentum",
     "NoNorm",
     "Noisy",
+    "Normalised",
     "OneSparse",
     "Packing",
     "Placed",
@@ -131,6 +132,7 @@ _MODULES = {
         "Absolute",
         "Gelu",
         "Identity",
+        "Normalised",
         "Placed",
         "Relu",
         "Tied",

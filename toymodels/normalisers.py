@@ -15,6 +15,10 @@ class Normaliser(Protocol):
     def __call__(self, h: Float[Array, " hidden"]) -> Float[Array, " hidden"]: ...
 
 
+def _scaled(h: Float[Array, " hidden"], eps: float) -> Float[Array, " hidden"]:
+    return h / jnp.sqrt(jnp.mean(h**2) + eps)
+
+
 def _check_eps(eps: float) -> None:
     if not eps >= 0:
         raise ValueError(f"eps={eps:g}: what is added to a mean square is not negative")
@@ -38,7 +42,7 @@ class RmsNorm:
         _check_eps(self.eps)
 
     def __call__(self, h: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
-        return h / jnp.sqrt(jnp.mean(h**2) + self.eps)
+        return _scaled(h, self.eps)
 
 
 @config
@@ -51,4 +55,4 @@ class LayerNorm:
         _check_eps(self.eps)
 
     def __call__(self, h: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
-        return RmsNorm(self.eps)(h - jnp.mean(h))
+        return _scaled(h - jnp.mean(h), self.eps)  # not RmsNorm: no config is built around traced numbers

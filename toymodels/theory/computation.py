@@ -8,7 +8,7 @@ sum_i |y_i - y'_i|^k, k > 1.
 import numpy as np
 from scipy.optimize import brentq
 
-from toymodels.arrays import Float, Number
+from toymodels.arrays import Float
 
 NEURONS = {"relu": 1, "absolute": 2}
 """Neurons that compute one feature exactly, by target."""
@@ -20,7 +20,7 @@ def on(target: str, p: float) -> float:
     return p if NEURONS[target] == 2 else p / 2
 
 
-def constant_loss(c: Number, power: Number, q: Number) -> float:
+def constant_loss(c: float, power: float, q: float) -> float:
     """E|y - c|^k = (1 - q) c^k + q (c^(k+1) + (1 - c)^(k+1)) / (k + 1), for c in [0, 1]."""
     _check(power, q)
     return float((1 - q) * c**power + q * (c ** (power + 1) + (1 - c) ** (power + 1)) / (power + 1))
@@ -48,14 +48,14 @@ def naive_loss(n: int, m: int, power: float, p: float, target: str = "relu") -> 
     return max(n - m // NEURONS[target], 0) * constant_loss(best_constant(power, q), power, q)
 
 
-def linear_error(slope: Float[np.ndarray, "*shape"] | Number, target: str = "relu") -> Float[np.ndarray, "*shape"]:
+def linear_error(slope: Float[np.ndarray, "*shape"] | float, target: str = "relu") -> Float[np.ndarray, "*shape"]:
     """Error of the responses s and -s of a linear layer at x = 1 and x = -1, over that of none: ((1 - s)² + s²) for
     ReLU(x), at least 1/2, and 1 + s² for |x|, at least 1."""
     s = np.asarray(slope, np.float64)
-    return (1 - s) ** 2 + s**2 if NEURONS[target] == 1 else 1 + s**2
+    return np.asarray((1 - s) ** 2 + s**2 if NEURONS[target] == 1 else 1 + s**2)
 
 
-def _check(power: Number = 2, q: Number = 0.5, p: Number = 0.5) -> None:
+def _check(power: float = 2, q: float = 0.5, p: float = 0.5) -> None:
     if not power > 1:
         raise ValueError(f"power={power:g}: an exponent above 1, or the best constant is not unique")
     for name, value in (("q", q), ("p", p)):
