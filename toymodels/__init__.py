@@ -17,7 +17,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from toymodels.data import Anticorrelated, Constant, Correlated, Exponential, Noisy, OneSparse, Sparse, Uniform
+    from toymodels.data import (
+        Anticorrelated,
+        Constant,
+        Correlated,
+        Exponential,
+        Noisy,
+        OneSparse,
+        Paired,
+        Sparse,
+        Uniform,
+    )
     from toymodels.engine.devices import use_cores
     from toymodels.laws import Geometric, PowerLaw
     from toymodels.losses import (
@@ -34,6 +44,7 @@ if TYPE_CHECKING:
     from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
     from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
+    from toymodels.problems.finite import Finite
     from toymodels.problems.packing import Packing
     from toymodels.problems.population import Population
     from toymodels.problems.quadratic import Quadratic
@@ -60,6 +71,7 @@ __all__ = [
     "Cosine",
     "Exponential",
     "Factorize",
+    "Finite",
     "Gaussian",
     "Gelu",
     "Geometric",
@@ -74,6 +86,7 @@ __all__ = [
     "Normalised",
     "OneSparse",
     "Packing",
+    "Paired",
     "Placed",
     "Population",
     "PowerError",
@@ -111,6 +124,7 @@ _MODULES = {
         "Exponential",
         "Noisy",
         "OneSparse",
+        "Paired",
         "Sparse",
         "Uniform",
     ),
@@ -158,6 +172,7 @@ _MODULES = {
         "Gaussian",
         "Given",
     ),
+    "problems.finite": ("Finite",),
     "problems.packing": ("Packing",),
     "problems.population": ("Population",),
     "problems.quadratic": ("Quadratic",),

@@ -27,20 +27,21 @@ def along_ones(weights: xr.DataArray) -> xr.DataArray:
 
 def represented(W: xr.DataArray) -> xr.DataArray:
     """How many rows are longer than half of the longest; NaN for a lost model."""
-    length = np.sqrt((W**2).sum(HIDDEN, skipna=False))
+    length = (W**2).sum(HIDDEN, skipna=False) ** 0.5
     longest = length.max(FEATURE, skipna=False)
     return (length > KEPT * longest).sum(FEATURE).where(longest.notnull())
 
 
 def dimensions_used(W: xr.DataArray) -> xr.DataArray:
     """sum_i D_i, at most the rank of W, with equality where features tile the space evenly."""
-    return feature_dimensionality(W).sum(FEATURE, skipna=False)
+    D: xr.DataArray = feature_dimensionality(W)
+    return D.sum(FEATURE, skipna=False)
 
 
 def carrier(encoder: xr.DataArray, c: xr.DataArray) -> xr.DataArray:
     """|c| over the root mean square length of the encoder's rows: how large the constant direction is beside a feature
     that is 1."""
-    return np.sqrt((c**2).sum(HIDDEN, skipna=False) / (encoder**2).sum(HIDDEN, skipna=False).mean(FEATURE))
+    return ((c**2).sum(HIDDEN, skipna=False) / (encoder**2).sum(HIDDEN, skipna=False).mean(FEATURE)) ** 0.5
 
 
 def share_along(W: xr.DataArray, c: xr.DataArray) -> xr.DataArray:

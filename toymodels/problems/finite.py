@@ -23,9 +23,10 @@ STREAM = 0x5A3D1E
 class Finite:
     """L = mean over T fixed examples of sum_i (x_i - x'_i)²: deterministic. Metric `held_out`: over 1,024 others.
 
-    `draw` says which examples. W starts as the model's own, plus `on_samples` times a start that memorises: the
-    examples sent to the vertices of a regular T-gon, and `on_features` times one that does not: the first `corners`
-    features sent to those of a regular polygon, the others to 0. Directions are random where m is not 2.
+    `draw` says which examples. W starts as the model's own, plus `on_samples` times a start that memorises, the
+    examples sent towards the vertices of a regular T-gon with mean square length 1, and `on_features` times one that
+    does not: the first `corners` features sent to the vertices of a regular polygon, the others to 0. Where m is not 2
+    directions are random.
     """
 
     data: Distribution
@@ -97,6 +98,8 @@ class Prepared:
         polygon_key, corner_key = jax.random.split(jax.random.fold_in(keys.key(problem.draw), STREAM + 1))
         m = problem.model.m
         samples = self.x @ directions(count, m, polygon_key)
+        sent = jnp.mean(jnp.sum((samples.T @ self.x) ** 2, axis=0))
+        samples = samples / jnp.sqrt(jnp.maximum(sent, 1e-12))  # examples of mean square length 1
         features = jnp.zeros((n, m)).at[: problem.corners].set(directions(problem.corners, m, corner_key))
         return {**made, "W": made["W"] + problem.on_samples * samples + problem.on_features * features}
 
