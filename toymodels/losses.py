@@ -92,14 +92,15 @@ class PowerError:
 
 @config
 class WholePower:
-    """sum_i I_i |x_i - x'_i|^power for a whole power >= 1, by products: a program for each power, each faster than
+    """sum_i I_i |x_i - x'_i|^power for a whole power >= 2, by products: a program for each power, each faster than
     `PowerError` of all."""
 
     power: int = static(default=4)
     importance: Law = 1.0
 
     def check(self) -> None:
-        check_power(self.power)
+        if self.power < 2:
+            raise ValueError(f"power={self.power}: a whole power of at least 2; see PowerError for others")
         _check_importance(self.importance)
 
     def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:

@@ -4,7 +4,7 @@ from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
-from toymodels.arrays import Array, Float
+from toymodels.arrays import Array, Float, Number
 from toymodels.config import config
 
 
@@ -15,8 +15,8 @@ class Normaliser(Protocol):
     def __call__(self, h: Float[Array, " hidden"]) -> Float[Array, " hidden"]: ...
 
 
-def _scaled(h: Float[Array, " hidden"], eps: float) -> Float[Array, " hidden"]:
-    return h / jnp.sqrt(jnp.mean(h**2) + eps)
+def _scaled(h: Float[Array, " hidden"], eps: Number) -> Float[Array, " hidden"]:
+    return h / jnp.sqrt(jnp.mean(h**2) + jnp.asarray(eps))
 
 
 def _check_eps(eps: float) -> None:

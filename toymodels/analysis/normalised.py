@@ -34,8 +34,7 @@ def represented(W: xr.DataArray) -> xr.DataArray:
 
 def dimensions_used(W: xr.DataArray) -> xr.DataArray:
     """sum_i D_i, at most the rank of W, with equality where features tile the space evenly."""
-    D: xr.DataArray = feature_dimensionality(W)
-    return D.sum(FEATURE, skipna=False)
+    return xr.DataArray(feature_dimensionality(W)).sum(FEATURE, skipna=False)
 
 
 def carrier(encoder: xr.DataArray, c: xr.DataArray) -> xr.DataArray:
