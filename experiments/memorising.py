@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 
 from toymodels import Adam, Axis, Choice, Cosine, Finite, Paired, Record, Run, Sparse, Sweep, Tied, draw
 from toymodels.analysis.geometry import feature_dimensionality
+from toymodels.analysis.ranges import crossing
 from toymodels.claims import Claim
 from toymodels.config import replace
-from toymodels.estimates import mean, share
+from toymodels.estimates import mean, of_draws, redrawn, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtLeast, AtMost, Below, Finding, ours, report
 
@@ -191,6 +192,10 @@ def basins(memories: xr.Dataset) -> Iterator[Finding]:
             yield Finding("memorising-is-lower", what, found, Below(0), ours(f"the claim; {PAPER}"), settings=where)
         elif where["T"] >= BETWEEN:
             yield Finding("features-are-lower", what, found, AtLeast(0.02), ours(f"limit; {PAPER}"), settings=where)
+    # -lead falls through 0 where features become the lower ones; on a logarithmic axis of T.
+    means = -redrawn(lead.transpose("T", "seed")).mean("seed").transpose("draw", "T")
+    found = of_draws(np.exp(crossing(np.log(lead["T"].values), means.values)), lead.sizes["seed"])
+    yield report("basins-cross", "T from which a start at features ends lower, of means over seeds", found)
     lower = train.sel(start=["samples", "features"]).min("start", skipna=False)
     for where, found in _by(train.sel(start="random", drop=True) - lower):
         what = f"T = {where['T']}: loss from a random start minus the lower of both, over that of the means"

@@ -90,6 +90,13 @@ def test_each_structure_fails_on_its_own(value: float, where: dict[str, object],
     fails(page.which_features(changed(pairs(), "joint", lambda each: 0 * each + value, **where)), *ids)
 
 
+def test_where_the_basins_cross() -> None:
+    """The lead goes from -.1 at 8 to .1 at 32: half way between, on a logarithmic axis."""
+    data = changed(memories(), "train", lambda each: 0 * each + 0.15, T=8, start="features")
+    found = {each.id: each.measured for each in page.basins(data)}["basins-cross"]
+    assert found.value == pytest.approx(16, rel=0.01)
+
+
 def test_pairs_that_are_not_fitted() -> None:
     bad = changed(pairs(), "train", lambda each: 0 * each + 0.3, T=32, scale=2.0)
     fails(page.which_features(bad), "whole-pairs-are-fitted[T=32,scale=2]")
