@@ -51,9 +51,12 @@ class Finite:
 
     def examples(self, held_out: bool = False) -> Float[Array, "samples n"]:
         """The T examples, or those that are held out: other draws of the same law."""
-        key = jax.random.fold_in(jax.random.fold_in(keys.key(self.draw), STREAM), int(held_out))
-        x = self.data.sample(key, HELD if held_out else self.samples)
+        x = self.data.sample(self.key(held_out), HELD if held_out else self.samples)
         return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12) if self.unit else x
+
+    def key(self, held_out: bool = False) -> Array:
+        """The random key of the examples: of no seed's initialisation, for none is folded from it with `STREAM`."""
+        return jax.random.fold_in(jax.random.fold_in(keys.key(self.draw), STREAM), int(held_out))
 
     def prepare(self) -> "Prepared":
         """The same problem with its examples drawn once."""
