@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Exponential,
         Noisy,
         OneSparse,
+        Paired,
         Sparse,
         Uniform,
     )
@@ -37,14 +38,16 @@ if TYPE_CHECKING:
         PowerError,
         SoftmaxCrossEntropy,
         SquaredError,
+        WholePower,
     )
-    from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, TimesExp, Untied
+    from toymodels.models import Absolute, Gelu, Identity, Normalised, Placed, Relu, Tied, TimesExp, Untied
     from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
     from toymodels.optimizers import Adam, AdamW, BiasDecay, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
     from toymodels.problems.blocks import Blocks
     from toymodels.problems.decoder import Decoder, Projection, Reproject
     from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
+    from toymodels.problems.finite import Finite
     from toymodels.problems.grouped import Grouped
     from toymodels.problems.noisy_factorize import NoisyFactorize
     from toymodels.problems.packing import Packing
@@ -77,6 +80,7 @@ __all__ = [
     "Difference",
     "Exponential",
     "Factorize",
+    "Finite",
     "Gaussian",
     "Gelu",
     "Geometric",
@@ -90,8 +94,10 @@ __all__ = [
     "NoNorm",
     "Noisy",
     "NoisyFactorize",
+    "Normalised",
     "OneSparse",
     "Packing",
+    "Paired",
     "Placed",
     "Population",
     "PowerError",
@@ -115,6 +121,7 @@ __all__ = [
     "TimesExp",
     "Uniform",
     "Untied",
+    "WholePower",
     "census",
     "retrain",
     "sweep",
@@ -132,6 +139,7 @@ _MODULES = {
         "Exponential",
         "Noisy",
         "OneSparse",
+        "Paired",
         "Sparse",
         "Uniform",
     ),
@@ -147,11 +155,13 @@ _MODULES = {
         "PowerError",
         "SoftmaxCrossEntropy",
         "SquaredError",
+        "WholePower",
     ),
     "models": (
         "Absolute",
         "Gelu",
         "Identity",
+        "Normalised",
         "Placed",
         "Relu",
         "Tied",
@@ -187,6 +197,7 @@ _MODULES = {
     ),
     "problems.noisy_factorize": ("NoisyFactorize",),
     "problems.grouped": ("Grouped",),
+    "problems.finite": ("Finite",),
     "problems.packing": ("Packing",),
     "problems.population": ("Population",),
     "problems.quadratic": ("Quadratic",),
