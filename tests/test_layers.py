@@ -12,6 +12,7 @@ LAYERS = [
     {"config", "analysis", "batches", "claims", "theory"},
     {"laws"},
     {"data", "losses", "models", "normalisers", "optimizers"},
+    {"hierarchies", "observations"},
     {"problems"},
     {"train", "provenance", "store", "draw"},
     {"engine", "results"},

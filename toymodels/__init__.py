@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from toymodels.data import Anticorrelated, Constant, Correlated, Exponential, Noisy, OneSparse, Sparse, Uniform
     from toymodels.engine.devices import use_cores
+    from toymodels.hierarchies import Hierarchy
     from toymodels.laws import Geometric, PowerLaw
     from toymodels.losses import (
         BinaryCrossEntropy,
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     )
     from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, Untied
     from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
+    from toymodels.observations import Clusters, Cube, Embedded, GaussianCopy, Normal, Written
     from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
+    from toymodels.problems.dictionary import BatchTopK, Dictionary, JumpRelu, ReluL1, TopK
     from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
     from toymodels.problems.packing import Packing
     from toymodels.problems.population import Population
@@ -51,25 +54,34 @@ __all__ = [
     "Annealed",
     "Anticorrelated",
     "Axis",
+    "BatchTopK",
     "BinaryCrossEntropy",
     "Choice",
+    "Clusters",
     "Components",
     "Constant",
     "Correlated",
     "Cosine",
+    "Cube",
+    "Dictionary",
+    "Embedded",
     "Exponential",
     "Factorize",
     "Gaussian",
+    "GaussianCopy",
     "Gelu",
     "Geometric",
     "Given",
     "HalfSquaredError",
+    "Hierarchy",
     "Identity",
     "InnerProduct",
+    "JumpRelu",
     "LayerNorm",
     "Momentum",
     "NoNorm",
     "Noisy",
+    "Normal",
     "OneSparse",
     "Packing",
     "Placed",
@@ -79,6 +91,7 @@ __all__ = [
     "Quadratic",
     "Record",
     "Relu",
+    "ReluL1",
     "RmsNorm",
     "RowDecay",
     "Run",
@@ -90,8 +103,10 @@ __all__ = [
     "Supervised",
     "Sweep",
     "Tied",
+    "TopK",
     "Uniform",
     "Untied",
+    "Written",
     "census",
     "retrain",
     "sweep",
@@ -112,6 +127,7 @@ _MODULES = {
         "Uniform",
     ),
     "engine.devices": ("use_cores",),
+    "hierarchies": ("Hierarchy",),
     "laws": (
         "Geometric",
         "PowerLaw",
@@ -138,6 +154,14 @@ _MODULES = {
         "NoNorm",
         "RmsNorm",
     ),
+    "observations": (
+        "Clusters",
+        "Cube",
+        "Embedded",
+        "GaussianCopy",
+        "Normal",
+        "Written",
+    ),
     "optimizers": (
         "Adam",
         "AdamW",
@@ -147,6 +171,13 @@ _MODULES = {
         "Sgd",
     ),
     "problems.annealed": ("Annealed",),
+    "problems.dictionary": (
+        "BatchTopK",
+        "Dictionary",
+        "JumpRelu",
+        "ReluL1",
+        "TopK",
+    ),
     "problems.factorize": (
         "Components",
         "Factorize",
