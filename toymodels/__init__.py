@@ -31,7 +31,17 @@ if TYPE_CHECKING:
     )
     from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, Untied
     from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
-    from toymodels.observations import Clusters, Cube, Embedded, GaussianCopy, Normal, Written
+    from toymodels.observations import (
+        Clusters,
+        Cube,
+        Embedded,
+        GaussianCopy,
+        Normal,
+        Orthant,
+        Orthonormal,
+        Sphere,
+        Written,
+    )
     from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
     from toymodels.problems.dictionary import BatchTopK, Dictionary, JumpRelu, ReluL1, TopK
@@ -83,6 +93,8 @@ __all__ = [
     "Noisy",
     "Normal",
     "OneSparse",
+    "Orthant",
+    "Orthonormal",
     "Packing",
     "Placed",
     "Population",
@@ -98,6 +110,7 @@ __all__ = [
     "Sgd",
     "SoftmaxCrossEntropy",
     "Sparse",
+    "Sphere",
     "SquaredError",
     "StoreError",
     "Supervised",
@@ -160,6 +173,9 @@ _MODULES = {
         "Embedded",
         "GaussianCopy",
         "Normal",
+        "Orthant",
+        "Orthonormal",
+        "Sphere",
         "Written",
     ),
     "optimizers": (

@@ -38,10 +38,39 @@ def planted_key(seed: Array | int) -> Array:
     return jax.random.fold_in(keys.key(seed), PLANTED)
 
 
-def unit_directions(seed: Array | int, n: int, d: int) -> Float[Array, "n d"]:
-    """n independent directions, uniform on the unit sphere in d dimensions."""
-    drawn = jax.random.normal(planted_key(seed), (n, d))
-    return drawn / jnp.linalg.norm(drawn, axis=1, keepdims=True)
+@runtime_checkable
+class Frame(Protocol):
+    """A law of n unit vectors in d dimensions."""
+
+    def draw(self, key: Array, n: int, d: int) -> Float[Array, "n d"]: ...
+
+
+@config
+class Sphere:
+    """Independent directions, uniform on the unit sphere."""
+
+    def draw(self, key: Array, n: int, d: int) -> Float[Array, "n d"]:
+        return _unit(jax.random.normal(key, (n, d)))
+
+
+@config
+class Orthant:
+    """Independent directions, uniform on the part of the sphere where no coordinate is negative: h >= 0 for x >= 0."""
+
+    def draw(self, key: Array, n: int, d: int) -> Float[Array, "n d"]:
+        return _unit(jnp.abs(jax.random.normal(key, (n, d))))
+
+
+@config
+class Orthonormal:
+    """n <= d orthonormal directions, uniform among such."""
+
+    def draw(self, key: Array, n: int, d: int) -> Float[Array, "n d"]:
+        return jnp.linalg.qr(jax.random.normal(key, (d, d)))[0][:, :n].T
+
+
+def _unit(rows: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    return rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def prepared(data: Observations) -> Observations:
@@ -89,7 +118,7 @@ class Written:
 
 @config
 class Embedded:
-    """h = sum_i s_i x_i D_i + N(0, noise²): features along n random unit vectors D_i, drawn from `seed`.
+    """h = sum_i s_i x_i D_i + N(0, noise²): features along n unit vectors D_i of a random frame, drawn from `seed`.
 
     Values of one sign make rays, of both signs lines: the law of the features decides. s_i is a feature's `strength`;
     what it adds to the variance, its importance, goes as p_i s_i². Sharkey et al. 2022.
@@ -100,15 +129,18 @@ class Embedded:
     seed: int = 0
     noise: float = 0.0
     strength: Law = 1.0
+    frame: Frame = Sphere()
 
     def check(self) -> None:
         _at_least_one(d=self.d)
         _check_noise(self.noise)
+        if isinstance(self.frame, Orthonormal) and self.features.n > self.d:
+            raise ValueError(f"d={self.d}: {self.features.n} orthonormal directions take as many dimensions")
         check_law("strength", self.strength, self.features.n, lambda s: s > 0, "a feature has a strength above 0")
 
     def directions(self) -> Float[Array, "n d"]:
         n = self.features.n
-        return per_feature(self.strength, n)[:, None] * unit_directions(self.seed, n, self.d)
+        return per_feature(self.strength, n)[:, None] * self.frame.draw(planted_key(self.seed), n, self.d)
 
     def prepare(self) -> Written:
         made = object.__new__(Written)
@@ -140,7 +172,7 @@ class Clusters:
         _check_noise(self.spread)
 
     def centres(self) -> Float[Array, "count d"]:
-        return unit_directions(self.seed, self.count, self.d)
+        return Sphere().draw(planted_key(self.seed), self.count, self.d)
 
     def sample(self, key: Array, batch: int) -> Float[Array, "batch d"]:
         which_key, noise_key = jax.random.split(key)
@@ -211,7 +243,7 @@ class GaussianCopy:
 
     def prepare(self) -> "Rooted":
         mean, second = self.of.mean(), self.of.second_moment()
-        values, vectors = jnp.linalg.eigh(second - jnp.outer(mean, mean))
+        values, vectors = jnp.linalg.eigh(second - mean[:, None] * mean)
         root = vectors * jnp.sqrt(jnp.maximum(values, 0))
         made = object.__new__(Rooted)
         object.__setattr__(made, "centre", mean)
@@ -247,7 +279,7 @@ class Rooted:
 
     def second_moment(self) -> Float[Array, "d d"]:
         centre, root = jnp.asarray(self.centre), jnp.asarray(self.root)
-        return jnp.outer(centre, centre) + root @ root.T
+        return centre[:, None] * centre + root @ root.T
 
 
 def variance(data: Observations) -> float:
