@@ -42,7 +42,7 @@ from toymodels.theory.random_dictionaries import expected_best
 SAE = "sparse autoencoder"
 METHODS = (SAE, *reference.METHODS)
 SPARSE = (SAE, "dictionary learning")
-EXAMPLES = 800
+EXAMPLES = 500
 """Observations that a reference method sees; an autoencoder sees fresh ones at every step."""
 N, D = 32, 16
 data = Embedded(Sparse(N, PowerLaw(0.0, 0.05)), D, strength=PowerLaw(0.0))
@@ -55,7 +55,7 @@ def sized(n: int, **more: Any) -> dict[str, Any]:
 
 CROWDING = {"N/d = 1": sized(16), "N/d = 2": sized(32), "N/d = 4": sized(64)}
 DENSITY = {f"p = {p:g}": {"problem.data.features.p": PowerLaw(0.0, p)} for p in (0.1, 0.2)}
-NOISE = {f"noise = {s:g}": {"problem.data.noise": s} for s in (0.1,)}
+NOISE = {f"noise = {s:g}": {"problem.data.noise": s} for s in (0.2,)}
 UNEVEN = {"uneven strength": {"problem.data.strength": PowerLaw(0.5)}}
 frequent = {"problem.data.features.p": PowerLaw(0.5, 0.2)}
 FRAMES = {
@@ -203,7 +203,7 @@ def recovery_falls(recovered: xr.Dataset) -> Iterator[Finding]:
         falls = {
             "crowding": here.rays.sel(setting="N/d = 1") - here.rays.sel(setting="N/d = 4"),
             "density": reference_ - here.rays.sel(setting="p = 0.2"),
-            "noise": reference_ - here.rays.sel(setting="noise = 0.1"),
+            "noise": reference_ - here.rays.sel(setting="noise = 0.2"),
             "strength": here.strong.sel(setting="uneven strength") - here.weak.sel(setting="uneven strength"),
         }
         for name, fall in falls.items():
@@ -214,7 +214,7 @@ def recovery_falls(recovered: xr.Dataset) -> Iterator[Finding]:
 WITH = {
     "crowding": "N/d from 1 to 4",
     "density": "p from .05 to .2",
-    "noise": "noise .1",
+    "noise": "noise .2",
     "strength": "strength, strongest to weakest quarter",
 }
 
@@ -226,11 +226,15 @@ def rays_are_found(rays: xr.Dataset) -> Iterator[Finding]:
             here, at = rays.sel(frame=frame, method=method), {"method": method, "frame": frame}
             title = f"{method}, {frame}"
             if method == SAE:
-                what, why = f"{title}: share of features found as rays", ours("four in five")
-                yield Finding("rays-found", what, mean(here.as_returned), AtLeast(0.8), why, settings=at)
+                what, why = f"{title}: share of features found as rays", ours("most of them")
+                yield Finding("rays-found", what, mean(here.as_returned), AtLeast(0.5), why, settings=at)
             elif method in ("uncentred SVD", "PCA"):
-                what, why = f"{title}: share of features found as rays", ours("half: a sign by chance")
-                yield Finding("rays-missed", what, mean(here.as_returned), AtMost(0.6), why, settings=at)
+                what, why = f"{title}: share of features found as rays", ours("most of them are not")
+                yield Finding("rays-missed", what, mean(here.as_returned), AtMost(0.5), why, settings=at)
+            elif method == "ICA" and frame != "random, twice as many":
+                what = f"{title}: of the features found as lines, the share whose sign is right as returned"
+                signs, coin = mean(here.as_returned / here.lines.where(here.lines > 0)), ours("a coin; tolerance")
+                yield Finding("signs-by-chance", what, signs, Near(0.5, within=0.15), coin, settings=at)
             yield report("lines", f"{title}: share found as lines", mean(here.lines), settings=at)
             yield report(
                 "rays", f"{title}: share found as rays, signs as returned", mean(here.as_returned), settings=at
@@ -257,16 +261,16 @@ experiment = Experiment(
             ["at-most-rank", "spectral-finds-none", "sparse-coding-finds", "shuffled-control", "recovery-falls"],
             "recovery_by_setting",
             ["problem.coder=TopK(2)", "problem.data.features.value=Constant(0.5)"],
-            "Sparse coding is a ReLU + L1 autoencoder, or online dictionary learning on 800 observations.",
+            "Sparse coding is a ReLU + L1 autoencoder, or online dictionary learning on 500 observations.",
         ),
         Claim(
             "D2",
-            "Of features that are never negative a sparse autoencoder recovers rays; uncentred SVD and PCA find "
-            "directions at best, without sign.",
-            ["rays-found", "rays-missed"],
+            "Of features that are never negative a sparse autoencoder recovers most as rays; uncentred SVD and PCA do "
+            "not, and ICA, which finds as many as there are dimensions, finds lines whose signs are chance.",
+            ["rays-found", "rays-missed", "signs-by-chance"],
             "rays_and_lines",
-            note="ICA finds lines where features are as many as dimensions; any line gets its sign by skewness. NMF "
-            "needs observations that are not negative, which features in general position do not give.",
+            note="Any line gets its sign by the skewness of what is observed along it. NMF is run on observations less "
+            "their minimum, for features in general position do not give what it needs.",
         ),
     ],
     cost="6 programs, 220 cells of 2,000 steps, and 220 fits of each reference method: about four minutes",

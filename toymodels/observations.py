@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from toymodels import keys
-from toymodels.arrays import Array, Float
+from toymodels.arrays import Array, Float, Number
 from toymodels.config import config, static
 from toymodels.data import Distribution, _at_least_one, _uniform, covariance
 from toymodels.laws import Law, check_law, per_feature
@@ -33,9 +33,9 @@ class Observations(Protocol):
     def second_moment(self) -> Float[Array, "d d"]: ...
 
 
-def planted_key(seed: Array | int) -> Array:
+def planted_key(seed: Number) -> Array:
     """The key that a planted truth is drawn from; of another stream than any of a run with the same seed."""
-    return jax.random.fold_in(keys.key(seed), PLANTED)
+    return jax.random.fold_in(keys.key(jnp.asarray(seed)), PLANTED)
 
 
 @runtime_checkable

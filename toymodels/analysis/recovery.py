@@ -106,4 +106,4 @@ def shuffled(found: Float[Array, "latents d"], seed: int = 0) -> Float[np.ndarra
 
 def above_chance(value: Float[Array, "..."] | float, chance: float) -> Float[np.ndarray, "..."]:
     """(value - chance) / (1 - chance): 0 at chance, 1 where all is found."""
-    return (np.asarray(value, np.float64) - chance) / (1 - chance)
+    return np.asarray((np.asarray(value, np.float64) - chance) / (1 - chance))

@@ -54,7 +54,7 @@ def nmf(h: Observed, count: int, seed: int = 0) -> Directions:
     return unit(found.components_)
 
 
-def dictionary_learning(h: Observed, count: int, seed: int = 0, penalty: float = 0.2, passes: int = 10) -> Directions:
+def dictionary_learning(h: Observed, count: int, seed: int = 0, penalty: float = 0.2, passes: int = 6) -> Directions:
     """Online dictionary learning, |h - c D|²/2 + penalty |c|_1, with codes by least angles. Mairal et al. 2009.
 
     Codes may be negative, so directions are lines. (Orthogonal matching pursuit gives the codes of a dictionary that is

@@ -151,7 +151,8 @@ def kth_largest(values: Stacked, k: Number) -> OfEach:
     return jax.lax.bitcast_convert_type(least, values.dtype)
 
 
-def _along(vector: Float[Array, " size"], like: Stacked) -> Stacked:
+def _along(vector: Float[Array, " size"], like: Stacked) -> Array:
+    """A vector that broadcasts against the rows of an example."""
     return vector if like.ndim == 1 else vector[:, None]
 
 

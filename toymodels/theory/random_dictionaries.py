@@ -7,19 +7,20 @@ cos² ~ Beta(1/2, (d - 1)/2).
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import integrate, special
 
-from toymodels.arrays import Array, Float
+from toymodels.arrays import Float
 
 
-def cosine_cdf(c: Float[Array, "..."] | float, d: int, signed: bool = False) -> Float[np.ndarray, "..."]:
+def cosine_cdf(c: ArrayLike, d: int, signed: bool = False) -> Float[np.ndarray, "..."]:
     """P(cos <= c) where `signed`, c in [-1, 1]; else P(|cos| <= c), c in [0, 1]. d >= 2 dimensions."""
     if d < 2:
         raise ValueError(f"d={d}: directions have 2 dimensions or more")
     c = np.asarray(c, np.float64)
     if signed:
-        return special.betainc((d - 1) / 2, (d - 1) / 2, np.clip((1 + c) / 2, 0, 1))
-    return special.betainc(0.5, (d - 1) / 2, np.clip(c, 0, 1) ** 2)
+        return np.asarray(special.betainc((d - 1) / 2, (d - 1) / 2, np.clip((1 + c) / 2, 0, 1)))
+    return np.asarray(special.betainc(0.5, (d - 1) / 2, np.clip(c, 0, 1) ** 2))
 
 
 @lru_cache(maxsize=4096)
