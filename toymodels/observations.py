@@ -282,6 +282,71 @@ class Rooted:
         return centre[:, None] * centre + root @ root.T
 
 
+@config
+class Sampled:
+    """The first `count` of `most` observations of another law, drawn once from `seed`: a step draws among them, evenly.
+
+    `count` is a leaf, so that all sizes of a sample share a program; larger samples contain the smaller ones.
+    """
+
+    of: Observations
+    count: int = 1000
+    most: int = static(default=10_000)
+    seed: int = 0
+
+    def check(self) -> None:
+        if not 1 <= self.count <= self.most:
+            raise ValueError(f"count={self.count}: a sample has 1..most={self.most} observations")
+
+    @property
+    def d(self) -> int:
+        return self.of.d
+
+    def table(self) -> Float[Array, "most d"]:
+        """The observations, those beyond `count` too."""
+        return prepared(self.of).sample(jax.random.fold_in(planted_key(self.seed), 1), self.most)
+
+    def prepare(self) -> "Listed":
+        made = object.__new__(Listed)
+        object.__setattr__(made, "values", self.table())
+        object.__setattr__(made, "count", self.count)
+        return made
+
+    def sample(self, key: Array, batch: int) -> Float[Array, "batch d"]:
+        return self.prepare().sample(key, batch)
+
+    def mean(self) -> Float[Array, " d"]:
+        return self.of.mean()
+
+    def second_moment(self) -> Float[Array, "d d"]:
+        return self.of.second_moment()
+
+
+@config
+class Listed:
+    """One of the first `count` given vectors, evenly."""
+
+    values: np.ndarray
+    count: int = 1
+
+    @property
+    def d(self) -> int:
+        return self.values.shape[1]
+
+    def sample(self, key: Array, batch: int) -> Float[Array, "batch d"]:
+        return jnp.asarray(self.values)[jax.random.randint(key, (batch,), 0, self.count)]
+
+    def mean(self) -> Float[Array, " d"]:
+        return self._used() @ jnp.asarray(self.values)
+
+    def second_moment(self) -> Float[Array, "d d"]:
+        values = jnp.asarray(self.values)
+        return (values * self._used()[:, None]).T @ values
+
+    def _used(self) -> Float[Array, " values"]:
+        return jnp.where(jnp.arange(len(self.values)) < self.count, 1 / jnp.asarray(self.count), 0.0)
+
+
 def variance(data: Observations) -> float:
     """E |h - E h|², in float64: what a fraction of variance unexplained is a fraction of."""
     return float(np.trace(covariance(data)))  # type: ignore[arg-type]
