@@ -349,4 +349,4 @@ class Listed:
 
 def variance(data: Observations) -> float:
     """E |h - E h|², in float64: what a fraction of variance unexplained is a fraction of."""
-    return float(np.trace(covariance(data)))  # type: ignore[arg-type]
+    return float(np.trace(covariance(data)))
