@@ -157,7 +157,7 @@ def statistics_by_law(statistics: xr.Dataset) -> Figure:
         for law, colour in zip(values.law.values.tolist(), draw.PALETTE, strict=False):
             here = mean(values.sel(law=law).transpose("samples", "pair"), "pair")
             draw.points(ax, values.samples.values, here.estimates, label=law, colour=colour, ls="-")
-        ax.axhline(PASSES[name].limit, **draw.DASHED)
+        ax.axhline(PASSES[name].limit, ls=draw.DASHED, color=draw.THEORY, lw=1)
         ax.set(title=title, xlabel="observations", xscale="log")
     draw.legend_below(figure, axes[0])
     return figure

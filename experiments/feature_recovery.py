@@ -91,8 +91,8 @@ def _found(swept: Swept, along: str) -> xr.Dataset:
                 found = found[np.isfinite(found).all(axis=1)]
                 for name, value in _scores(truth, found, h, method, seed).items():
                     table[name][i, j, k] = value
-    dims = (along, "seed", "method")
-    coords = {along: decoder[along].values, "seed": decoder.seed.values, "method": list(METHODS)}
+    dims = (along, "seed", "by")
+    coords = {along: decoder[along].values, "seed": decoder.seed.values, "by": list(METHODS)}
     return xr.Dataset({name: (dims, each) for name, each in table.items()}, coords, {"d": decoder.sizes["dimension"]})
 
 
@@ -126,9 +126,9 @@ def rays(frames: Swept) -> xr.Dataset:
 # -------------------------------------------------------------------------------------------------------------- figures
 def _bars(ax: Any, values: xr.DataArray, along: str) -> None:
     places = np.arange(values.sizes[along])
-    offsets = draw.shifts(values.sizes["method"])
-    for method, shift, colour in zip(values.method.values, offsets, draw.PALETTE, strict=False):
-        estimates = mean(values.sel(method=method).transpose(along, "seed")).estimates
+    offsets = draw.shifts(values.sizes["by"])
+    for method, shift, colour in zip(values.by.values, offsets, draw.PALETTE, strict=False):
+        estimates = mean(values.sel(by=method).transpose(along, "seed")).estimates
         draw.points(ax, places + 0 * shift, estimates, label=str(method), shift=shift, colour=colour)
     ax.set_ylim(-0.04, 1.04)
 
@@ -169,15 +169,15 @@ def only_sparse_coding_finds_more(recovered: xr.Dataset) -> Iterator[Finding]:
     """With twice as many features as dimensions."""
     crowded = recovered.sel(setting="N/d = 2")
     for method in ("uncentred SVD", "PCA"):
-        here, at = crowded.sel(method=method), {"method": method}
-        most, why = exact(recovered["count"].sel(method=method).max().item()), stated("linear algebra: the rank")
+        here, at = crowded.sel(by=method), {"method": method}
+        most, why = exact(recovered["count"].sel(by=method).max().item()), stated("linear algebra: the rank")
         yield Finding(
             "at-most-rank", f"{method}: directions returned, at most", most, AtMost(recovered.d), why, "check", at
         )
         what = f"{method}, N/d = 2: share of features found"
         yield Finding("spectral-finds-none", what, mean(here.lines), AtMost(0.05), ours("one in twenty"), settings=at)
     for method in SPARSE:
-        here, at = crowded.sel(method=method), {"method": method}
+        here, at = crowded.sel(by=method), {"method": method}
         what = f"{method}, N/d = 2: share of features found"
         yield Finding("sparse-coding-finds", what, mean(here.rays), AtLeast(0.5), ours("half of them"), settings=at)
         what = f"{method}, N/d = 2, entries of each direction shuffled: share of features found"
@@ -191,7 +191,7 @@ def recovery_falls(recovered: xr.Dataset) -> Iterator[Finding]:
     """How recovery falls with crowding, density, noise and strength, method by method."""
     settings = recovered.setting.values.tolist()
     for method in METHODS:
-        here = recovered.sel(method=method)
+        here = recovered.sel(by=method)
         for setting in settings:
             at = {"method": method, "setting": setting}
             yield report(
@@ -199,7 +199,7 @@ def recovery_falls(recovered: xr.Dataset) -> Iterator[Finding]:
             )
     why = ours("one feature in ten")
     for method in SPARSE:
-        here, reference_ = recovered.sel(method=method), recovered.rays.sel(method=method, setting="N/d = 2")
+        here, reference_ = recovered.sel(by=method), recovered.rays.sel(by=method, setting="N/d = 2")
         falls = {
             "crowding": here.rays.sel(setting="N/d = 1") - here.rays.sel(setting="N/d = 4"),
             "density": reference_ - here.rays.sel(setting="p = 0.2"),
@@ -223,7 +223,7 @@ def rays_are_found(rays: xr.Dataset) -> Iterator[Finding]:
     """As rays: with the sign that a method itself returns."""
     for frame in rays.frame.values.tolist():
         for method in METHODS:
-            here, at = rays.sel(frame=frame, method=method), {"method": method, "frame": frame}
+            here, at = rays.sel(frame=frame, by=method), {"method": method, "frame": frame}
             title = f"{method}, {frame}"
             if method == SAE:
                 what, why = f"{title}: share of features found as rays", ours("most of them")
