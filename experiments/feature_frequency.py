@@ -1,7 +1,7 @@
 """Which features does a sparse autoencoder learn first, and which does it recover well? Claim D5.
 
 Features along random unit vectors, twice as many as dimensions. Either some are more frequent than others (p ~ 1/i), or
-all are as frequent and some are stronger (|D_i| ~ i^-1/2, so that the variance falls as 1/i too).
+all are as frequent and some are stronger (|T_i| ~ i^-1/2, so that the variance falls as 1/i too).
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Which methods find planted features, and as rays or as lines? Claims D1 and D2.
 
-Every method sees the same observations h = sum_i x_i D_i and may return as many directions as a dictionary has latents
+Every method sees the same observations h = sum_i x_i T_i and may return as many directions as a dictionary has latents
 (SVD, PCA and ICA: as there are dimensions). A feature is found where the one-to-one matching gives it a direction with
 cosine .9 or more: of a line, up to sign; of a ray, with its sign.
 """

@@ -103,27 +103,27 @@ def kept_features(recovered: xr.Dataset) -> xr.DataArray:
 # -------------------------------------------------------------------------------------------------------------- figures
 def recovery_by_geometry(recovered: xr.Dataset) -> Figure:
     """Features of trained toys (40 in 16 dimensions) in dictionaries learned from hidden states, kept features only,
-    every feature of every seed a dot. Best cosine of a latent of a sparse autoencoder with the feature against its
-    dimensionality D_i (left), its importance (middle) and the features that it interacts with, |cos| of .3 or more
-    (right). Dashed: cosine .9, from which on a feature counts as found."""
-    best = kept_features(recovered).sel(by=METHODS[0])
-    figure, axes = draw.panels(1, 3, height=2.9, sharey=True)
-    across = {
-        "dimensionality $D_i$": recovered.D,
-        "importance $I_i$": recovered.importance,
-        "partners": recovered.partners,
-    }
-    for ax, (name, x) in zip(axes, across.items(), strict=True):
-        for p, colour in zip(recovered.p.values.tolist(), draw.PALETTE, strict=False):
-            here, there = best.sel(p=p), (x.sel(p=p) if "p" in x.dims else x).broadcast_like(best.sel(p=p))
-            there = there.transpose(*here.dims)
-            draw.cloud(ax, there.values.ravel(), here.values.ravel(), colour=colour, alpha=0.4, ms=2)
-            ax.plot([], [], "o", ms=4, color=colour, label=f"$p={p:g}$")
-        ax.axhline(FOUND, ls=draw.DASHED, color=draw.THEORY, lw=1)
-        ax.set(xlabel=name)
-    axes[1].set_xscale("log")
-    axes[0].set_ylabel("best cosine")
-    draw.legend(axes[0], loc="lower right")
+    every feature of every seed a dot. Error 1 - cos of the best latent of a sparse autoencoder (top) or direction of
+    dictionary learning (bottom) against the feature's dimensionality D_i, its importance, and the number of features
+    that it interacts with, |cos| of .3 or more. Dashed: cosine .9, below which a feature counts as found."""
+    figure, axes = draw.panels(2, 3, height=4.2, sharex="col", sharey="row")
+    across = {"dimensionality $D_i$": recovered.D, "importance $I_i$": recovered.importance}
+    across["partners"] = recovered.partners
+    for row, method in zip(axes, recovered.by.values.tolist(), strict=False):
+        error = 1 - kept_features(recovered).sel(by=method)
+        for ax, (name, x) in zip(row, across.items(), strict=True):
+            for p, colour in zip(recovered.p.values.tolist(), draw.PALETTE, strict=False):
+                here = error.sel(p=p)
+                there = (x.sel(p=p) if "p" in x.dims else x).broadcast_like(here).transpose(*here.dims)
+                draw.cloud(ax, there.values.ravel(), here.values.ravel(), colour=colour, alpha=0.4, ms=2)
+                ax.plot([], [], "o", ms=4, color=colour, label=f"$p={p:g}$")
+            ax.axhline(1 - FOUND, ls=draw.DASHED, color=draw.THEORY, lw=1)
+            ax.set(yscale="log")
+            if row is axes[-1]:
+                ax.set_xlabel(name)
+        row[1].set_xscale("log")
+        row[0].set_ylabel(f"{method}\nerror $1 - \\cos$")
+    draw.legend(axes[0][0], loc="lower left")
     return figure
 
 

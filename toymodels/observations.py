@@ -118,7 +118,7 @@ class Written:
 
 @config
 class Embedded:
-    """h = sum_i s_i x_i D_i + N(0, noise²): features along n unit vectors D_i of a random frame, drawn from `seed`.
+    """h = sum_i s_i x_i T_i + N(0, noise²): features along n unit vectors T_i of a random frame, drawn from `seed`.
 
     Values of one sign make rays, of both signs lines: the law of the features decides. s_i is a feature's `strength`;
     what it adds to the variance, its importance, goes as p_i s_i². Sharkey et al. 2022.

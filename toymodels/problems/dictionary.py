@@ -1,9 +1,9 @@
 """Sparse autoencoders: a dictionary of directions, learned from observations alone. FIELD section 5.
 
-    c = coder(E (h - b_dec) + b_enc),   h' = sum_j c_j D̂_j + b_dec
+    c = coder(E (h - b_dec) + b_enc),   h' = sum_j c_j û_j + b_dec
 
-Decoder rows enter at unit length, D̂_j = D_j / |D_j|: without that an L1 penalty is met by long rows and small codes.
-For rectified codes it is the same as penalising |D_j| c_j. Coders are configs; their numbers (penalty, k) are leaves.
+Decoder rows enter at unit length, û_j = u_j / |u_j|: without that an L1 penalty is met by long rows and small codes.
+For rectified codes it is the same as penalising |u_j| c_j. Coders are configs; their numbers (penalty, k) are leaves.
 """
 
 from collections.abc import Mapping
@@ -160,7 +160,7 @@ def _along(vector: Float[Array, " size"], like: Stacked) -> Array:
 class Dictionary:
     """L = E |h - h'|² + sparsity of `width` latents, or the sum of it over nested `prefixes` of them (Matryoshka).
 
-    Decoder rows start uniform on the sphere, the encoder as their copy (tied: D̂ itself, always), biases at 0. Example:
+    Decoder rows start uniform on the sphere, the encoder as their copy (tied: its unit rows, always), biases at 0. Example:
     h, or `rows` of them, over which `BatchTopK` has one threshold; then the loss is their mean. Bussmann et al. 2025,
     arXiv 2503.17547, for prefixes.
     """
