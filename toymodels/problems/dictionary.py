@@ -160,9 +160,9 @@ def _along(vector: Float[Array, " size"], like: Stacked) -> Array:
 class Dictionary:
     """L = E |h - h'|² + sparsity of `width` latents, or the sum of it over nested `prefixes` of them (Matryoshka).
 
-    Decoder rows start uniform on the sphere, the encoder as their copy (tied: its unit rows, always), biases at 0. Example:
-    h, or `rows` of them, over which `BatchTopK` has one threshold; then the loss is their mean. Bussmann et al. 2025,
-    arXiv 2503.17547, for prefixes.
+    Decoder rows start uniform on the sphere, the encoder as their copy (tied: it is their unit rows), biases at 0. An
+    example is h, or `rows` of them, over which `BatchTopK` has one threshold; then the loss is their mean. Prefixes:
+    Bussmann et al. 2025, arXiv 2503.17547.
     """
 
     data: Observations
