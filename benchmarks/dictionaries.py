@@ -126,8 +126,8 @@ def page(timings: dict[tuple[int, int], Timing], repeats: int) -> Iterator[str]:
         f"Made by `python -m benchmarks.dictionaries`: {count} autoencoders, ReLU + L1, untied, d = {D}, {N} planted "
         f"features with p = {P:g}; widths {widths}, {len(PENALTIES)} penalties, {len(SEEDS)} "
         f"seeds, one compiled program a width. Beside it a loop over the models in PyTorch {torch.__version__}, "
-        f"eager, timed on {MODELS} of them for {LOOP_STEPS} steps, on one thread and on all cores: whichever is faster in a "
-        f"repeat counts. Medians of {repeats} alternating repeats, with the range of the ratio. "
+        f"eager, timed on {MODELS} of them for {LOOP_STEPS} steps, on one thread and on all cores: the faster counts. "
+        f"Medians of {repeats} alternating repeats, with the range of the ratio. "
         f"Ours trains {STEPS} steps and counts everything but compilation, what is still to gain at the end included. "
         f"Measured on {machine()}.\n"
     )
