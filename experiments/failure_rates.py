@@ -119,7 +119,9 @@ def shares_of_seeds(found_features: xr.Dataset, losses: xr.Dataset) -> Figure:
         ax.axhline(ENOUGH, ls=draw.DASHED, color=draw.THEORY, lw=1)
         ax.set(title=size, ylim=(-0.05, 1.2), yticks=np.linspace(0, 1, 5))
     failed = share((losses.ratio >= WORSE).where(losses.ratio.notnull()))
-    top = float(losses.ratio.max()) * 1.03
+    spread = max(float(losses.ratio.max()) - 1, WORSE - 1)
+    axes[2].set_ylim(1 - 0.05 * spread, 1 + 1.2 * spread)
+    top = 1 + 1.1 * spread
     _column(axes[2], losses.ratio, [each.value for each in failed.estimates], losses.toy.values.tolist(), top)
     axes[2].axhline(WORSE, ls=draw.DASHED, color=draw.THEORY, lw=1)
     axes[2].set(title="trained toys", ylabel="loss / least loss")
@@ -128,8 +130,8 @@ def shares_of_seeds(found_features: xr.Dataset, losses: xr.Dataset) -> Figure:
 
 
 def _column(ax: Any, values: xr.DataArray, failed: list[float], labels: list[str], top: float) -> None:
-    places = np.arange(len(labels))
-    draw.cloud(ax, draw.aside(places, values.sizes["seed"], 0.3), values.values, alpha=0.4, ms=2)
+    places, beside = np.arange(len(labels)), np.linspace(-0.3, 0.3, values.sizes["seed"])
+    draw.cloud(ax, places[:, None] + beside, values.values, alpha=0.4, ms=2)
     for x, rate in zip(places, failed, strict=True):
         ax.text(x, top, f"{rate:.0%}", ha="center", va="bottom", fontsize=7)
     draw.ticks(ax, "x", places, [each.replace(" learning", "\nlearning").replace(" + ", "\n+ ") for each in labels])
