@@ -118,12 +118,11 @@ def recovery_by_geometry(recovered: xr.Dataset) -> Figure:
                 draw.cloud(ax, there.values.ravel(), here.values.ravel(), colour=colour, alpha=0.4, ms=2)
                 ax.plot([], [], "o", ms=4, color=colour, label=f"$p={p:g}$")
             ax.axhline(1 - FOUND, ls=draw.DASHED, color=draw.THEORY, lw=1)
-            ax.set(yscale="log")
-            if row is axes[-1]:
-                ax.set_xlabel(name)
-        row[1].set_xscale("log")
+            ax.set(yscale="log", xlabel=name)
+        draw.log_axis(row[1], "x", [0.2, 0.5, 1])
         row[0].set_ylabel(f"{method}\nerror $1 - \\cos$")
     draw.legend(axes[0][0], loc="lower left")
+    draw.outer_labels(axes)
     return figure
 
 
