@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Uniform,
     )
     from toymodels.engine.devices import use_cores
+    from toymodels.hierarchies import Hierarchy
     from toymodels.laws import Geometric, PowerLaw
     from toymodels.losses import (
         BinaryCrossEntropy,
@@ -46,6 +47,20 @@ if TYPE_CHECKING:
     from toymodels.problems.annealed import Annealed
     from toymodels.problems.blocks import Blocks
     from toymodels.problems.decoder import Decoder, Projection, Reproject
+    from toymodels.observations import (
+        Clusters,
+        Cube,
+        Embedded,
+        GaussianCopy,
+        Normal,
+        Orthant,
+        Orthonormal,
+        Sphere,
+        Written,
+    )
+    from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
+    from toymodels.problems.annealed import Annealed
+    from toymodels.problems.dictionary import BatchTopK, Dictionary, JumpRelu, ReluL1, TopK
     from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
     from toymodels.problems.finite import Finite
     from toymodels.problems.grouped import Grouped
@@ -69,33 +84,44 @@ __all__ = [
     "Anticorrelated",
     "Axis",
     "BiasDecay",
+    "BatchTopK",
     "BinaryCrossEntropy",
     "Blocks",
     "Choice",
+    "Clusters",
     "Components",
     "Constant",
     "Correlated",
     "Cosine",
     "Decoder",
     "Difference",
+    "Cube",
+    "Dictionary",
+    "Embedded",
     "Exponential",
     "Factorize",
     "Finite",
     "Gaussian",
+    "GaussianCopy",
     "Gelu",
     "Geometric",
     "Given",
     "Grouped",
     "HalfSquaredError",
+    "Hierarchy",
     "Identity",
     "InnerProduct",
+    "JumpRelu",
     "LayerNorm",
     "Momentum",
     "NoNorm",
     "Noisy",
     "NoisyFactorize",
     "Normalised",
+    "Normal",
     "OneSparse",
+    "Orthant",
+    "Orthonormal",
     "Packing",
     "Paired",
     "Placed",
@@ -107,12 +133,15 @@ __all__ = [
     "Record",
     "Relu",
     "Reproject",
+    "ReluL1",
     "RmsNorm",
     "RowDecay",
     "Run",
+    "Sampled",
     "Sgd",
     "SoftmaxCrossEntropy",
     "Sparse",
+    "Sphere",
     "SquaredError",
     "StoreError",
     "Supervised",
@@ -122,6 +151,10 @@ __all__ = [
     "Uniform",
     "Untied",
     "WholePower",
+    "TopK",
+    "Uniform",
+    "Untied",
+    "Written",
     "census",
     "retrain",
     "sweep",
@@ -144,6 +177,7 @@ _MODULES = {
         "Uniform",
     ),
     "engine.devices": ("use_cores",),
+    "hierarchies": ("Hierarchy",),
     "laws": (
         "Geometric",
         "PowerLaw",
@@ -173,6 +207,18 @@ _MODULES = {
         "NoNorm",
         "RmsNorm",
     ),
+    "observations": (
+        "Clusters",
+        "Cube",
+        "Embedded",
+        "GaussianCopy",
+        "Normal",
+        "Orthant",
+        "Orthonormal",
+        "Sampled",
+        "Sphere",
+        "Written",
+    ),
     "optimizers": (
         "Adam",
         "AdamW",
@@ -188,6 +234,12 @@ _MODULES = {
         "Decoder",
         "Projection",
         "Reproject",
+    "problems.dictionary": (
+        "BatchTopK",
+        "Dictionary",
+        "JumpRelu",
+        "ReluL1",
+        "TopK",
     ),
     "problems.factorize": (
         "Components",

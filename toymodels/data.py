@@ -131,7 +131,15 @@ class Distribution(Protocol):
     def second_moment(self) -> Float[Array, "n n"]: ...
 
 
-def covariance(data: Distribution) -> Float[np.ndarray, "n n"]:
+@runtime_checkable
+class Moments(Protocol):
+    """Any law of vectors that states its first two moments."""
+
+    def mean(self) -> Float[Array, " n"]: ...
+    def second_moment(self) -> Float[Array, "n n"]: ...
+
+
+def covariance(data: Moments) -> Float[np.ndarray, "n n"]:
     """Cov x in float64, of the exact moments."""
     mean, second = (np.asarray(moment, np.float64) for moment in (data.mean(), data.second_moment()))
     return second - np.outer(mean, mean)

@@ -35,10 +35,12 @@ from toymodels.losses import (
 )
 from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, TimesExp, Untied
 from toymodels.normalisers import LayerNorm, RmsNorm
+from toymodels.observations import Clusters, Cube, Embedded, GaussianCopy, Normal, Sampled
 from toymodels.optimizers import Adam, AdamW, Momentum, Sgd
 from toymodels.problems.annealed import Annealed
 from toymodels.problems.blocks import Blocks
 from toymodels.problems.decoder import Decoder, Projection, Reproject, falling
+from toymodels.problems.dictionary import BatchTopK, Dictionary, JumpRelu, ReluL1, TopK
 from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
 from toymodels.problems.grouped import Grouped
 from toymodels.problems.noisy_factorize import NoisyFactorize
@@ -79,6 +81,10 @@ PROBLEMS = {
     "noisy decoder": Decoder(Sparse(5, falling(5, 0.2)), Projection(5), 3, Gelu(), normaliser=LayerNorm(), noise=0.1),
     "reprojection": Decoder(Sparse(5, 0.2), Projection(3), 4, TimesExp(), Reproject(2), RmsNorm()),
     "sizes": Decoder(Difference(Sparse(5, 0.1)), Projection(3), 4, target=Absolute()),
+    "sparse autoencoder": Dictionary(Embedded(Sparse(5, 0.2), 3), ReluL1(0.1), 4),
+    "tied topk": Dictionary(Clusters(3, 3), TopK(2), 4, tied=True),
+    "batch topk": Dictionary(GaussianCopy(Cube(3)), BatchTopK(1.5), 4, rows=3),
+    "nested jump relu": Dictionary(Sampled(Normal(3), 5, 9), JumpRelu(), 4, prefixes=(2,)),
     "zero target": Factorize(Given(np.zeros((2, 3))), 2, loss=InnerProduct()),
 }
 OPTIMIZERS = [Sgd(0.05), Momentum(0.01), Adam(0.01), AdamW(0.01)]
