@@ -12,8 +12,6 @@ LAYERS = [
     {"config", "analysis", "batches", "claims", "theory"},
     {"laws", "normalisers"},
     {"data", "losses", "models", "optimizers"},
-    {"laws"},
-    {"data", "losses", "models", "normalisers", "optimizers"},
     {"hierarchies", "observations"},
     {"problems"},
     {"train", "provenance", "store", "draw"},

@@ -43,10 +43,6 @@ if TYPE_CHECKING:
     )
     from toymodels.models import Absolute, Gelu, Identity, Normalised, Placed, Relu, Tied, TimesExp, Untied
     from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
-    from toymodels.optimizers import Adam, AdamW, BiasDecay, Cosine, Momentum, RowDecay, Sgd
-    from toymodels.problems.annealed import Annealed
-    from toymodels.problems.blocks import Blocks
-    from toymodels.problems.decoder import Decoder, Projection, Reproject
     from toymodels.observations import (
         Clusters,
         Cube,
@@ -55,11 +51,14 @@ if TYPE_CHECKING:
         Normal,
         Orthant,
         Orthonormal,
+        Sampled,
         Sphere,
         Written,
     )
-    from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
+    from toymodels.optimizers import Adam, AdamW, BiasDecay, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
+    from toymodels.problems.blocks import Blocks
+    from toymodels.problems.decoder import Decoder, Projection, Reproject
     from toymodels.problems.dictionary import BatchTopK, Dictionary, JumpRelu, ReluL1, TopK
     from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
     from toymodels.problems.finite import Finite
@@ -83,8 +82,8 @@ __all__ = [
     "Annealed",
     "Anticorrelated",
     "Axis",
-    "BiasDecay",
     "BatchTopK",
+    "BiasDecay",
     "BinaryCrossEntropy",
     "Blocks",
     "Choice",
@@ -93,10 +92,10 @@ __all__ = [
     "Constant",
     "Correlated",
     "Cosine",
-    "Decoder",
-    "Difference",
     "Cube",
+    "Decoder",
     "Dictionary",
+    "Difference",
     "Embedded",
     "Exponential",
     "Factorize",
@@ -117,8 +116,8 @@ __all__ = [
     "NoNorm",
     "Noisy",
     "NoisyFactorize",
-    "Normalised",
     "Normal",
+    "Normalised",
     "OneSparse",
     "Orthant",
     "Orthonormal",
@@ -132,8 +131,8 @@ __all__ = [
     "Quadratic",
     "Record",
     "Relu",
-    "Reproject",
     "ReluL1",
+    "Reproject",
     "RmsNorm",
     "RowDecay",
     "Run",
@@ -148,12 +147,10 @@ __all__ = [
     "Sweep",
     "Tied",
     "TimesExp",
-    "Uniform",
-    "Untied",
-    "WholePower",
     "TopK",
     "Uniform",
     "Untied",
+    "WholePower",
     "Written",
     "census",
     "retrain",
@@ -234,6 +231,7 @@ _MODULES = {
         "Decoder",
         "Projection",
         "Reproject",
+    ),
     "problems.dictionary": (
         "BatchTopK",
         "Dictionary",
@@ -247,9 +245,9 @@ _MODULES = {
         "Gaussian",
         "Given",
     ),
-    "problems.noisy_factorize": ("NoisyFactorize",),
-    "problems.grouped": ("Grouped",),
     "problems.finite": ("Finite",),
+    "problems.grouped": ("Grouped",),
+    "problems.noisy_factorize": ("NoisyFactorize",),
     "problems.packing": ("Packing",),
     "problems.population": ("Population",),
     "problems.quadratic": ("Quadratic",),

@@ -320,6 +320,7 @@ class Difference:
         return 2 * (self.each.second_moment() - mean[:, None] * mean)
 
 
+@config
 class Paired:
     """`pairs` of features, on with probability p with one value for both; with probability `broken` only one of them is
     on, either with equal chance. At 0 a pair is one feature in all but name; at 1 the two are never on together."""

@@ -15,10 +15,6 @@ class Normaliser(Protocol):
     def __call__(self, h: Float[Array, " hidden"]) -> Float[Array, " hidden"]: ...
 
 
-def _scaled(h: Float[Array, " hidden"], eps: Number) -> Float[Array, " hidden"]:
-    return h / jnp.sqrt(jnp.mean(h**2) + jnp.asarray(eps))
-
-
 def _check_eps(eps: float) -> None:
     if not eps >= 0:
         raise ValueError(f"eps={eps:g}: what is added to a mean square is not negative")
@@ -47,7 +43,6 @@ class RmsNorm:
 
     def __call__(self, h: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
         return _over_root_mean_square(h, self.eps)
-        return _scaled(h, self.eps)
 
 
 @config
@@ -61,4 +56,3 @@ class LayerNorm:
 
     def __call__(self, h: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
         return _over_root_mean_square(h - jnp.mean(h), self.eps)  # no config is made inside a trace
-        return _scaled(h - jnp.mean(h), self.eps)  # not RmsNorm: no config is built around traced numbers
