@@ -153,7 +153,7 @@ def learning_from_noise(on_entries: xr.Dataset, on_inputs: xr.Dataset) -> Figure
             known = [of.floor / unit] if "floor" in of else (of.level / unit).values[1:]
             for level in known:
                 ax.axhline(float(level), color=colour, ls=draw.DASHED, lw=0.7)
-        ax.set(yscale="log", ylim=(1e-4, 2), xlabel="step", title=name)
+        ax.set(yscale="log", ylim=(1e-5, 2), xlabel="step", title=name)
         draw.legend(ax, title="noise", loc="lower left")
     axes[0].set_ylabel("loss / start")
     own, x = on_inputs.isel(ratio=0, scale=0), on_inputs.noise.values
