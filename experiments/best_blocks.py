@@ -68,8 +68,9 @@ def _losses(swept: Swept) -> xr.Dataset:
 def loss_by_blocks(whole_copies: xr.Dataset, left_over: xr.Dataset, rays: xr.Dataset) -> Figure:
     """Least loss of n vectors confined to k equal orthogonal blocks, over that of d blocks, against the power of the
     cosine. Large dots mark the best k (of equal ones, to 1e-4, the most blocks). Dotted: the power at which the
-    Johnson-Lindenstrauss estimate switches from d blocks to one; an arrow where it lies to the right. The axis is
-    stretched around 2. All restarts count, converged or not: any vectors are a packing."""
+    Johnson-Lindenstrauss estimate switches from d blocks to one, stated where it lies further to the right. A
+    remainder: n is no multiple of d. The axis is stretched around 2. All restarts count, converged or not: any vectors
+    are a packing."""
     figure, axes = draw.panels(1, 3, height=2.7, sharey=True)
     for ax, (name, found) in zip(axes, _kinds(whole_copies, left_over, rays), strict=True):
         totals = least_totals(found, resamples=1)
@@ -84,10 +85,10 @@ def loss_by_blocks(whole_copies: xr.Dataset, left_over: xr.Dataset, rays: xr.Dat
         if predicted < ax.get_xlim()[1]:
             draw.moments(ax, [predicted], "estimated switch")
         else:
-            ax.annotate("estimate →", (0.98, 0.95), xycoords="axes fraction", ha="right", fontsize=7, color=draw.THEORY)
+            ax.annotate(f"estimated switch: {predicted:.3g} →", (0.05, 0.05), xycoords="axes fraction", fontsize=7)
         title = f"{name}:\n{found.n} vectors in $\\mathbb{{R}}^{{{found.d}}}$"
         ax.set(title=title, yscale="log", xlabel="power of the cosine")
-    draw.ticks(axes[0], "y", [0.5, 1, 2, 5])
+    draw.ticks(axes[0], "y", [0.05, 0.1, 0.2, 0.5, 1])
     axes[0].set_ylabel("least loss of $k$ blocks / $d$ blocks")
     draw.legend_below(figure, axes)
     return figure

@@ -98,7 +98,7 @@ def which_minimum(by_bias: xr.Dataset, by_rate: xr.Dataset, by_batch: xr.Dataset
             flags = (ended == name).where(ended != "above")
             draw.points(ax, x, share(flags).estimates, name, colours[name], shift=shift, ls="-", lw=0.8)
         draw.points(ax, x, share(ended == "above").estimates, "above the least loss", "0.6", ls="-", lw=0.8)
-        draw.ticks(ax, "x", x, [f"{level:g}" for level in found.level.values])
+        draw.ticks(ax, "x", x, [f"{level:g}".replace("0.", ".") for level in found.level.values])
         ax.set(xlabel=factor.replace(" at ", "\n"), ylim=(-0.03, 1.03))
         ax.set_ylabel("share of models" if ax is axes[2] else "")
     draw.legend_below(figure, axes[2:])
