@@ -272,8 +272,8 @@ experiment = Experiment(
     readings=[by_start, by_width],
     figures=[starting_bias, neurons_per_feature],
     findings=[negative_biases_engineer, widths_make_it_free],
-    cost="published size, 2^17 steps of 2^13 examples at .4 core-seconds a step (measured): 7 hours a model on two cores, "
-    "so 17 days for four seeds",
+    cost="published size, 2^17 steps of 2^13 examples at .4 core-seconds a step (measured): 7 hours a model on two "
+    "cores, so 17 days for four seeds",
     claims=[
         Claim(
             "C1",
