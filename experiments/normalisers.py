@@ -268,7 +268,8 @@ experiment = Experiment(
             ],
             figure="what_normalisers_change",
             note="With LayerNorm weights along the all-ones direction have no effect and no gradient; they are taken "
-            "out first. What is large there is left over, or moved by Adam's rescaling of single weights.",
+            "out first. What is large there is left over, or moved by Adam's rescaling of single weights. Each part of "
+            "the sentence has a finding of its own: a direction may carry scale without being longer than a feature.",
         )
     ],
 )
