@@ -168,8 +168,8 @@ experiment = Experiment(
             "features it interacts with, and the more important it is.",
             ["found-by-dimensionality", "found-by-importance", "found-by-isolation"],
             "recovery_by_geometry",
-            note="The autoencoder sees fresh observations, the reference methods 500 of them. Toys that have not converged "
-            "are judged with the others.",
+            note="The autoencoder sees fresh observations, the reference methods 500 of them. Toys that have not "
+            "converged are judged with the others.",
         )
     ],
     cost="2 programs, 60 toys of 4,000 steps and as many dictionaries: about three minutes on two quiet cores",
