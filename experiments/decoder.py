@@ -227,18 +227,15 @@ def negative_biases_engineer(by_start: xr.Dataset) -> Iterator[Finding]:
         what = f"share of monosemantic neurons at {SINGLE:g}, start at {ENGINEERED:g} minus start at 0"
         source = ours(f"limit; {PAPER}: moderate negative biases engineer monosemanticity")
         yield Finding("engineered", what, mean(_single(low) - _single(none)), AtLeast(0.05), source, settings=at)
-        what = f"the same, start at {ENGINEERED:g} minus the same neurons with inputs turned at random"
+        what = f"share of monosemantic neurons at {SINGLE:g}, start at {ENGINEERED:g}, minus that with inputs turned"
         source = ours("limit; more than high thresholds give to random directions")
         yield Finding("beyond-thresholds", what, mean(_single(low) - low.turned), AtLeast(0.05), source, settings=at)
         what = "rank correlation of a neuron's threshold -b / |w| with its concentration, by start"
         yield Finding("goes-with", what, mean(models.link), AtLeast(0.3), ours("limit: moderate"), settings=at)
         what = f"share of randomly rotated neurons above {SINGLE:g}, by start: the control that must fail"
         yield Finding("rotated", what, mean(models.rotated), AtMost(0.01), ours("limit"), "check", settings=at)
-        for name, each in (("loss", loss), ("more", more)):
-            what = {"loss": "FVU, lower over higher start minus 1", "more": "mean concentration, lower minus higher"}[
-                name
-            ]
-            yield report(f"pairs-{name}", f"{what}, every two starts of 0 to -1", each, settings=at)
+        yield report("pairs-loss", "FVU, lower over higher start minus 1, every two starts", loss, settings=at)
+        yield report("pairs-more", "mean concentration, lower minus higher, every two starts", more, settings=at)
         yield report("majority", f"monosemantic neurons at {SINGLE:g}, by start", mean(_single(models)), settings=at)
         yield report("dead", "dead neurons, by start", mean(models.dead), settings=at)
         published = mean(low.share)

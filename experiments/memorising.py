@@ -123,6 +123,7 @@ def few_samples(memories: xr.Dataset, joint: xr.Dataset) -> Figure:
         ax.set(xscale="log", xlabel="samples $T$", ylabel=label)
     for each in (axes[0, 1], axes[1, 0]):
         draw.log_axis(each, "y", [1, 2, 5, 10])
+    axes[0, 1].set_ylim(bottom=0.7)
     draw.levels(axes[0, 1], [1], ["means"])
     draw.legend(axes[0, 0])
     ax = axes[1, 1]

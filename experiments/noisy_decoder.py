@@ -132,7 +132,8 @@ def bias_by_noise(thresholds: xr.Dataset) -> Figure:
             draw.points(ax, of.noise.values, found, f"$p={p:g}$", colour)
             draw.theory(ax, of.noise, of.exact.sel(p=p), colour=colour)
         ax.plot(of.noise, of.noise, color="0.75", lw=2, zorder=0)
-        ax.set(xlabel="noise", ylabel="threshold $-b/|w|$", title=MODELS[name], ylim=(0, None))
+        ax.set(xlabel="noise", ylabel="threshold $-b/|w|$", ylim=(0, None))
+        ax.text(0.03, 0.97, MODELS[name], transform=ax.transAxes, va="top", fontsize=8)
         draw.excluded(ax, thresholds.attrs[name])
     for name, colour, marker in zip(MODELS, (draw.BLACK, draw.PURPLE), "os", strict=True):
         of = thresholds.sel(model=name)
