@@ -520,6 +520,8 @@ def _process(words: list[str], folder: Path) -> Outcome:
 
 def lost(draw: Draw) -> str:
     """What is lost when the configs that a valid command line asks for are written and read back."""
+    if "--only" not in draw.words:  # drawn without a sweep in mind
+        return ""
     words = [word.removeprefix("--") for word in draw.words if "=" in word]
     asked = lab.study(draw.words[1], *words, scale="tiny")
     sweep = asked.sweeps[draw.words[draw.words.index("--only") + 1]]
