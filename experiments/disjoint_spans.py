@@ -28,7 +28,7 @@ from toymodels import (
 from toymodels.analysis.geometry import tegum_factors
 from toymodels.analysis.labelled import each_model
 from toymodels.claims import Claim
-from toymodels.estimates import exact, mean, share
+from toymodels.estimates import exact, mean, median, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtLeast, AtMost, Finding, Near, ours, report
 from toymodels.shapes.packing import cosines
@@ -48,7 +48,7 @@ penalised = Sweep(
     [
         Axis("power", "problem.power", [1.5, 2, 3, 4]),
         Axis("penalty", "problem.penalty", penalties),
-        Axis("seed", "seed", range(24)),
+        Axis("seed", "seed", range(64)),
     ],
 )
 sets = Supervised(Anticorrelated(2, 5, 0.1), Tied(4), PowerError(2.0))
@@ -163,7 +163,9 @@ def how_close_packings_come(packings: xr.Dataset) -> Iterator[Finding]:
         slope = np.log(ends[1] / ends[0]) / np.log(float(ends[1].penalty / ends[0].penalty))
         what = f"power {power:g}: slope of ln cosine across against ln penalty, {FITTED[0]:g} to {FITTED[1]:g}"
         said, expected = ours("-1 / (power - 2), derived; tolerance"), closing_exponent(power)
-        yield Finding("closing-rate", what, mean(slope), Near(expected, within=0.1), said, settings=at)
+        revised = "was the mean; now the median, as a seed that ends in another packing at one penalty has no slope"
+        rate, near = median(slope), Near(expected, within=0.1)
+        yield Finding("closing-rate", what, rate, near, said, settings=at, revised=revised)
 
 
 def how_close_models_come(autoencoders: xr.Dataset) -> Iterator[Finding]:
