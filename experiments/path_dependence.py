@@ -29,11 +29,11 @@ ENDS = {"initial bias": (0.0, 1.0), "learning rate": (3e-3, 0.1), "batch size": 
 """Of each factor the two levels whose shares of minima are compared."""
 
 base = Run(Supervised(Sparse(5, 0.225), Tied(2)), Adam(Cosine(1e-2)), steps=3000, batch=128, record=Record(12, 2))
-seeds = Axis("seed", "seed", range(192))
+seeds = Axis("seed", "seed", range(384))
 biases = Sweep(base, [Axis("bias", "problem.model.bias", [-0.25, 0.0, 0.5, 1.0]), seeds])
 rates = Sweep(base, [Axis("lr", "optimizer.lr.peak", [3e-3, 0.01, 0.03, 0.1]), seeds])
 sizes = Axis("size", "batch", [32, 512])
-batches = Sweep(base, [Axis("lr", "optimizer.lr.peak", [3e-3, 0.05]), sizes, Axis("seed", "seed", range(384))])
+batches = Sweep(base, [Axis("lr", "optimizer.lr.peak", [3e-3, 0.05]), sizes, seeds])
 tiny = {"seed": range(12), "steps": 600, "bias": [0.0, 1.0], "rates.lr": [3e-3, 0.1], "size": [32, 512]}
 
 
