@@ -303,7 +303,9 @@ class Grammar:
 
     def wrong_config(self) -> tuple[Expected, list[str]]:
         field = self.pick([each for each in fields(self.pick(self.experiments)) if config.is_config(each.value)])
-        return "invalid", self.set(field, self.pick(["3", "word", "none", "[1, 2]", "true", "'Adam()'"]))
+        value = self.pick(["3", "word", "none", "[1, 2]", "true", "'Adam()'"])
+        # A rate is a schedule or a number.
+        return "either" if value == "3" else "invalid", self.set(field, value)
 
     def nested(self) -> tuple[Expected, list[str]]:
         field = self.pick([each for each in fields(self.pick(self.experiments)) if config.is_config(each.value)])
@@ -352,7 +354,8 @@ class Grammar:
         """Letters in any order."""
         letters = "abp01=.,:()[]'\"\\ -_²Ŵ🙂\n\t[/]"
         text = "".join(self.chance.choice(letters) for _ in range(self.chance.randint(1, 30)))
-        return "invalid", ["run", self.pick(self.experiments), "--scale", "tiny", "--dry-run", f"{text}=1"]
+        # Some letters are the name of an axis.
+        return "either", ["run", self.pick(self.experiments), "--scale", "tiny", "--dry-run", f"{text}=1"]
 
     def shard(self) -> tuple[Expected, list[str]]:
         experiment = self.pick(self.experiments)
@@ -396,7 +399,7 @@ class Grammar:
             "\x1b[31m",
         ]
         name = self.pick([*wrong, "x" * 5000])
-        verb = self.pick(["run", "figure", "show", "cell", "verdicts", "replicate"])
+        verb = self.pick(["run", "figure", "show", "cell", "verdicts", "replicate", "claims"])
         return "invalid", [
             verb,
             name,
@@ -428,6 +431,8 @@ class Grammar:
             ["verdicts", experiment, "--out", "dir"],
             ["verdicts", experiment, "--out", "file/x.md"],
             *(["replicate", experiment, "--offset", each] for each in ("0", "-1", "x", "²", "1.5", "9" * 30)),
+            *(["claims", each] for each in ("Z99", "seed=3", "--offset", "A1=", "[/b]")),
+            *(["claims", "--out", each] for each in ("dir", "file/x.md")),
             ["migrate", "nowhere"],
             ["migrate", "--runs", "file"],
         ]
@@ -515,6 +520,8 @@ def _process(words: list[str], folder: Path) -> Outcome:
 
 def lost(draw: Draw) -> str:
     """What is lost when the configs that a valid command line asks for are written and read back."""
+    if "--only" not in draw.words:  # drawn without a sweep in mind
+        return ""
     words = [word.removeprefix("--") for word in draw.words if "=" in word]
     asked = lab.study(draw.words[1], *words, scale="tiny")
     sweep = asked.sweeps[draw.words[draw.words.index("--only") + 1]]

@@ -15,9 +15,11 @@ from toymodels.data import (
     Anticorrelated,
     Constant,
     Correlated,
+    Difference,
     Exponential,
     Noisy,
     OneSparse,
+    Paired,
     Sparse,
     Uniform,
     _midpoint,
@@ -112,6 +114,17 @@ def test_of_anticorrelated_sets_at_most_one_is_on(p: float, a: float, b: float, 
     assert Anticorrelated.of_set(2, 3, 3 * p if 3 * p <= 1 else 1.0).p == pytest.approx(p)
 
 
+@given(probabilities, st.floats(0, 1), st.floats(0, 2), st.floats(2.1, 4), seeds)
+def test_pairs_have_one_value_or_one_member(p: float, broken: float, a: float, b: float, seed: int) -> None:
+    data = Paired(3, p, broken, Uniform(-a, b))
+    states_its_moments(data, seed)
+    one, other = np.asarray(draw(data, jax.random.key(seed))).reshape(-1, 3, 2).transpose(2, 0, 1)
+    assert ((one == other) | (one == 0) | (other == 0)).all()
+    whole, apart = (np.asarray(draw(Paired(3, p, each), jax.random.key(seed))).reshape(-1, 3, 2) for each in (0.0, 1.0))
+    assert (whole[..., 0] == whole[..., 1]).all()
+    assert not ((apart != 0).all(axis=2)).any()
+
+
 def test_a_full_anticorrelated_set_always_has_one_on() -> None:
     on = np.asarray(draw(Anticorrelated.of_set(2, 3, 1.0), jax.random.key(0))).reshape(BATCH, 2, 3) != 0
     assert (on.sum(axis=2) == 1).all()
@@ -129,6 +142,14 @@ def test_noise_is_seen_and_not_learned(p: float, scale: float, b: float, seed: i
     bound = scale * 6 + 1e-6
     means_agree(noise[:, :, None] * noise[:, None, :], scale**2 * np.eye(4), 2 * bound**2)
     means_agree(noise[:, :, None] * clean[:, None, :], 0, 2 * bound * b)
+
+
+@given(probabilities, st.floats(0, 2), st.floats(2.1, 4), seeds)
+def test_differences_are_signed(p: float, a: float, b: float, seed: int) -> None:
+    """Moments as stated; the same law with either sign, so the mean of the cubes is 0."""
+    data = Difference(Sparse(4, p / 2, Uniform(-a, b)))
+    states_its_moments(data, seed)
+    means_agree(np.asarray(draw(data, jax.random.key(seed))) ** 3, 0, 2 * (a + b) ** 3)
 
 
 @given(st.floats(0.1, 1), st.floats(0, 1), st.floats(2, 3), seeds)
@@ -195,6 +216,7 @@ def test_probabilities_that_are_not_drawn_are_refused(p: float) -> None:
         lambda: Sparse(2, PowerLaw(-np.log2(p) - 1, 0.5)),
         lambda: Correlated(2, 2, p),
         lambda: Anticorrelated(2, 2, p / 2),
+        lambda: Paired(2, p, 0.1),
         lambda: Anticorrelated.of_set(2, 2, p),
         lambda: Noisy(Sparse(2, p), 1.0),
     ):

@@ -19,6 +19,7 @@ from toymodels.losses import (
     PowerError,
     SoftmaxCrossEntropy,
     SquaredError,
+    WholePower,
     abs_power,
 )
 
@@ -192,3 +193,18 @@ def test_losses_of_matrices_sum_all_entries() -> None:
     assert float(PowerError(1.0)(B, A)) == 11
     assert float(InnerProduct()(B, A)) == -15
     assert float(SoftmaxCrossEntropy()(B, A)) == pytest.approx(softmax_kl(B, A), rel=1e-6)
+
+
+@given(vectors, vectors, st.floats(0, 3))
+def test_whole_powers_are_powers(prediction: np.ndarray, target: np.ndarray, importance: float) -> None:
+    """To the rounding of `power` products and of the error itself; no gradient at agreement."""
+    error = np.abs(target.astype(float) - prediction)
+    for power in (3, 4):
+        got = evaluate(WholePower(power, importance), prediction, target)
+        np.testing.assert_allclose(got, importance * np.sum(error**power), rtol=2e-6 * (2 + power), atol=1e-30)
+        assert (slope(target, WholePower(power), target) == 0).all()
+
+
+def test_a_whole_power_is_at_least_two() -> None:
+    with pytest.raises(ValueError, match="power=1"):
+        WholePower(1)

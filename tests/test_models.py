@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from toymodels.models import Autoencoder, Gelu, Identity, Placed, Relu, Tied, Untied, xavier
+from toymodels import Axis, Record, Run, Sparse, Supervised, Sweep, sweep
+from toymodels.models import Autoencoder, Gelu, Identity, Normalised, Placed, Relu, Tied, TimesExp, Untied, xavier
+from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
 
 W = np.array([[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0]], np.float32)
 ENCODER = np.array([[0.5, 1.0], [1.0, -1.0], [0.0, 1.0]], np.float32)
@@ -44,6 +46,7 @@ def test_forward_passes_by_hand() -> None:
 def test_activations(x: np.ndarray) -> None:
     np.testing.assert_allclose(Relu()(x), np.maximum(x, 0), rtol=0, atol=1e-37)  # subnormal numbers are flushed
     np.testing.assert_array_equal(Identity()(x), x)
+    np.testing.assert_allclose(TimesExp()(x), x * np.exp(x.astype(float)), rtol=1e-5)
     np.testing.assert_allclose(Gelu()(x), x * scipy.special.ndtr(x.astype(float)), atol=1e-6)
 
 
@@ -144,3 +147,45 @@ def test_placed_models_start_where_they_are_put() -> None:
     for wrong in ((Tied(3), weights, bias), (Tied(2), weights, bias[1:]), (Tied(2), weights, np.full(100, np.nan))):
         with pytest.raises(ValueError, match="expected"):
             Placed(*wrong)
+
+
+@given(arrays(np.float32, 3, elements=st.floats(0, 3, width=32)), st.booleans())
+def test_a_normaliser_acts_on_the_hidden_vector(x: np.ndarray, tied: bool) -> None:
+    """By hand; without one, and with no hidden bias, the model is the plain one; c starts at 0."""
+    plain = (Tied if tied else Untied)(2)
+    for norm, share in ((NoNorm(), 1.0), (RmsNorm(), 1.0), (LayerNorm(), 0.5)):
+        made = Normalised(plain, norm, share).init(jax.random.key(0), 3)
+        assert (made.c[...] == 0).all()
+        made.c[...] = jnp.array([0.3, -0.1])
+        encoder = made.W[...] if tied else made.encoder[...]
+        hidden = norm(encoder.T @ x + share * made.c[...])
+        np.testing.assert_allclose(made(jnp.asarray(x)), np.maximum(made.W[...] @ hidden + made.b[...], 0), atol=1e-6)
+    same, own = Normalised(plain, NoNorm(), 0.0).init(jax.random.key(1), 3), plain.init(jax.random.key(1), 3)
+    np.testing.assert_array_equal(same(jnp.asarray(x)), own(jnp.asarray(x)))
+
+
+def test_layer_norm_hides_the_all_ones_direction() -> None:
+    """Weights along it change nothing and get no gradient, to rounding."""
+    problem, inputs = Supervised(Sparse(3), Normalised(Tied(4), LayerNorm())), jnp.array([0.5, 0.0, 1.0])
+    params = problem.init(jax.random.key(0))
+    W, start = params["W"], params | {"c": jnp.array([0.2, -0.3, 0.1, 0.0])}
+
+    def returned(W: jax.Array) -> jax.Array:
+        return problem.predict(start | {"W": W}, inputs)
+
+    np.testing.assert_allclose(returned(W + 2.0), returned(W), atol=1e-5)
+    slope = jax.grad(lambda W: jnp.sum((returned(W) - inputs) ** 2))(W)
+    assert float(jnp.abs(slope.sum(1)).max()) < 1e-5 < float(jnp.abs(slope).max())
+
+
+def test_a_normalised_model_trains_with_its_numbers_swept() -> None:
+    """eps and the share of the hidden bias are leaves: one program for all of them, and each has its own result."""
+    base = Run(
+        Supervised(Sparse(3, 0.3), Normalised(Tied(2), RmsNorm())), steps=3, batch=8, record=Record(2, 2, examples=8)
+    )
+    axes = [Axis("eps", "problem.model.norm.eps", [1e-5, 1.0]), Axis("bias", "problem.model.hidden_bias", [0.0, 1.0])]
+    data = sweep(Sweep(base, axes))
+    final = data.objective.isel(step=-1).values
+    assert len(np.unique(final)) == 4
+    assert (data.c.isel(snapshot=-1).sel(bias=0) == 0).all()
+    assert (data.c.isel(snapshot=-1).sel(bias=1) != 0).all()

@@ -17,8 +17,20 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from toymodels.data import Anticorrelated, Constant, Correlated, Exponential, Noisy, OneSparse, Sparse, Uniform
+    from toymodels.data import (
+        Anticorrelated,
+        Constant,
+        Correlated,
+        Difference,
+        Exponential,
+        Noisy,
+        OneSparse,
+        Paired,
+        Sparse,
+        Uniform,
+    )
     from toymodels.engine.devices import use_cores
+    from toymodels.hierarchies import Hierarchy
     from toymodels.laws import Geometric, PowerLaw
     from toymodels.losses import (
         BinaryCrossEntropy,
@@ -27,14 +39,31 @@ if TYPE_CHECKING:
         PowerError,
         SoftmaxCrossEntropy,
         SquaredError,
+        WholePower,
     )
-    from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, Untied
+    from toymodels.models import Absolute, Gelu, Identity, Normalised, Placed, Relu, Tied, TimesExp, Untied
     from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
-    from toymodels.optimizers import Adam, AdamW, Cosine, Momentum, RowDecay, Sgd
+    from toymodels.observations import (
+        Clusters,
+        Cube,
+        Embedded,
+        GaussianCopy,
+        Normal,
+        Orthant,
+        Orthonormal,
+        Sampled,
+        Sphere,
+        Written,
+    )
+    from toymodels.optimizers import Adam, AdamW, BiasDecay, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
     from toymodels.problems.blocks import Blocks
+    from toymodels.problems.decoder import Decoder, Projection, Reproject
+    from toymodels.problems.dictionary import BatchTopK, Dictionary, JumpRelu, ReluL1, TopK
     from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
+    from toymodels.problems.finite import Finite
     from toymodels.problems.grouped import Grouped
+    from toymodels.problems.noisy_factorize import NoisyFactorize
     from toymodels.problems.packing import Packing
     from toymodels.problems.population import Population
     from toymodels.problems.quadratic import Quadratic
@@ -53,49 +82,76 @@ __all__ = [
     "Annealed",
     "Anticorrelated",
     "Axis",
+    "BatchTopK",
+    "BiasDecay",
     "BinaryCrossEntropy",
     "Blocks",
     "Choice",
+    "Clusters",
     "Components",
     "Constant",
     "Correlated",
     "Cosine",
+    "Cube",
+    "Decoder",
+    "Dictionary",
+    "Difference",
+    "Embedded",
     "Exponential",
     "Factorize",
+    "Finite",
     "Gaussian",
+    "GaussianCopy",
     "Gelu",
     "Geometric",
     "Given",
     "Grouped",
     "HalfSquaredError",
+    "Hierarchy",
     "Identity",
     "InnerProduct",
+    "JumpRelu",
     "LayerNorm",
     "Momentum",
     "NoNorm",
     "Noisy",
+    "NoisyFactorize",
+    "Normal",
+    "Normalised",
     "OneSparse",
+    "Orthant",
+    "Orthonormal",
     "Packing",
+    "Paired",
     "Placed",
     "Population",
     "PowerError",
     "PowerLaw",
+    "Projection",
     "Quadratic",
     "Record",
     "Relu",
+    "ReluL1",
+    "Reproject",
     "RmsNorm",
     "RowDecay",
     "Run",
+    "Sampled",
     "Sgd",
     "SoftmaxCrossEntropy",
     "Sparse",
+    "Sphere",
     "SquaredError",
     "StoreError",
     "Supervised",
     "Sweep",
     "Tied",
+    "TimesExp",
+    "TopK",
     "Uniform",
     "Untied",
+    "WholePower",
+    "Written",
     "census",
     "retrain",
     "sweep",
@@ -109,13 +165,16 @@ _MODULES = {
         "Anticorrelated",
         "Constant",
         "Correlated",
+        "Difference",
         "Exponential",
         "Noisy",
         "OneSparse",
+        "Paired",
         "Sparse",
         "Uniform",
     ),
     "engine.devices": ("use_cores",),
+    "hierarchies": ("Hierarchy",),
     "laws": (
         "Geometric",
         "PowerLaw",
@@ -127,14 +186,17 @@ _MODULES = {
         "PowerError",
         "SoftmaxCrossEntropy",
         "SquaredError",
+        "WholePower",
     ),
     "models": (
         "Absolute",
         "Gelu",
         "Identity",
+        "Normalised",
         "Placed",
         "Relu",
         "Tied",
+        "TimesExp",
         "Untied",
     ),
     "normalisers": (
@@ -142,9 +204,22 @@ _MODULES = {
         "NoNorm",
         "RmsNorm",
     ),
+    "observations": (
+        "Clusters",
+        "Cube",
+        "Embedded",
+        "GaussianCopy",
+        "Normal",
+        "Orthant",
+        "Orthonormal",
+        "Sampled",
+        "Sphere",
+        "Written",
+    ),
     "optimizers": (
         "Adam",
         "AdamW",
+        "BiasDecay",
         "Cosine",
         "Momentum",
         "RowDecay",
@@ -152,13 +227,27 @@ _MODULES = {
     ),
     "problems.annealed": ("Annealed",),
     "problems.blocks": ("Blocks",),
+    "problems.decoder": (
+        "Decoder",
+        "Projection",
+        "Reproject",
+    ),
+    "problems.dictionary": (
+        "BatchTopK",
+        "Dictionary",
+        "JumpRelu",
+        "ReluL1",
+        "TopK",
+    ),
     "problems.factorize": (
         "Components",
         "Factorize",
         "Gaussian",
         "Given",
     ),
+    "problems.finite": ("Finite",),
     "problems.grouped": ("Grouped",),
+    "problems.noisy_factorize": ("NoisyFactorize",),
     "problems.packing": ("Packing",),
     "problems.population": ("Population",),
     "problems.quadratic": ("Quadratic",),

@@ -131,7 +131,15 @@ class Distribution(Protocol):
     def second_moment(self) -> Float[Array, "n n"]: ...
 
 
-def covariance(data: Distribution) -> Float[np.ndarray, "n n"]:
+@runtime_checkable
+class Moments(Protocol):
+    """Any law of vectors that states its first two moments."""
+
+    def mean(self) -> Float[Array, " n"]: ...
+    def second_moment(self) -> Float[Array, "n n"]: ...
+
+
+def covariance(data: Moments) -> Float[np.ndarray, "n n"]:
     """Cov x in float64, of the exact moments."""
     mean, second = (np.asarray(moment, np.float64) for moment in (data.mean(), data.second_moment()))
     return second - np.outer(mean, mean)
@@ -278,6 +286,79 @@ class Anticorrelated:
     def second_moment(self) -> Float[Array, "n n"]:
         together = jnp.where(_same_set(self.sets, self.size), 0.0, self.p**2)
         return _moment(self.value, jnp.where(jnp.eye(self.n, dtype=bool), self.p, together))
+
+
+@config
+class Difference:
+    """v - w, two independent draws of one distribution: signed features. Mean 0, second moment 2 Cov v.
+
+    "At half the probability each", as in Jermyn et al. 2022, is `Difference(Sparse(n, p / 2))`: on with p - p² / 4.
+    """
+
+    each: Distribution
+
+    def check(self) -> None:
+        if isinstance(self.each, Noisy):
+            raise ValueError("each: a distribution without noise expected; noise is added to the difference")
+
+    @property
+    def n(self) -> int:
+        return self.each.n
+
+    def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
+        first, second = jax.random.split(key)
+        return self.each.sample(first, batch) - self.each.sample(second, batch)
+
+    def marginals(self) -> Float[Array, " n"]:
+        return 1 - (1 - self.each.marginals()) ** 2
+
+    def mean(self) -> Float[Array, " n"]:
+        return 0 * self.each.mean()
+
+    def second_moment(self) -> Float[Array, "n n"]:
+        mean = self.each.mean()
+        return 2 * (self.each.second_moment() - mean[:, None] * mean)
+
+
+@config
+class Paired:
+    """`pairs` of features, on with probability p with one value for both; with probability `broken` only one of them is
+    on, either with equal chance. At 0 a pair is one feature in all but name; at 1 the two are never on together."""
+
+    pairs: int = static()
+    p: float = 1.0
+    broken: float = 0.0
+    value: Value = Uniform()
+
+    def check(self) -> None:
+        _at_least_one(pairs=self.pairs)
+        _check_probabilities(self.p, self.n)
+        if not 0 <= self.broken <= 1:
+            raise ValueError(f"broken={self.broken:g}: a probability lies in [0, 1]")
+
+    @property
+    def n(self) -> int:
+        return 2 * self.pairs
+
+    def sample(self, key: Array, batch: int) -> Float[Array, "batch n"]:
+        on_key, member_key = jax.random.split(key)
+        u, who = (_uniform(each, (batch, self.pairs, 1)) for each in (on_key, member_key))
+        alone = jnp.concatenate([who < self.broken / 2, (who >= self.broken / 2) & (who < self.broken)], axis=2)
+        off = (u >= self.p) | alone[:, :, ::-1]  # one is off where the other is on alone
+        return jnp.where(off, 0.0, self.value.quantile(_given_below(u, self.p))).reshape(batch, self.n)
+
+    def marginals(self) -> Float[Array, " n"]:
+        return per_feature(self.p, self.n) * (1 - self.broken / 2)
+
+    def mean(self) -> Float[Array, " n"]:
+        return self.marginals() * jnp.asarray(self.value.moments()[0])
+
+    def second_moment(self) -> Float[Array, "n n"]:
+        first, second = (jnp.asarray(moment) for moment in self.value.moments())
+        marginal = self.p * (1 - self.broken / 2)
+        apart = jnp.full((self.n, self.n), (first * marginal) ** 2)
+        together = jnp.where(jnp.eye(self.n, dtype=bool), marginal, self.p * (1 - self.broken))
+        return jnp.where(_same_set(self.pairs, 2), second * together, apart)
 
 
 @config

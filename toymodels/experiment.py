@@ -18,6 +18,7 @@ import linecache
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -179,7 +180,9 @@ def find(name: str) -> Experiment:
     known = {path.stem: path for path in experiment_files()}
     path = Path(name) if name.endswith(".py") else known.get(name)
     if path is None:
-        raise ValueError(f"{name}: no such experiment; there are {', '.join(known) or 'none here'}")
+        close = ", ".join(get_close_matches(name, known, 3))
+        hint = f"do you mean {close}?" if close else f"`toymodels list` shows the {len(known)} here"
+        raise ValueError(f"{name}: no such experiment; {hint}")
     return load(path)
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from toymodels.arrays import Array, Float, Number
-from toymodels.config import config
+from toymodels.config import config, static
 from toymodels.laws import Geometric, Law, PowerLaw, check_law, per_feature
 
 
@@ -88,6 +88,25 @@ class PowerError:
 
     def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
         return _weighted_sum(self.importance, abs_power(target - prediction, self.power))
+
+
+@config
+class WholePower:
+    """sum_i I_i |x_i - x'_i|^power for a whole power >= 2, by products: a program for each power, each faster than
+    `PowerError` of all."""
+
+    power: int = static(default=4)
+    importance: Law = 1.0
+
+    def check(self) -> None:
+        if self.power < 2:
+            raise ValueError(f"power={self.power}: a whole power of at least 2; see PowerError for others")
+        _check_importance(self.importance)
+
+    def __call__(self, prediction: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, ""]:
+        error = target - prediction
+        even = jax.lax.integer_pow(error, 2 * (self.power // 2))
+        return _weighted_sum(self.importance, even * jnp.abs(error) if self.power % 2 else even)
 
 
 @config

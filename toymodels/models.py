@@ -4,7 +4,7 @@ A config's `init(key, n)` gives a module for n features; problems split it into 
 edge, so everything between is plain JAX. W is features x hidden everywhere.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from flax import nnx
 
 from toymodels.arrays import Array, Float
 from toymodels.config import config, static
+from toymodels.normalisers import Normaliser, RmsNorm
 
 
 @runtime_checkable
@@ -43,6 +44,14 @@ class Gelu:
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return jax.nn.gelu(x, approximate=False)
+
+
+@config
+class TimesExp:
+    """x exp(x): at least -1/e. Jermyn, Schiefer & Hubinger 2022, arXiv 2211.09169."""
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return x * jnp.exp(x)
 
 
 @config
@@ -129,6 +138,51 @@ class Untied:
         encoder_key, decoder_key = jax.random.split(key)
         encoder, W = (self.scale * xavier(k, n, self.m) for k in (encoder_key, decoder_key))
         return Autoencoder(W, jnp.full(n, self.bias, float), encoder, self.hidden, self.output)
+
+
+class Held:
+    """A config that a module holds, of traced numbers too: equal to others of its treedef, as JAX compares modules."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+        self.structure: Any = jax.tree.structure(config)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Held) and bool(self.structure == other.structure)
+
+    def __hash__(self) -> int:
+        return hash(self.structure)
+
+
+class NormalisedAutoencoder(Autoencoder):
+    """x' = output(W norm(hidden(encoderᵀ x + hidden_bias c)) + b), the encoder W itself where it is tied."""
+
+    def __init__(self, plain: Autoencoder, c: Float[Array, " hidden"], settings: "Normalised") -> None:
+        encoder = None if plain.tied else plain.encoder[...]
+        super().__init__(plain.W[...], plain.b[...], encoder, plain.hidden, plain.output)
+        self.c = nnx.Param(c)
+        self.held = nnx.static(Held(settings))
+
+    def __call__(self, x: Float[Array, " features"]) -> Float[Array, " features"]:
+        encoder, settings = self.W[...] if self.tied else self.encoder[...], self.held.config
+        hidden = self.hidden(encoder.T @ x + settings.hidden_bias * self.c[...])
+        return self.output(self.W[...] @ settings.norm(hidden) + self.b[...])
+
+
+@config
+class Normalised:
+    """A model with a normaliser of its hidden vector: x' = output(W norm(hidden(encoderᵀ x + c)) + b).
+
+    c, a bias of the hidden units, starts at 0; `hidden_bias` is a factor on it, so 0 leaves it out.
+    """
+
+    model: Tied | Untied
+    norm: Normaliser = RmsNorm()
+    hidden_bias: float = 1.0
+
+    def init(self, key: Array, n: int) -> NormalisedAutoencoder:
+        return NormalisedAutoencoder(self.model.init(key, n), jnp.zeros(self.model.m), self)
 
 
 @config

@@ -4,7 +4,7 @@ from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
-from toymodels.arrays import Array, Float
+from toymodels.arrays import Array, Float, Number
 from toymodels.config import config
 
 
@@ -18,6 +18,10 @@ class Normaliser(Protocol):
 def _check_eps(eps: float) -> None:
     if not eps >= 0:
         raise ValueError(f"eps={eps:g}: what is added to a mean square is not negative")
+
+
+def _over_root_mean_square(h: Float[Array, " hidden"], eps: Number) -> Float[Array, " hidden"]:
+    return h / jnp.sqrt(jnp.mean(h**2) + jnp.asarray(eps))
 
 
 @config
@@ -38,7 +42,7 @@ class RmsNorm:
         _check_eps(self.eps)
 
     def __call__(self, h: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
-        return h / jnp.sqrt(jnp.mean(h**2) + self.eps)
+        return _over_root_mean_square(h, self.eps)
 
 
 @config
@@ -51,4 +55,4 @@ class LayerNorm:
         _check_eps(self.eps)
 
     def __call__(self, h: Float[Array, " hidden"]) -> Float[Array, " hidden"]:
-        return RmsNorm(self.eps)(h - jnp.mean(h))
+        return _over_root_mean_square(h - jnp.mean(h), self.eps)  # no config is made inside a trace

@@ -168,3 +168,36 @@ class RowDecay:
             return change | {"W": change["W"] + pull}, (inner, count + 1)
 
         return optax.GradientTransformation(lambda params: (adam.init(params), jnp.zeros((), int)), update)
+
+
+@config
+class BiasDecay:
+    """Adam with decoupled decay of b alone, over the first half of training: b <- b - lr decay b. Jermyn et al. 2022.
+
+    A low initial bias returns as exp(-decay x the sum of the rates), also where its neuron is silent and has no
+    gradient. Parameters are a dict with b.
+    """
+
+    parameters: ClassVar[tuple[str, ...]] = ("b",)
+    """What a problem must have."""
+
+    lr: Rate = 1e-3
+    decay: float = 0.0
+
+    def check(self) -> None:
+        check_lr(self.lr)
+        if not self.decay >= 0:
+            raise ValueError(f"decay={self.decay:g}: a decay is not negative")
+
+    def transform(self, steps: int) -> optax.GradientTransformation:
+        rate = _rate(self.lr, steps)
+        adam = optax.adam(rate)
+
+        def update(gradient: Any, state: Any, params: Any) -> Any:
+            inner, count = state
+            change, inner = adam.update(gradient, inner, params)
+            size = rate(count) if callable(rate) else rate
+            pull = jnp.where(2 * count < steps, size * self.decay, 0.0)
+            return change | {"b": change["b"] - pull * params["b"]}, (inner, count + 1)
+
+        return optax.GradientTransformation(lambda params: (adam.init(params), jnp.zeros((), int)), update)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace, extra: list[str]) -> None:
     studies = {name: _study(args, name, overrides) for name in names}
     draw = not (args.only or args.no_figures or shard[1] > 1 or args.dry_run)
     for study in studies.values():
-        _check(args, study, overrides)
+        _check(study, overrides, args.only or ())
     times: Any = Counter()
     failed: list[Any] = []
     if draw and len(studies) > 1:
@@ -80,9 +81,9 @@ def run(args: argparse.Namespace, extra: list[str]) -> None:
     _end(failed)
 
 
-def _check(args: argparse.Namespace, study: Any, overrides: Sequence[str]) -> None:
+def _check(study: Any, overrides: Sequence[str], only: Sequence[str] = ()) -> None:
     """All that is asked for, before the first of it is trained; says which sweeps an override leaves as they are."""
-    for name in args.only or ():
+    for name in only:
         if name not in study.sweeps:
             raise Refused(f"{name}: no such sweep; there are {', '.join(study.sweeps)}")
     if overrides:
@@ -148,8 +149,10 @@ def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw:
 
 def figure(args: argparse.Namespace, extra: list[str]) -> None:
     words = [*args.names, *extra]
-    study = _study(args, args.experiment, [word for word in words if "=" in word])
+    overrides = [word for word in words if "=" in word]
+    study = _study(args, args.experiment, overrides)
     names = [word for word in words if "=" not in word]
+    _check(study, overrides)
     with _refusing():
         for name in names:
             study.experiment.figure(name)
@@ -270,22 +273,24 @@ def replicate(args: argparse.Namespace, extra: list[str]) -> None:
 
 def claims(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels import ledger
-    from toymodels.files import check_writable, write_text
+    from toymodels.files import write_text
 
     words = [*args.words, *extra]
     overrides = [word for word in words if "=" in word]
-    ids = [word.upper() for word in words if "=" not in word]
+    named = [word for word in words if "=" not in word]
     with _refusing():
         known = ledger.claims()
-    for id in ids:
+    ids = [word.upper() for word in named]
+    for word, id in zip(named, ids, strict=True):
         if id not in known:
-            raise Refused(f"{id}: no such claim; there are {', '.join(known) or 'none here'}")
+            raise Refused(f"{word}: no such claim; there are {', '.join(known) or 'none here'}")
     if overrides and len({known[id][0].name for id in ids}) != 1:
         raise Refused("overrides are of one experiment: name a claim")
     if args.out and (ids or overrides):
         raise Refused("--out: the ledger is written whole; name no claim")
-    if args.out:
-        check_writable(args.out.parent)
+    _check_out(args.out)
+    if overrides:
+        _check(_study(args, known[ids[0]][0].name, overrides), overrides)
     failed: list[Any] = []
     rows = []
     settings = {"scale": args.scale, "runs": args.runs, "failed": failed}
@@ -318,14 +323,19 @@ def migrate(args: argparse.Namespace, extra: list[str]) -> None:
 
 def _studies(args: argparse.Namespace) -> list[Any]:
     """Those named, or all of this checkout; that the table can be written is checked with them."""
-    from toymodels.files import check_writable
     from toymodels.lab import experiment_files
 
-    if args.out:
-        if args.out.is_dir():
-            raise Refused(f"--out {args.out}: a folder; name a file")
-        check_writable(args.out.parent)
+    _check_out(args.out)
     return [_study(args, name) for name in args.experiments or [path.stem for path in experiment_files()]]
+
+
+def _check_out(path: Path | None) -> None:
+    from toymodels.files import check_writable
+
+    if path:
+        if path.is_dir():
+            raise Refused(f"--out {path}: a folder; name a file")
+        check_writable(path.parent)
 
 
 def _study(args: argparse.Namespace, name: str, overrides: Sequence[str] = ()) -> Any:

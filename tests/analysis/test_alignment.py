@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
-from toymodels.analysis.alignment import alignment, bumps, pairing, projection, span_alignment
+from toymodels.analysis.alignment import alignment, backs_off, bumps, pairing, projection, span_alignment
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -176,6 +176,42 @@ def test_flat_tops_noise_and_missing_records():
     assert [bump.index for bump in bumps(holed)] == [200]
 
 
+def path(*curves):
+    """Cosines of two learned vectors with two targets from four curves: learned 1 with both, then learned 2."""
+    return np.stack([np.asarray(curve, float) for curve in curves], -1).reshape(-1, 2, 2)
+
+
+UP, BUMP, FLAT = [0.1, 0.5, 0.9, 1], [0.1, 0.5, 0.6, 0.1], [0.1, 0.1, 0.1, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("curves", "expected"),
+    [
+        ((UP, FLAT, BUMP, UP), True),
+        ((BUMP, UP, UP, FLAT), True),  # the other one
+        ((FLAT, UP, UP, BUMP), True),  # from the second target
+        ((UP, FLAT, FLAT, UP), False),  # never together
+        ((UP, FLAT, UP, FLAT), False),  # together to the end
+        ((UP, FLAT, [0.1, 0.5, 0.6, 0.55], [0.1, 0.1, 0.1, 0.6]), False),  # falls by too little
+        ((UP, FLAT, BUMP, [0.05] * 4), False),  # ends nearest to the target that it fell from
+        (([0.1, 0.1, 0.1, 1], FLAT, BUMP, UP), False),  # one after the other
+        ((UP, FLAT, [0.6, 0.6, 0.6, 0.1], UP), False),  # it was there from the start, and did not grow
+        ((UP, FLAT, BUMP, [np.nan] * 4), False),
+    ],
+)
+def test_backing_off(curves, expected):
+    assert backs_off(path(*curves)) is expected
+
+
+@given(seeds)
+def test_backing_off_does_not_depend_on_names_or_pace(seed):
+    cosines = np.abs(np.cumsum(np.random.default_rng(seed).normal(scale=0.2, size=(6, 3, 2)), 0)).clip(max=1)
+    expected = backs_off(cosines)
+    assert backs_off(cosines[:, [2, 0, 1]]) is expected
+    assert backs_off(cosines[:, :, ::-1]) is expected
+    assert backs_off(np.repeat(cosines, 2, 0)) is expected
+
+
 @given(seeds, st.floats(0.05, 0.5))
 def test_prominence_is_the_climb_to_the_higher_foot(seed, least):
     curve = np.random.default_rng(seed).uniform(size=12)
@@ -197,6 +233,7 @@ def test_prominence_is_the_climb_to_the_higher_foot(seed, least):
         lambda: alignment(np.ones((2, 1, 3)), np.ones((3, 1, 3))),
         lambda: span_alignment(np.eye(2), np.eye(2), rtol=-1.0),
         lambda: bumps(np.ones((2, 5))),
+        lambda: backs_off(np.ones((2, 5))),
         lambda: bumps(np.ones(5), prominence=0.0),
     ],
 )

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from toymodels.config import replace, stack
-from toymodels.data import Anticorrelated, Constant, Correlated, Exponential, Noisy, OneSparse, Sparse, Uniform
+from toymodels.data import (
+    Anticorrelated,
+    Constant,
+    Correlated,
+    Difference,
+    Exponential,
+    Noisy,
+    OneSparse,
+    Sparse,
+    Uniform,
+)
 from toymodels.laws import Geometric, PowerLaw
 from toymodels.losses import (
     BinaryCrossEntropy,
@@ -23,16 +33,22 @@ from toymodels.losses import (
     SoftmaxCrossEntropy,
     SquaredError,
 )
-from toymodels.models import Absolute, Identity, Placed, Relu, Tied, Untied
+from toymodels.models import Absolute, Gelu, Identity, Placed, Relu, Tied, TimesExp, Untied
+from toymodels.normalisers import LayerNorm, RmsNorm
+from toymodels.observations import Clusters, Cube, Embedded, GaussianCopy, Normal, Sampled
 from toymodels.optimizers import Adam, AdamW, Momentum, Sgd
 from toymodels.problems.annealed import Annealed
 from toymodels.problems.blocks import Blocks
+from toymodels.problems.decoder import Decoder, Projection, Reproject, falling
+from toymodels.problems.dictionary import BatchTopK, Dictionary, JumpRelu, ReluL1, TopK
 from toymodels.problems.factorize import Components, Factorize, Gaussian, Given
 from toymodels.problems.grouped import Grouped
+from toymodels.problems.noisy_factorize import NoisyFactorize
 from toymodels.problems.packing import Packing
 from toymodels.problems.population import Population
 from toymodels.problems.quadratic import Quadratic
 from toymodels.problems.supervised import Supervised
+from toymodels.theory.noisy_factorisation import noisy_loss
 
 TARGET = Components(5, 4, 3, Geometric(0.5, 2.0), seed=3)
 PROBLEMS = {
@@ -48,6 +64,8 @@ PROBLEMS = {
     "power": Factorize(Gaussian(5, 4, 2), 3, 2, PowerError(3.0)),
     "power one": Factorize(Given(np.eye(3)), 3, 1, PowerError(1.0)),
     "regression": Factorize(TARGET, 3, 2, data=Sparse(4, 0.3)),
+    "noisy target": NoisyFactorize(TARGET, 3, noise=0.5),
+    "noisy inputs": NoisyFactorize(TARGET, 3, 2, data=Noisy(Sparse(4, 0.3), 0.2), noise=0.5),
     "packing": Packing(6, 3, 2.5),
     "signed packing": Packing(6, 3, 1.0, signed=True),
     "blocks": Blocks(6, 3, 2, 2.5),
@@ -59,6 +77,14 @@ PROBLEMS = {
     "absolute": Supervised(Sparse(5, 0.3, Uniform(-1.0)), Untied(4, Relu(), Relu()), target=Absolute()),
     "annealed": Annealed(Supervised(Sparse(5, 1.0), Tied(2)), Supervised(Sparse(5, 0.1), Tied(2)), 4),
     "annealed matrix": Annealed(Packing(6, 3, 2.0), Packing(6, 3, 4.0), 3),
+    "decoder": Decoder(Sparse(5, 0.2), Projection(3), 4, l1=0.1, bias=-0.1),
+    "noisy decoder": Decoder(Sparse(5, falling(5, 0.2)), Projection(5), 3, Gelu(), normaliser=LayerNorm(), noise=0.1),
+    "reprojection": Decoder(Sparse(5, 0.2), Projection(3), 4, TimesExp(), Reproject(2), RmsNorm()),
+    "sizes": Decoder(Difference(Sparse(5, 0.1)), Projection(3), 4, target=Absolute()),
+    "sparse autoencoder": Dictionary(Embedded(Sparse(5, 0.2), 3), ReluL1(0.1), 4),
+    "tied topk": Dictionary(Clusters(3, 3), TopK(2), 4, tied=True),
+    "batch topk": Dictionary(GaussianCopy(Cube(3)), BatchTopK(1.5), 4, rows=3),
+    "nested jump relu": Dictionary(Sampled(Normal(3), 5, 9), JumpRelu(), 4, prefixes=(2,)),
     "zero target": Factorize(Given(np.zeros((2, 3))), 2, loss=InnerProduct()),
 }
 OPTIMIZERS = [Sgd(0.05), Momentum(0.01), Adam(0.01), AdamW(0.01)]
@@ -106,8 +132,9 @@ def test_preparing_changes_nothing(problem: Any) -> None:
         strict=True,
     ):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(problem.prepare().init(jax.random.key(0))["U"], params["U"])
-    assert bool(problem.done(params)) == bool(problem.prepare().done(params))
+    jax.tree.map(np.testing.assert_array_equal, problem.prepare().init(jax.random.key(0)), params)
+    if hasattr(problem, "done"):
+        assert bool(problem.done(params)) == bool(problem.prepare().done(params))
 
 
 @pytest.mark.parametrize("target", [TARGET, Gaussian(5, 4, 2), Given(np.ones((5, 4)))])
@@ -212,6 +239,37 @@ def test_regression_is_factorization_of_the_target_times_the_root_moment(
     root = scipy.linalg.sqrtm(np.asarray(data.second_moment(), float)).real
     error = (np.asarray(TARGET.matrix(), float) - U.astype(float) @ V.T) @ root
     assert abs(values.mean() - (error**2).sum() / 2) <= 5 * values.std() / np.sqrt(BATCH) + 1e-5
+
+
+@pytest.mark.parametrize("name", ["noisy target", "noisy inputs"])
+def test_noise_has_the_expected_gradient_and_loss(name: str) -> None:
+    """Of 1/2 |A - Ã|² and noise² n m / 2, or of E|A x - Ã (x + xi)|² / 2 and noise² n / 2, to five standard errors."""
+    problem, params = PROBLEMS[name], Factorize(TARGET, 3, scale=0.5).init(jax.random.key(1))
+    examples = problem.sample(jax.random.key(2), BATCH)
+    U, V, A = (np.asarray(each, float) for each in (params["U"], params["V"], TARGET.matrix()))
+    values = np.asarray(objectives(problem, params, examples), float)
+    if problem.data is None:
+        loss, downhill = np.sum((A - U @ V.T) ** 2) / 2 + 0.5**2 * A.size / 2, A - U @ V.T
+    else:
+        clean = np.asarray(problem.data.clean.second_moment(), float)
+        loss = noisy_loss(A, U, V, clean, 0.2**2) / 2 + 0.5**2 * len(A) / 2
+        downhill = (A - U @ V.T) @ clean - 0.2**2 * U @ V.T
+    assert abs(values.mean() - loss) <= 5 * values.std() / np.sqrt(BATCH)
+    slopes = np.asarray(jax.vmap(jax.grad(problem.objective), (None, 0))(params, examples)["U"], float)
+    off = slopes.mean(0) + downhill @ V
+    assert (abs(off) <= 6 * slopes.std(0) / np.sqrt(BATCH)).all()
+    assert float(problem.metrics(params, None)["squared_error"]) == pytest.approx(
+        np.sum((A - U @ V.T) ** 2) / 2, rel=1e-4
+    )
+
+
+def test_without_noise_it_is_the_factorisation_itself() -> None:
+    params, key = Factorize(TARGET, 3).init(jax.random.key(3)), jax.random.key(4)
+    for data in (None, Sparse(4, 0.3)):
+        plain, quiet = Factorize(TARGET, 3, data=data), NoisyFactorize(TARGET, 3, data=data)
+        one = jax.tree.map(lambda leaf: leaf[0], quiet.sample(key, 2))
+        assert float(quiet.objective(params, one)) == float(plain.objective(params, None if data is None else one[0]))
+        np.testing.assert_array_equal(quiet.init(key)["U"], plain.init(key)["U"])
 
 
 @jax.jit

@@ -52,12 +52,19 @@ class Disk:
             filler.unlink()
 
     def set_writable(self, writable: bool) -> None:
-        """Where nothing is mounted, by the modes of the folders, which do not bind the superuser."""
-        if self.mounted:
-            subprocess.run(["mount", "-o", f"remount,{'rw' if writable else 'ro'}", self.path], check=True)
-            return
-        for folder in [self.path, *(path for path in self.path.rglob("*") if path.is_dir())]:
-            folder.chmod(0o755 if writable else 0o555)
+        """By remounting; where nothing is mounted, or a file is open for writing, as that of a claim is, by the modes
+        of the folders, for another user than the superuser, whom these do not bind."""
+        superuser = os.getuid() == 0
+        if writable and superuser:
+            os.seteuid(0)
+        command = ["mount", "-o", f"remount,{'rw' if writable else 'ro'}", str(self.path)]
+        remounted = self.mounted and subprocess.run(command, capture_output=True).returncode == 0
+        if writable or not remounted:
+            self.path.parent.chmod(0o755)
+            for folder in [self.path, *(path for path in self.path.rglob("*") if path.is_dir())]:
+                folder.chmod(0o755 if writable else 0o555)
+            if superuser and not writable:
+                os.seteuid(65534)
 
     @property
     def can_be_closed(self) -> bool:

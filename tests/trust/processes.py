@@ -42,6 +42,7 @@ def start(store: Path, programs: Path | None = None) -> tuple[BaseProcess, Conne
 
 
 def _train(store: Path, programs: Path | None, told: Connection) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has it ignored, and so do those it starts
     os.dup2(os.open(_said(store), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     if programs:
         keep_programs(str(programs))

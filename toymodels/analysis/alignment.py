@@ -141,6 +141,24 @@ def bumps(trajectory: Float[Array, " steps"] | ArrayLike, prominence: float | in
     return [Bump(int(index), float(height), float(rise)) for index, height, rise in rows]
 
 
+def backs_off(cosines: Float[Array, "steps learned target"] | ArrayLike, by: float | int = 0.1) -> bool:
+    """Whether two learned vectors grow towards one target and then one of them backs off to another.
+
+    cosines: the alignments of one run over its records. Grow together: at one record both alignments with the target
+    are above those of the first record by at least `by`. Backs off: from its largest alignment with that target at such
+    a record one of the two falls by at least `by` until the last record, where another target is nearer to it. A run
+    with a cosine that is not finite does not.
+    """
+    c = np.asarray(cosines, np.float64)
+    if c.ndim != 3:
+        raise ValueError(f"cosines of shape {c.shape}: records x learned vectors x targets")
+    grown = c - c[0] >= by
+    together = grown & (grown.sum(1, keepdims=True) >= 2)
+    top = np.where(together, c, -np.inf).max(0)
+    elsewhere = c[-1] < c[-1].max(-1, keepdims=True)
+    return bool((elsewhere & (top - c[-1] >= by)).any())
+
+
 def _vectors(learned: ArrayLike, targets: ArrayLike) -> tuple[ModuleType, Any, Any]:
     """Both arguments as arrays of one namespace, numpy in float64 unless one of them is a JAX array."""
     traced = isinstance(learned, jax.Array) or isinstance(targets, jax.Array)

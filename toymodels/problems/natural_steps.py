@@ -32,6 +32,14 @@ def in_natural_units(run: Any) -> Any:
     return replace(own, {"optimizer.lr": run.optimizer.lr * natural_step(own.problem, run.optimizer)})
 
 
+def in_natural_sizes(run: Any) -> Any:
+    """`in_natural_units` for targets of any size: `spectrum.first` counts in root mean square entries of the first
+    component, and the initial scale in units of `entry_size`."""
+    first = run.problem.target.spectrum.first * np.sqrt(run.problem.target.n * run.problem.target.m)
+    own = in_natural_units(replace(run, {"problem.target.spectrum.first": float(first)}))
+    return replace(own, {"problem.scale": run.problem.scale * entry_size(own.problem.target)})
+
+
 def among(*names: str) -> dict[str, dict[str, Any]]:
     """The options of a sweep's choice among OPTIMIZERS."""
     return {name: {"optimizer": OPTIMIZERS[name]} for name in names}

@@ -38,6 +38,7 @@ class Supervised:
         "W": ("feature", "hidden"),
         "encoder": ("feature", "hidden"),
         "b": ("feature",),
+        "c": ("hidden",),
     }
 
     def check(self) -> None:

@@ -1,0 +1,87 @@
+"""Methods to compare a dictionary with, by scikit-learn: observations -> unit directions, one a row.
+
+`count` directions are asked for; SVD, PCA and ICA have at most as many as the rank. Only NMF gives rays: the
+others leave signs open, and `oriented` fixes them by the skewness of the projections. Needs the extra `reference`.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from scipy.stats import skew
+
+from toymodels.analysis.recovery import unit
+from toymodels.arrays import Array, Float
+
+Observed = Float[Array, "examples d"]
+Directions = Float[np.ndarray, "count d"]
+
+
+def svd(h: Observed, count: int, seed: int = 0) -> Directions:
+    """Right singular vectors of the observations as they are, without their mean taken out."""
+    vectors = np.linalg.svd(np.asarray(h, np.float64), full_matrices=False)[2]
+    return vectors[:count]
+
+
+def pca(h: Observed, count: int, seed: int = 0) -> Directions:
+    """Principal components: right singular vectors of the centred observations."""
+    h = np.asarray(h, np.float64)
+    return np.linalg.svd(h - h.mean(axis=0), full_matrices=False)[2][:count]
+
+
+def ica(h: Observed, count: int, seed: int = 0) -> Directions:
+    """FastICA (log cosh): columns of the mixing matrix. Hyvärinen & Oja 2000."""
+    from sklearn.decomposition import FastICA  # an extra, and slow to import
+
+    kept = min(count, np.asarray(h).shape[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # not converged: what it gives is judged as it is
+        found = FastICA(kept, whiten="unit-variance", max_iter=400, tol=1e-4, random_state=seed).fit(np.asarray(h))
+    return unit(found.mixing_.T)
+
+
+def nmf(h: Observed, count: int, seed: int = 0) -> Directions:
+    """Non-negative matrix factorisation of h less its minimum, coordinate by coordinate. Lee & Seung 1999.
+
+    The shift makes any observations admissible; it changes nothing where the least of every coordinate is 0 already.
+    """
+    from sklearn.decomposition import NMF
+
+    h = np.asarray(h, np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = NMF(count, init="random", max_iter=300, random_state=seed).fit(h - h.min(axis=0))
+    return unit(found.components_)
+
+
+def dictionary_learning(h: Observed, count: int, seed: int = 0, penalty: float = 0.2, passes: int = 6) -> Directions:
+    """Online dictionary learning, |h - c D|²/2 + penalty |c|_1, with codes by least angles. Mairal et al. 2009.
+
+    Codes may be negative, so directions are lines. (Orthogonal matching pursuit gives the codes of a dictionary that is
+    learned, not those that it is learned with.)
+    """
+    from sklearn.decomposition import MiniBatchDictionaryLearning
+
+    learner = MiniBatchDictionaryLearning(
+        count, alpha=penalty, max_iter=passes, batch_size=128, tol=0, max_no_improvement=None, random_state=seed
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return unit(learner.fit(np.asarray(h, np.float64)).components_)
+
+
+def oriented(directions: Float[Array, "count d"], h: Observed) -> Directions:
+    """Each direction or its opposite: the one along which the observations have positive skewness."""
+    rows = unit(directions)
+    signs = np.where(np.nan_to_num(skew(np.asarray(h, np.float64) @ rows.T, axis=0)) < 0, -1.0, 1.0)
+    return rows * signs[:, None]
+
+
+Method = Callable[..., Directions]
+METHODS: Mapping[str, Method] = {
+    "uncentred SVD": svd,
+    "PCA": pca,
+    "ICA": ica,
+    "NMF": nmf,
+    "dictionary learning": dictionary_learning,
+}
