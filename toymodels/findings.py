@@ -485,9 +485,12 @@ def _verdict(finding: Mapping[str, Any]) -> str:
 
 def markdown(findings: Iterable[Mapping[str, Any]]) -> str:
     """Findings, as JSON data, as a Markdown table."""
-    lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows(findings)]
-    head = [" | ".join(COLUMNS), " | ".join("---" for _ in COLUMNS)]
-    return "\n".join(f"| {line} |" for line in head + lines)
+    return "\n".join(map(markdown_row, [COLUMNS, ["---"] * len(COLUMNS), *rows(findings)]))
+
+
+def markdown_row(cells: Iterable[str]) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def tally(findings: Iterable[Mapping[str, Any]]) -> str:

@@ -343,6 +343,9 @@ def judge(name: str | Experiment, **settings: Any) -> list[Finding]:
 
 # ---------------------------------------------------------------------------------------------------------- replicating
 
+OFFSET = 5000
+"""How far the seeds of a replication are moved, unless another number is asked for."""
+
 
 class Repeated(NamedTuple):
     """A finding on the first seeds and on fresh ones."""
@@ -361,7 +364,7 @@ class Repeated(NamedTuple):
 
 def replicate(
     name: str | Experiment,
-    offset: int = 5000,
+    offset: int = OFFSET,
     train: Callable[[Study], Any] = Study.train,
     failed: list[Failed] | None = None,
     **settings: Any,

@@ -1,9 +1,9 @@
 """The ledger: every claim of the experiments beside its verdict, the numbers that decide it, and what became of it at
 other settings and on fresh seeds.
 
-    ledger.claims()                    # {"A4": (experiment, claim), ...}
-    ledger.row("A4").verdict           # from what is stored, or from the findings that a checkout brings
-    ledger.row("A4", train=tables.train_missing)
+    known = ledger.claims()                  # {"A4": (experiment, claim), ...}
+    ledger.row(*known["A4"]).verdict         # from what is stored, or from the findings that a checkout brings
+    ledger.rows(known.values(), train=lab.Study.train)
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,9 +15,8 @@ from toymodels import findings, lab
 from toymodels.claims import VERDICTS, Claim, Verdict
 from toymodels.experiment import Experiment, Scale
 from toymodels.failures import Failed, Missing
-
-OFFSET = 5000
-"""How far the seeds of the replication are moved."""
+from toymodels.findings import markdown_row
+from toymodels.lab import OFFSET
 
 Train = Callable[[lab.Study], Any]
 
@@ -79,55 +78,56 @@ def claims(experiments: Iterable[Experiment] = ()) -> dict[str, tuple[Experiment
     return found
 
 
-def row(
-    experiment: Experiment,
-    claim: Claim,
+def rows(
+    chosen: Iterable[tuple[Experiment, Claim]],
     overrides: Sequence[str] = (),
     train: Train | None = None,
     failed: list[Failed] | None = None,
     scale: Scale = "default",
     runs: str | Path = "runs",
-) -> Row:
-    """A claim with its answers, from what is stored, or from the findings that a checkout brings.
+) -> list[Row]:
+    """Claims with their answers, from what is stored, or from the findings that a checkout brings.
 
-    With `train`, which is called with each study of the claim's own settings and changes, what is missing is trained
-    first. With `overrides` it is asked at other settings, and neither at the changes nor on fresh seeds.
+    With `train`, which is called with each study of the claims' own settings and changes, what is missing is trained
+    first. With `overrides` they are asked at other settings, and neither at the changes nor on fresh seeds. A page that
+    several claims are on is asked once.
     """
+    asked: dict[tuple[str, tuple[str, ...], int], Sequence[Mapping[str, Any]]] = {}
 
-    def answer(words: Sequence[str], train: Train | None, offset: int = 0) -> Answer:
-        found = list(_found(experiment, claim, words, train, failed, offset, scale, runs))
-        return Answer(" ".join(words), claim.decide(found), found)
+    def findings_of(page: Experiment, words: tuple[str, ...], offset: int) -> Sequence[Mapping[str, Any]]:
+        question = page.name, words, offset
+        if question not in asked:
+            study = lab.study(page, *words, scale=scale, runs=runs, offset=offset)
+            try:
+                if train and not offset:
+                    train(study)
+                asked[question] = study.verdicts(failed)
+            except Missing:
+                asked[question] = ()
+        return asked[question]
 
-    nothing, own = Answer("", "not run", ()), answer(overrides, train)
-    changed = [] if overrides else [answer(change.split(), train) for change in claim.changes]
-    fresh = nothing if overrides else answer((), None, OFFSET)
-    return Row(experiment, claim, own, changed, fresh)
+    def answer(page: Experiment, claim: Claim, words: Sequence[str] = (), offset: int = 0) -> Answer:
+        found = []
+        for name in dict.fromkeys(id.rpartition(":")[0] for id in claim.needs):
+            own, settings = (lab.find(name), ()) if name else (page, tuple(words))
+            named = f"{name}:" if name else ""
+            found += [{**each, "id": named + each["id"]} for each in findings_of(own, settings, offset)]
+        needed = [each for each in found if claim.needed(each["id"])]
+        return Answer(" ".join(words), claim.decide(needed), needed)
+
+    def one(page: Experiment, claim: Claim) -> Row:
+        own = answer(page, claim, overrides)
+        if overrides:
+            return Row(page, claim, own, (), Answer("", "not run", ()))
+        changed = [answer(page, claim, change.split()) for change in claim.changes]
+        return Row(page, claim, own, changed, answer(page, claim, offset=OFFSET))
+
+    return [one(page, claim) for page, claim in chosen]
 
 
-def _found(
-    experiment: Experiment,
-    claim: Claim,
-    overrides: Sequence[str],
-    train: Train | None,
-    failed: list[Failed] | None,
-    offset: int,
-    scale: Scale,
-    runs: str | Path,
-) -> Iterable[Mapping[str, Any]]:
-    """The findings that a claim needs, of all its pages; those of other pages than its own start with "page:"."""
-    for page in dict.fromkeys(id.rpartition(":")[0] for id in claim.needs):
-        own, words = (lab.find(page), ()) if page else (experiment, overrides)
-        study = lab.study(own, *words, scale=scale, runs=runs, offset=offset)
-        try:
-            if train:
-                train(study)
-            found = study.verdicts(failed)
-        except Missing:
-            continue
-        for each in found:
-            named = {**each, "id": f"{page}:{each['id']}" if page else each["id"]}
-            if claim.needed(named["id"]):
-                yield named
+def row(experiment: Experiment, claim: Claim, *args: Any, **settings: Any) -> Row:
+    """One claim with its answers: `rows`."""
+    return rows([(experiment, claim)], *args, **settings)[0]
 
 
 # ------------------------------------------------------------------------------------------------------------- Markdown
@@ -177,7 +177,7 @@ def markdown(rows: Sequence[Row], root: str = "..") -> str:
     head = ["| claim | | verdict | fresh seeds |", "|---|---|---|---|"]
     for each in rows:
         link = f"[{each.claim.id}](#{each.claim.id.lower()})"
-        head.append(f"| {link} | {_cell(each.claim.sentence)} | **{each.verdict}** | {each.fresh.verdict} |")
+        head.append(markdown_row((link, each.claim.sentence, f"**{each.verdict}**", each.fresh.verdict)))
     return "\n".join([*head, "", *(line for each in rows for line in (*_section(each, root), ""))])
 
 
@@ -197,7 +197,7 @@ def _section(row: Row, root: str) -> list[str]:
         told = f"{again['shown'].rpartition('; ')[0] or again['shown']}: {again['outcome']}" if again else "not run"
         revised = " (revised)" if each["revised"] else ""
         cells = (f"`{each['id']}`: {each['what']}", each["shown"], each["criterion"]["text"], each["outcome"] + revised)
-        lines.append("| " + " | ".join(map(_cell, (*cells, told))) + " |")
+        lines.append(markdown_row((*cells, told)))
     for change in row.changed:
         lines += ["", f"At `{change.overrides}`: {change.verdict}" + _why(change) + "."]
     fresh_seeds = f" On seeds moved by {OFFSET}: {row.fresh.verdict}."
@@ -209,7 +209,3 @@ def _section(row: Row, root: str) -> list[str]:
 def _why(answer: Answer) -> str:
     told = where(answer) if answer.verdict in ("qualified", "undecided") else ""
     return f" ({told})" if told else ""
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from toymodels.findings import markdown_row
+
 if TYPE_CHECKING:
     from toymodels.lab import Repeated
 
@@ -39,5 +41,5 @@ def table(found: Sequence["Repeated"], offset: int, scale: str) -> str:
             fresh = each.fresh or {"shown": "absent", "outcome": "absent"}
             verdicts = f"{each.first['outcome']}, {fresh['outcome']}"
             cells = (each.first["id"], each.first["kind"], each.first["shown"], fresh["shown"], verdicts, each.change)
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+            lines.append(markdown_row(cells))
     return "\n".join(lines) + "\n"

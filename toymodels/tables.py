@@ -162,7 +162,7 @@ def print_rows(rows: Sequence[Any], whole: bool) -> None:
         line.add_column(width=12, style=colours.get(row.verdict, "dim"))
         line.add_column(overflow="fold")
         line.add_row(row.claim.id, row.verdict, printable(row.claim.sentence))
-        if whole:
+        if whole and row.claim.note:
             line.add_row("", "", printable(row.claim.note), style="dim")
         console.print(line)
         if not whole:

@@ -292,12 +292,10 @@ def claims(args: argparse.Namespace, extra: list[str]) -> None:
     if overrides:
         _check(_study(args, known[ids[0]][0].name, overrides), overrides)
     failed: list[Any] = []
-    rows = []
-    settings = {"scale": args.scale, "runs": args.runs, "failed": failed}
-    settings["train"] = partial(_worked_out, args, failed) if args.run else None
-    for id in ids or known:
-        with _refusing():
-            rows.append(ledger.row(*known[id], overrides, **settings))
+    train = partial(_worked_out, args, failed) if args.run else None
+    with _refusing():
+        chosen = [known[id] for id in ids or known]
+        rows = ledger.rows(chosen, overrides, train, failed, args.scale, args.runs)
     tables.print_rows(rows, whole=bool(ids))
     if args.out:
         write_text(args.out, ledger.page(rows))
