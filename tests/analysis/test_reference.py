@@ -53,3 +53,11 @@ def test_nmf_finds_directions_without_negative_entries() -> None:
 def test_orientation_is_by_skewness() -> None:
     h = sparse(3, 500, 0.2) @ frame(3)
     np.testing.assert_allclose(reference.oriented(-2 * frame(3), h), frame(3), atol=1e-12)
+
+
+def test_k_means_finds_the_centres_of_clusters_at_their_own_lengths() -> None:
+    rng = np.random.default_rng(0)
+    centres = 3 * rng.normal(size=(4, 6))
+    found = reference.kmeans(centres[rng.integers(4, size=2000)] + 0.01 * rng.normal(size=(2000, 6)), 4, 1)
+    np.testing.assert_allclose(sorted(found.tolist()), sorted(centres.tolist()), atol=0.01)
+    assert len(reference.kmeans(centres, 9, 0)) == 4  # no more centres than observations

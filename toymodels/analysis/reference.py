@@ -70,6 +70,17 @@ def dictionary_learning(h: Observed, count: int, seed: int = 0, penalty: float =
         return unit(learner.fit(np.asarray(h, np.float64)).components_)
 
 
+def kmeans(h: Observed, count: int, seed: int = 0) -> Float[np.ndarray, "count d"]:
+    """Centres of k-means, at their own lengths: a dictionary of which one latent is on. Mini-batches, Sculley 2010."""
+    from sklearn.cluster import MiniBatchKMeans
+    from threadpoolctl import threadpool_limits
+
+    h = np.asarray(h, np.float64)
+    with threadpool_limits(1):  # threads take longer to meet than to work, where others work as well
+        found = MiniBatchKMeans(min(count, len(h)), n_init=1, random_state=seed).fit(h)
+    return np.asarray(found.cluster_centers_)
+
+
 def oriented(directions: Float[Array, "count d"], h: Observed) -> Directions:
     """Each direction or its opposite: the one along which the observations have positive skewness."""
     rows = unit(directions)
