@@ -168,6 +168,7 @@ def what_normalisers_change(tied_models: xr.Dataset, lost_directions: xr.Dataset
     draw.levels(axes[1, 1], [0.5], [""])
     draw.excluded(axes[0, 1], tied_models.attrs["note"])
     handles = {LABELS[norm]: draw.key("", colour, marker="o", ms=3) for norm, colour in COLOURS.items()}
+    handles |= {"untied": draw.key("", draw.BLACK, marker="o", ms=3, mfc="none", mew=0.4)}
     draw.legend_below(figure, axes[0, 0], handles)
     return figure
 
