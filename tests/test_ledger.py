@@ -74,9 +74,11 @@ def test_rows_are_read_again_and_become_a_page(capsys: pytest.CaptureFixture) ->
     assert "1 supported, 1 qualified" in " ".join(capsys.readouterr().out.split()), before
     page = Path("ledger.md").read_text()
     assert page.index("## Z1") < page.index("## Z2")
-    assert "**Qualified** (holds: size[power=2], split[power=2], size[power=4]; fails: split[power=4])." in " ".join(
-        page.split()
-    )
+    parts = "`size` holds at both settings; `split` holds at 1 of 2 settings (power=2), fails at 1 (power=4)"
+    assert f"**Qualified**: {parts}." in page
+    first = next(line for line in page.splitlines() if line.startswith("| [Z2]"))
+    assert "at least 1e+09: fails<br>" in first  # what fails, then what holds
+    assert "(power=2): " in first
     assert "At `steps=10`: supported." in page
     assert "A note." in page
     assert "On seeds moved by 5000: qualified" in page

@@ -6,6 +6,7 @@ other settings and on fresh seeds.
     ledger.rows(known.values(), train=lab.Study.train)
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,12 +147,78 @@ def undecided(answer: Answer) -> list[str]:
 
 
 def where(answer: Answer) -> str:
-    """Of a qualified claim: where its findings hold, fail and are undecided."""
-    parts = []
-    for outcome, word in ((findings.HOLDS, "holds"), (findings.FAILS, "fails"), (findings.UNDECIDED, "undecided")):
-        ids = [each["id"] for each in answer.findings if each["outcome"] == outcome]
-        parts += [f"{word}: {', '.join(ids)}"] if ids else []
-    return "; ".join(parts)
+    """Of every finding that is needed: at how many settings it holds, fails and is undecided, and at which if few."""
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for each in answer.findings:
+        by_name.setdefault(_name(each), []).append(each)
+    return "; ".join(f"`{name}` {_outcomes(found)}" for name, found in by_name.items())
+
+
+FEW = 3
+"""Settings that are named one by one; more are counted."""
+
+
+def _outcomes(found: Sequence[Mapping[str, Any]]) -> str:
+    """ "holds at 3 of 8 settings (p=0.1; p=0.2; p=0.3), fails at 5"."""
+    parts: list[str] = []
+    total = f" of {len(found)} settings" if len(found) > 1 else ""
+    for outcome, word in WORDS.items():
+        at = [_settings(each) for each in found if each["outcome"] == outcome]
+        if at and not total:
+            return word
+        if len(at) == len(found):
+            return f"{word} at {'both' if len(at) == 2 else f'all {len(at)}'} settings"
+        if at:
+            named = f" ({'; '.join(at)})" if len(at) <= FEW and all(at) else ""
+            parts.append(f"{word} at {len(at)}{'' if parts else total}{named}")
+    return ", ".join(parts)
+
+
+PARTED = ("refuted", "qualified", "undecided")
+"""Verdicts of which the parts are told."""
+WORDS = {findings.HOLDS: "holds", findings.FAILS: "fails", findings.UNDECIDED: "is undecided"}
+
+
+def _name(finding: Mapping[str, Any]) -> str:
+    """A finding's id without its settings."""
+    return str(finding["id"].partition("[")[0])
+
+
+def _settings(finding: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_short(value)}" for name, value in finding["settings"].items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def deciding(answer: Answer) -> list[Mapping[str, Any]]:
+    """What to look at first: a finding that holds, of a supported claim; that fails everywhere, of a refuted one; one
+    that fails and one that holds, of a qualified one; one that is undecided."""
+    of = {outcome: [each for each in answer.findings if each["outcome"] == outcome] for outcome in WORDS}
+    holds, fails, open_ = of[findings.HOLDS], of[findings.FAILS], of[findings.UNDECIDED]
+    if answer.verdict == "qualified":
+        same = [each for each in holds if _name(each) == _name(fails[0])]
+        return [fails[0], (same or holds)[0]]
+    if answer.verdict == "refuted":
+        elsewhere = {_name(each) for each in (*holds, *open_)}
+        return [each for each in fails if _name(each) not in elsewhere][:1]
+    if answer.verdict == "supported":
+        return ([each for each in holds if each["kind"] != "check"] or holds)[:1]
+    return (open_ or fails)[:1]
+
+
+def told(finding: Mapping[str, Any]) -> str:
+    """What a finding measured, what was asked of it, and what came of it."""
+    what = f"{finding['what']}{_at(finding)}: {finding['shown']}; {finding['criterion']['text']}"
+    return f"{what}: {WORDS[finding['outcome']]}"
+
+
+def _at(finding: Mapping[str, Any]) -> str:
+    """Its settings, unless its words say them."""
+    words = [rf"(?<![\w.^]){re.escape(_short(value))}(?![\w.])" for value in finding["settings"].values()]
+    missing = not all(re.search(word, finding["what"]) for word in words)
+    return f" ({_settings(finding)})" if missing else ""
 
 
 INTRODUCTION = """# Ledger
@@ -174,17 +241,17 @@ def page(rows: Sequence[Row]) -> str:
 
 def markdown(rows: Sequence[Row], root: str = "..") -> str:
     """A table of claims and a section for each; links start from `root`."""
-    head = ["| claim | | verdict | fresh seeds |", "|---|---|---|---|"]
+    head = ["| claim | | verdict | deciding numbers | fresh seeds |", "|---|---|---|---|---|"]
     for each in rows:
-        link = f"[{each.claim.id}](#{each.claim.id.lower()})"
-        head.append(markdown_row((link, each.claim.sentence, f"**{each.verdict}**", each.fresh.verdict)))
+        link, numbers = f"[{each.claim.id}](#{each.claim.id.lower()})", "<br>".join(map(told, deciding(each.answer)))
+        head.append(markdown_row((link, each.claim.sentence, f"**{each.verdict}**", numbers, each.fresh.verdict)))
     return "\n".join([*head, "", *(line for each in rows for line in (*_section(each, root), ""))])
 
 
 def _section(row: Row, root: str) -> list[str]:
     claim, answer = row.claim, row.answer
-    lines = [f"## {claim.id}", "", f"{claim.sentence}", "", f"**{answer.verdict.capitalize()}**"]
-    lines[-1] += f" ({where(answer)})." if answer.verdict == "qualified" else "."
+    lines = [f"## {claim.id}", "", claim.sentence, "", f"**{answer.verdict.capitalize()}**"]
+    lines[-1] += f": {where(answer)}." if answer.verdict in PARTED else "."
     lines[-1] += f" {claim.note}" if claim.note else ""
     if answer.verdict == "undecided":
         lines += ["", f"What would decide it: {'; '.join(undecided(answer)) or 'findings that are not undecided'}."]
@@ -207,5 +274,5 @@ def _section(row: Row, root: str) -> list[str]:
 
 
 def _why(answer: Answer) -> str:
-    told = where(answer) if answer.verdict in ("qualified", "undecided") else ""
+    told = where(answer) if answer.verdict in PARTED else ""
     return f" ({told})" if told else ""
