@@ -260,7 +260,7 @@ experiment = Experiment(
             "does, and finds fewer with more features per dimension, less sparsity, more noise and less strength.",
             ["at-most-rank", "spectral-finds-none", "sparse-coding-finds", "shuffled-control", "recovery-falls"],
             "recovery_by_setting",
-            ["problem.coder=TopK(2)", "problem.data.features.value=Constant(0.5)"],
+            ["settings.problem.coder=TopK(2)", "settings.problem.data.features.value=Constant(0.5)"],
             "Sparse coding is a ReLU + L1 autoencoder, or online dictionary learning on 500 observations.",
         ),
         Claim(
