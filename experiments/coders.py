@@ -151,16 +151,15 @@ def features_by_coder(by_coder: xr.Dataset) -> Figure:
             draw.points(ax, np.arange(len(laws)), each, label=coder, shift=shift, colour=colour)
         draw.ticks(ax, "x", range(len(laws)), [law.replace(" ", "\n") for law in laws])
         ax.set_ylabel(label)
-        ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
+        ax.set_ylim(0, 1.05 if name in ("recall", "f1") else None)
     draw.legend_below(figure, axes[0, 0])
     return figure
 
 
 def width_and_penalty(by_size: xr.Dataset) -> Figure:
-    """ReLU + L1 on independent features, by penalty and number of latents (colours; twice as many features as dimensions:
-    32 in 16). a: share of the features found. b: F1. c: held-out fraction of variance unexplained, which is least where
-    few features are found. d: latents that are on at a time; dashed: features that are. Means over seeds with their
-    intervals."""
+    """ReLU + L1 on 32 independent features in 16 dimensions, by penalty and number of latents (colours). a: share of
+    features found. b: F1. c: held-out fraction of variance unexplained, least where few features are found. d: latents
+    that are on at a time; dashed: features that are. Means over seeds with their intervals."""
     figure, axes = draw.panels(1, 4, height=2.6)
     labels = {"recall": "features found", "f1": "F1", "fvu": "FVU, held out", "active": "latents on"}
     for ax, (name, label) in zip(axes, labels.items(), strict=True):
@@ -182,9 +181,12 @@ def which_find_what(by_coder: xr.Dataset) -> Iterator[Finding]:
     """Recall and F1 of every kind under every law, and who finds what depends on others."""
     for coder in by_coder.coder.values.tolist():
         here = by_coder.sel(coder=coder)
-        what, least = f"{coder}, independent features: share found", ours("half of them")
-        own, at = mean(here.recall.sel(law="independent")), {"coder": coder}
-        yield Finding("finds-most", what, own, AtLeast(0.5), least, settings=at)
+        what, least = f"{coder}, independent features: share found", ours("a quarter; random directions find none")
+        own, at = here.recall.sel(law="independent"), {"coder": coder}
+        yield Finding("finds", what, mean(own), AtLeast(0.25), least, settings=at)
+        what, least = f"{coder}: share found of independent features less that of correlated ones", ours("a tenth")
+        fewer = mean(own - here.recall.sel(law="correlated"))
+        yield Finding("fewer-where-correlated", what, fewer, AtLeast(0.1), least, settings=at)
         for law in by_coder.law.values.tolist():
             at = {"coder": coder, "law": law}
             for name, words in (("recall", "share found"), ("f1", "F1"), ("fvu", "held-out FVU")):
