@@ -143,7 +143,7 @@ def elbows(planted: xr.Dataset, features: xr.Dataset) -> Figure:
 
 def encoding_lengths(features: xr.Dataset) -> Figure:
     """What part of a toy's weights deals with one feature; kept features of every seed. a: weights of its row that hold
-    95 % of its response to itself, as trained (filled) and with the hidden units turned at random (open). b: weights on
+    95 % of its response to itself, as trained and with the hidden units turned at random. b: weights on
     its own axis, after hidden units are rotated to it, that hold 95 % of the axis. Means over seeds with their
     intervals. c: bits that the weights cost with it beyond those without, to a resolution of .1, by its
     dimensionality; every feature of every seed a dot."""
