@@ -120,3 +120,9 @@ def test_a_row_by_hand() -> None:
     row = ledger.row(experiment, claim, train=lambda study: tables.train_missing(study, lab.Here()))
     assert row.verdict == "supported"
     assert row.seeds == "4 seeds"
+
+
+def test_of_a_long_series_the_ends_are_told() -> None:
+    shown = "1 (0 to 2) at n = 1; 2 (1 to 3) at n = 2; 3 at n = 3; 4 at n = 4; 20 seeds"
+    finding = {"what": "sums", "settings": {}, "shown": shown, "criterion": {"text": "at most 3"}, "outcome": "fails"}
+    assert ledger.told(finding) == "sums: 1 (0 to 2) at n = 1 ... 4 at n = 4; 20 seeds; at most 3: fails"

@@ -210,8 +210,17 @@ def deciding(answer: Answer) -> list[Mapping[str, Any]]:
 
 def told(finding: Mapping[str, Any]) -> str:
     """What a finding measured, what was asked of it, and what came of it."""
-    what = f"{finding['what']}{_at(finding)}: {finding['shown']}; {finding['criterion']['text']}"
+    what = f"{finding['what']}{_at(finding)}: {_shortened(finding['shown'])}; {finding['criterion']['text']}"
     return f"{what}: {WORDS[finding['outcome']]}"
+
+
+def _shortened(shown: str) -> str:
+    """Of a long series the first and the last estimate."""
+    parts = shown.split("; ")
+    labelled = [part for part in parts if " at " in part]
+    if len(labelled) <= FEW:
+        return shown
+    return "; ".join([f"{labelled[0]} ... {labelled[-1]}", *(part for part in parts if part not in labelled)])
 
 
 def _at(finding: Mapping[str, Any]) -> str:
@@ -223,7 +232,8 @@ def _at(finding: Mapping[str, Any]) -> str:
 
 INTRODUCTION = """# Ledger
 
-What researchers of superposition said or asked, and what the findings of this project decide: {counted}. `make claims`
+What researchers of superposition said or asked, and what the findings of this project decide:
+{counted}. `make claims`
 works it out again; `toymodels claims ID path=value --run` asks at other settings.
 
 A claim names findings, and one rule decides. *Supported*: every finding holds. *Refuted*: one that is needed fails at
