@@ -1,8 +1,8 @@
 """Truth-like directions: the sign patterns that a direction can give to n facts in m dimensions.
 
 Fact i has a vector V_i, its hidden state less that of its negation. A direction θ holds the fact to be true where
-V_i · θ > 0, and its negation where V_i · θ < 0. It is truth-like if it takes a side on every fact: whichever it takes, it
-is as consistent as truth. Its pattern is s_i = sign V_i · θ. Exact: V_i · θ = s_i for all i; at tolerance t: within t.
+V_i · θ > 0, and its negation where V_i · θ < 0. It is truth-like if it takes a side on every fact: whichever it takes,
+it is as consistent as truth. Its pattern is s_i = sign V_i · θ. Exact: V_i · θ = s_i for all i; at tolerance t: within t.
 """
 
 import itertools
