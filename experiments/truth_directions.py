@@ -153,6 +153,7 @@ def directions_by_tolerance(toys: xr.Dataset) -> Figure:
         axes[0].plot(n, [cover_count(each, m) for each in n.tolist()], color=colour, label=f"$m={m}$")
         half = np.arange(1, MOST // 2 + 1)
         axes[0].plot(2 * half, [cover_count(each, m) for each in half.tolist()], "o", ms=size, color=colour)
+    axes[0].plot([], [], "o", ms=4, color="0.4", label="in antipodal pairs")
     axes[0].set(yscale="log", xlabel="facts $n$", ylabel="truth-like directions", title="any facts")
     draw.legend(axes[0])
     grid = np.append(np.arange(0, 1, 0.01), BELOW)
@@ -166,6 +167,7 @@ def directions_by_tolerance(toys: xr.Dataset) -> Figure:
             least = tolerances(shapes[name])
             exactly = [2 * int((least <= max(t, 1e-9)).sum()) for t in grid.tolist()]
             draw.theory(axes[1], grid, exactly, colour="black", zorder=3)
+    draw.theory(axes[1], [], [], "polytopes", colour="black")
     for line in axes[1].lines:
         line.set_drawstyle("steps-post")
     axes[1].set(xlabel="tolerance", title="trained toys", ylim=(-1.5, 62))
