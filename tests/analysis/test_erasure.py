@@ -60,6 +60,16 @@ def test_accuracy_equals_enumeration(seed: int, d: int) -> None:
     assert best_linear_accuracy(h, z, w) == pytest.approx(by_enumeration(h, z, w), abs=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_points_on_two_skew_lines(seed: int) -> None:
+    """Every plane through three points that span it holds a fourth: the points in it have to be parted there."""
+    h = np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 0, 1], [0, 1, 1], [0, 2, 1]], float)
+    z = np.arange(6) < 3
+    assert best_linear_accuracy(h, z) == 1
+    z = np.random.default_rng(seed).permutation(z)
+    assert best_linear_accuracy(h, z) == pytest.approx(by_enumeration(h, z, np.full(6, 1 / 6)), abs=1e-12)
+
+
 @given(seeds)
 def test_accuracy_does_not_change_with_affine_maps_or_flat_dimensions(seed: int) -> None:
     h, z, w = cloud(seed, rows=14, d=2)
