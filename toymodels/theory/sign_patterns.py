@@ -2,7 +2,8 @@
 
 Fact i has a vector V_i, its hidden state less that of its negation. A direction θ holds the fact to be true where
 V_i · θ > 0, and its negation where V_i · θ < 0. It is truth-like if it takes a side on every fact: whichever it takes,
-it is as consistent as truth. Its pattern is s_i = sign V_i · θ. Exact: V_i · θ = s_i for all i; at tolerance t: within t.
+it is as consistent as truth. Its pattern is s_i = sign V_i · θ. Exact: V_i · θ = s_i for all i; at tolerance t: within
+t of it.
 """
 
 import itertools
