@@ -50,12 +50,16 @@ def pulled_back(map: ReadWrite, V: Rows, U: Rows, radius: float) -> Float[np.nda
     return np.asarray((map.response.slope(radius * unit(V) @ map.reads.T) * (U @ map.writes.T)) @ map.reads)
 
 
+def jacobian(map: ReadWrite) -> Float[np.ndarray, "d_out d"]:
+    """df/dx at 0: what a map is to first order."""
+    return np.asarray((map.writes.T * map.response.slope(np.zeros(len(map.reads)))) @ map.reads)
+
+
 def singular_vectors(
-    map: ReadWrite, count: int
+    matrix: Float[Array, "d_out d"], count: int
 ) -> tuple[Float[np.ndarray, "count d"], Float[np.ndarray, "count d_out"]]:
-    """Right and left singular vectors of the Jacobian at 0, first those of the largest values; signs are convention."""
-    jacobian = (map.writes.T * map.response.slope(np.zeros(len(map.reads)))) @ map.reads
-    left, _, right = np.linalg.svd(jacobian)
+    """Right and left singular vectors, first those of the largest values; signs are convention."""
+    left, _, right = np.linalg.svd(np.asarray(matrix, np.float64))
     return right[:count], left.T[:count]
 
 
@@ -70,8 +74,8 @@ class Iterated(NamedTuple):
 
     V: Float[np.ndarray, "count d"]
     U: Float[np.ndarray, "count d_out"]
-    moved: Float[np.ndarray, " steps"]
-    """Mean over candidates of 1 - cos(v before, v after), of each step."""
+    moved: Float[np.ndarray, "steps count"]
+    """1 - cos(v before, v after), of each step and candidate: in [0, 2], and 0 once it rests."""
 
 
 def gradient_iteration(
@@ -91,14 +95,14 @@ def gradient_iteration(
     stays where it is.
     """
     V, U = unit(V), unit(U)
-    moved = np.zeros(steps)
+    moved = np.zeros((steps, len(V)))
     for step in range(steps):
         before = V
         V = orthonormal(V) if orthogonal_inputs else V
         U = orthonormal(U) if orthogonal_outputs else U
         back, out = pulled_back(map, V, U, radius), changes(map, V, radius)
         V, U = _or_else(unit(back), V), _or_else(unit(out), U)
-        moved[step] = (1 - (before * V).sum(axis=1)).mean()
+        moved[step] = 1 - (before * V).sum(axis=1)
     return Iterated(V, U, moved)
 
 
@@ -106,14 +110,22 @@ def _or_else(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.where((rows != 0).any(axis=1, keepdims=True), rows, others)
 
 
-def in_span(map: ReadWrite) -> ReadWrite:
-    """The same map in coordinates of the span of its reads and of that of its writes: n x n, all cosines as they were.
+class Spans(NamedTuple):
+    """A map in the spans of its reads and writes, n x n, with orthonormal bases of them, one vector a row."""
+
+    map: ReadWrite
+    inputs: Float[np.ndarray, "n d"]
+    outputs: Float[np.ndarray, "n d_out"]
+
+
+def in_spans(map: ReadWrite) -> Spans:
+    """The same map in coordinates of the span of its reads and of that of its writes: all cosines as they were.
 
     A gradient lies in the span of the reads, so from its first step on the iteration needs nothing else: a map of
     4096 dimensions with 32 units costs what one of 32 costs.
     """
-    reads, writes = (np.linalg.qr(each.T)[1].T for each in (map.reads, map.writes))
-    return ReadWrite(reads, writes, map.response)
+    (inputs, reads), (outputs, writes) = (np.linalg.qr(each.T) for each in (map.reads, map.writes))
+    return Spans(ReadWrite(reads.T, writes.T, map.response), inputs.T, outputs.T)
 
 
 def agreement(first: Rows, second: Rows, signed: bool = True) -> float:
@@ -122,11 +134,14 @@ def agreement(first: Rows, second: Rows, signed: bool = True) -> float:
     return float((each.max(axis=1).mean() + each.max(axis=0).mean()) / 2)
 
 
-def distinct(V: Rows, sizes: Float[Array, " count"], at: float = 0.95) -> np.ndarray:
-    """Places of the directions that are no copies: from the largest change down, cosine below `at` with those kept."""
-    table, kept = cosines(V, V, signed=True), []
-    for place in np.argsort(-np.asarray(sizes), kind="stable").tolist():
-        if all(table[place, other] < at for other in kept):
+def distinct(V: Rows, sizes: Float[Array, " count"], at: float = 0.95, least: float = 0.1) -> np.ndarray:
+    """Places of the directions that are no copies: from the largest change down, cosine below `at` with those kept.
+
+    Directions whose change is below `least` of the largest one found nothing, and are left out.
+    """
+    sizes, table, kept = np.asarray(sizes), cosines(V, V, signed=True), list[int]()
+    for place in np.argsort(-sizes, kind="stable").tolist():
+        if sizes[place] > 0 and sizes[place] >= least * sizes.max() and all(table[place, kept] < at):
             kept.append(place)
     return np.array(kept, int)
 

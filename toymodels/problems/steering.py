@@ -88,14 +88,14 @@ def orthonormal(rows: Float[Array, "count d"]) -> Float[Array, "count d"]:
     Written out, for batched LAPACK calls may deadlock on CPUs.
     """
 
-    def add(done: Array, place: Array) -> tuple[Array, Array]:
-        row = rows[place]
+    def add(done: jax.Array, place: jax.Array) -> tuple[jax.Array, jax.Array]:
+        row = jnp.asarray(rows)[place]
         for _ in range(2):
             row = row - done.T @ (done @ row)
-        row = unit(row[None])[0]
+        row = jnp.asarray(unit(row[None]))[0]
         return done.at[place].set(jax.lax.stop_gradient(row)), row
 
-    return jax.lax.scan(add, jnp.zeros_like(rows), jnp.arange(len(rows)))[1]
+    return jax.lax.scan(add, jnp.zeros(rows.shape, rows.dtype), jnp.arange(len(rows)))[1]
 
 
 @config
