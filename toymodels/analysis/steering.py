@@ -14,6 +14,7 @@ from toymodels.analysis.recovery import cosines, unit
 from toymodels.arrays import Array, Float
 
 Rows = Float[Array, "count d"]
+Written = Float[Array, "count d_out"]
 
 
 class Response(NamedTuple):
@@ -45,7 +46,7 @@ def changes(map: ReadWrite, V: Rows, radius: float) -> Float[np.ndarray, "count 
     return np.asarray(map.response.value(radius * unit(V) @ map.reads.T) @ map.writes)
 
 
-def pulled_back(map: ReadWrite, V: Rows, U: Rows, radius: float) -> Float[np.ndarray, "count d"]:
+def pulled_back(map: ReadWrite, V: Rows, U: Written, radius: float) -> Float[np.ndarray, "count d"]:
     """The gradient of u . f(x) at x = R v, for each pair."""
     return np.asarray((map.response.slope(radius * unit(V) @ map.reads.T) * (U @ map.writes.T)) @ map.reads)
 
@@ -81,7 +82,7 @@ class Iterated(NamedTuple):
 def gradient_iteration(
     map: ReadWrite,
     V: Rows,
-    U: Rows,
+    U: Written,
     radius: float,
     steps: int,
     orthogonal_inputs: bool = True,
@@ -128,7 +129,7 @@ def in_spans(map: ReadWrite) -> Spans:
     return Spans(ReadWrite(reads.T, writes.T, map.response), inputs.T, outputs.T)
 
 
-def agreement(first: Rows, second: Rows, signed: bool = True) -> float:
+def agreement(first: Rows, second: Float[Array, "others d"], signed: bool = True) -> float:
     """Mean best cosine of two sets of directions, both ways: 1 where two starts find the same."""
     each = cosines(first, second, signed)
     return float((each.max(axis=1).mean() + each.max(axis=0).mean()) / 2)
