@@ -22,6 +22,8 @@ from toymodels.problems.dictionary import unit
 
 TINY = 1e-12
 """Added to a squared change, so that where nothing changes there is no gradient, and no NaN."""
+LEFT = 1e-8
+"""Of a squared change what counts at least: where nothing of it is left, it is the change that grows, not rounding."""
 
 
 # ------------------------------------------------------------------------------------------------------------ responses
@@ -216,7 +218,7 @@ class OrthogonalOutputs:
 
 @config
 class Steering:
-    """L = -sum_j log(|what counts of f(R v_j)|² + 1e-12) over `count` directions; V starts standard normal."""
+    """L = -sum_j log |what counts of f(R v_j)|² over `count` directions; V starts standard normal."""
 
     map: Map
     count: int = static()
@@ -248,7 +250,8 @@ class Steering:
     def objective(self, params: dict[str, Array], example: None = None) -> Float[Array, ""]:
         map = self.prepare().map
         changes = jax.vmap(lambda v: map(jnp.asarray(self.radius) * v))(self.directions(params))
-        return -jnp.sum(jnp.log(jnp.sum(self.constraint.counted(changes) ** 2, axis=1) + TINY))
+        counted = self.constraint.counted(changes) ** 2 + LEFT * changes**2
+        return -jnp.sum(jnp.log(jnp.sum(counted, axis=1) + TINY))
 
 
 def planted(run: Any) -> Any:
