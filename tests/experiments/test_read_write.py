@@ -18,7 +18,7 @@ def recovered() -> xr.Dataset:
     mmcs = np.full(shape, chance) + spread(2, size=1e-3, seeds=SEEDS).T
     coords = {"setting": settings, "seed": range(SEEDS), "side": list(page.SIDES)}
     whole = xr.Dataset({name: (tuple(coords), each) for name, each in (("found", found), ("mmcs", mmcs))}, coords)
-    return whole.assign(ascent=(("setting", "seed"), np.ones(shape[:2])))
+    return whole.assign(ascent=(("setting", "seed"), np.ones(shape[:2])), chance=chance)
 
 
 def pair_cosines() -> xr.Dataset:
