@@ -47,6 +47,7 @@ from toymodels.problems.noisy_factorize import NoisyFactorize
 from toymodels.problems.packing import Packing
 from toymodels.problems.population import Population
 from toymodels.problems.quadratic import Quadratic
+from toymodels.problems.steering import Leaning, OrthogonalInputs, OrthogonalOutputs, Planted, Rectified, Steering
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.noisy_factorisation import noisy_loss
 
@@ -85,6 +86,9 @@ PROBLEMS = {
     "tied topk": Dictionary(Clusters(3, 3), TopK(2), 4, tied=True),
     "batch topk": Dictionary(GaussianCopy(Cube(3)), BatchTopK(1.5), 4, rows=3),
     "nested jump relu": Dictionary(Sampled(Normal(3), 5, 9), JumpRelu(), 4, prefixes=(2,)),
+    "steering": Steering(Planted(3, 5), 4),
+    "orthogonal steering": Steering(Planted(3, 5, Rectified(0.1), Leaning(0.5)), 4, 2.0, OrthogonalInputs()),
+    "steering to orthogonal outputs": Steering(Planted(3, 5), 4, 2.0, OrthogonalOutputs()),
     "zero target": Factorize(Given(np.zeros((2, 3))), 2, loss=InnerProduct()),
 }
 OPTIMIZERS = [Sgd(0.05), Momentum(0.01), Adam(0.01), AdamW(0.01)]
