@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     )
     from toymodels.optimizers import Adam, AdamW, BiasDecay, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
+    from toymodels.problems.attention import Attending, Attention, Leaning, LearnedPattern
     from toymodels.problems.blocks import Blocks
     from toymodels.problems.decoder import Decoder, Projection, Reproject
     from toymodels.problems.dictionary import BatchTopK, Dictionary, JumpRelu, ReluL1, TopK
@@ -81,6 +82,8 @@ __all__ = [
     "AdamW",
     "Annealed",
     "Anticorrelated",
+    "Attending",
+    "Attention",
     "Axis",
     "BatchTopK",
     "BiasDecay",
@@ -112,6 +115,8 @@ __all__ = [
     "InnerProduct",
     "JumpRelu",
     "LayerNorm",
+    "Leaning",
+    "LearnedPattern",
     "Momentum",
     "NoNorm",
     "Noisy",
@@ -226,6 +231,12 @@ _MODULES = {
         "Sgd",
     ),
     "problems.annealed": ("Annealed",),
+    "problems.attention": (
+        "Attending",
+        "Attention",
+        "Leaning",
+        "LearnedPattern",
+    ),
     "problems.blocks": ("Blocks",),
     "problems.decoder": (
         "Decoder",

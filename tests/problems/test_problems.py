@@ -38,6 +38,7 @@ from toymodels.normalisers import LayerNorm, RmsNorm
 from toymodels.observations import Clusters, Cube, Embedded, GaussianCopy, Normal, Sampled
 from toymodels.optimizers import Adam, AdamW, Momentum, Sgd
 from toymodels.problems.annealed import Annealed
+from toymodels.problems.attention import Attending, Attention, Leaning, LearnedPattern
 from toymodels.problems.blocks import Blocks
 from toymodels.problems.decoder import Decoder, Projection, Reproject, falling
 from toymodels.problems.dictionary import BatchTopK, Dictionary, JumpRelu, ReluL1, TopK
@@ -85,6 +86,9 @@ PROBLEMS = {
     "tied topk": Dictionary(Clusters(3, 3), TopK(2), 4, tied=True),
     "batch topk": Dictionary(GaussianCopy(Cube(3)), BatchTopK(1.5), 4, rows=3),
     "nested jump relu": Dictionary(Sampled(Normal(3), 5, 9), JumpRelu(), 4, prefixes=(2,)),
+    "leaning heads": Attention(Sparse(5, 0.2), 2, 2, Leaning(0.7), loss=SquaredError(Geometric(0.9))),
+    "given pattern": Attention(Sparse(4, 0.3), 1, 2, Attending([[0.5, 0.3, 0.2]]), Relu(), PowerError(3.0)),
+    "learned pattern": Attention(Sparse(4, 0.3), 3, 1, LearnedPattern(3), bias=0.1),
     "zero target": Factorize(Given(np.zeros((2, 3))), 2, loss=InnerProduct()),
 }
 OPTIMIZERS = [Sgd(0.05), Momentum(0.01), Adam(0.01), AdamW(0.01)]
