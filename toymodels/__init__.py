@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     )
     from toymodels.optimizers import Adam, AdamW, BiasDecay, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
-    from toymodels.problems.attention import Attending, Attention, Leaning, LearnedPattern
+    from toymodels.problems.attention import Attending, Attention, Leaning, LearnedPattern, Lookup
     from toymodels.problems.blocks import Blocks
     from toymodels.problems.decoder import Decoder, Projection, Reproject
     from toymodels.problems.dictionary import BatchTopK, Dictionary, JumpRelu, ReluL1, TopK
@@ -117,6 +117,7 @@ __all__ = [
     "LayerNorm",
     "Leaning",
     "LearnedPattern",
+    "Lookup",
     "Momentum",
     "NoNorm",
     "Noisy",
@@ -236,6 +237,7 @@ _MODULES = {
         "Attention",
         "Leaning",
         "LearnedPattern",
+        "Lookup",
     ),
     "problems.blocks": ("Blocks",),
     "problems.decoder": (

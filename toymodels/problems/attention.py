@@ -1,10 +1,10 @@
-"""Attention-only toys: heads of small rank move sparse features from one token to another. Elhage et al. 2021.
+"""Toys with attention: heads of small rank move sparse features from one token to another. Elhage et al. 2021.
 
     y = f(sum_h A_h (P x)_h + b),   A_h = U_h V_hᵀ of rank r,   P: heads x tokens, the attention pattern
 
 x is tokens x features, drawn alike and independently; token 0 is the previous one, whose features are wanted. Heads
 that attend alike add up to one matrix of rank H r, and which of them does what means nothing; `Leaning` tells them
-apart. Closed forms: `theory.attention`.
+apart. Closed forms: `theory.attention`. `Lookup` is a whole layer: an embedding, a head that finds its token, an MLP.
 """
 
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -16,8 +16,9 @@ import numpy as np
 from toymodels.arrays import Array, Float
 from toymodels.config import config, static
 from toymodels.data import Distribution, Noisy
+from toymodels.laws import Law, check_law, per_feature
 from toymodels.losses import Loss, SquaredError
-from toymodels.models import Activation, Identity
+from toymodels.models import Activation, Identity, xavier
 
 Params = dict[str, Array]
 Example = Float[Array, "tokens features"]
@@ -153,6 +154,111 @@ class Attention:
     def metrics(self, params: Params, example: Example) -> dict[str, Float[Array, ""]]:
         """`squared_error`, summed over features without importances."""
         return {"squared_error": jnp.sum((example[0] - self.predict(params, example)) ** 2)}
+
+
+@config
+class Lookup:
+    """A token is found by its key and its features are moved, and |x_i| is worked out for one's own: one whole layer.
+
+        h = Eᵀ x,   a = softmax_t (Qᵀ h_q . Kᵀ h_t),   z = h_q + O Vᵀ sum_t a_t h_t
+        y = W (z + W_out ReLU(W_in z + c)) + b
+
+    `tokens` earlier tokens have n features each and a key of their own, drawn without replacement from `keys` by the
+    weights of `frequency`; the present one has n features and the query for one of them. Inputs: n features, keys,
+    queries. Outputs: the n features found, then the n sizes |x_i| of one's own, each weighted by `importance`.
+    """
+
+    data: Distribution
+    d: int = static(default=16)
+    rank: int = static(default=4)
+    neurons: int = static(default=16)
+    tokens: int = static(default=3)
+    keys: int = static(default=4)
+    frequency: Law = 1.0
+    importance: Law = 1.0
+
+    dims: ClassVar[dict[str, tuple[str, ...]]] = {
+        "E": ("input", "dimension"),
+        "Q": ("dimension", "component"),
+        "K": ("dimension", "component"),
+        "V": ("dimension", "component"),
+        "O": ("dimension", "component"),
+        "W_in": ("neuron", "dimension"),
+        "W_out": ("dimension", "neuron"),
+        "W": ("output", "dimension"),
+        "b": ("output",),
+        "c": ("neuron",),
+    }
+
+    def check(self) -> None:
+        for name in ("d", "rank", "neurons", "tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: at least 1")
+        if self.keys < self.tokens:
+            raise ValueError(f"keys={self.keys}: {self.tokens} tokens have a key each")
+        if isinstance(self.data, Noisy):
+            raise ValueError("data: a distribution without noise expected")
+        check_law("frequency", self.frequency, self.keys, lambda value: value > 0, "a frequency is above 0")
+        check_law("importance", self.importance, self.data.n, lambda value: value >= 0, "an importance is not negative")
+
+    @property
+    def inputs(self) -> int:
+        return self.data.n + 2 * self.keys
+
+    def init(self, key: Array) -> Params:
+        n, d, r = self.data.n, self.d, self.rank
+        shapes = {"E": (self.inputs, d), "W_in": (self.neurons, d), "W_out": (d, self.neurons), "W": (2 * n, d)}
+        shapes |= dict.fromkeys("QKVO", (d, r))
+        found = {
+            name: xavier(own, *shape)
+            for (name, shape), own in zip(shapes.items(), jax.random.split(key, len(shapes)), strict=True)
+        }
+        return found | {"b": jnp.zeros(2 * n), "c": jnp.zeros(self.neurons)}
+
+    def sample(
+        self, key: Array, batch: int
+    ) -> tuple[Float[Array, "batch inputs tokens"], Float[Array, "batch outputs"]]:
+        """Tokens, the present one last, and what is wanted of it."""
+        data_key, order_key, which_key = jax.random.split(key, 3)
+        values = self.data.sample(data_key, batch * (self.tokens + 1)).reshape(batch, self.tokens + 1, self.data.n)
+        favour = jnp.log(per_feature(self.frequency, self.keys)) + jax.random.gumbel(order_key, (batch, self.keys))
+        own = jax.nn.one_hot(jnp.argsort(-favour, axis=1)[:, : self.tokens], self.keys)
+        which = jax.nn.one_hot(jax.random.randint(which_key, (batch,), 0, self.tokens), self.tokens)
+        query = jnp.einsum("bt,btk->bk", which, own)[:, None]
+        keys = jnp.concatenate([own, jnp.zeros_like(query)], 1)
+        queries = jnp.concatenate([jnp.zeros_like(own), query], 1)
+        x = jnp.concatenate([values, keys, queries], 2)
+        found = jnp.einsum("bt,btn->bn", which, values[:, :-1])
+        return jnp.swapaxes(x, 1, 2), jnp.concatenate([found, jnp.abs(values[:, -1])], 1)
+
+    def attention(self, params: Params, x: Float[Array, "inputs tokens"]) -> Float[Array, " tokens"]:
+        """Weights of the present token on the earlier ones."""
+        h = params["E"].T @ x
+        asked = params["Q"].T @ h[:, -1]
+        return jax.nn.softmax(jnp.sum(asked[:, None] * (params["K"].T @ h[:, :-1]), 0))
+
+    def predict(self, params: Params, x: Float[Array, "inputs tokens"]) -> Float[Array, " outputs"]:
+        """The output at the present token."""
+        h = params["E"].T @ x
+        moved = jnp.sum((params["V"].T @ h[:, :-1]) * self.attention(params, x), 1)
+        z = h[:, -1] + params["O"] @ moved
+        z = z + params["W_out"] @ jax.nn.relu(params["W_in"] @ z + params["c"])
+        return params["W"] @ z + params["b"]
+
+    def objective(self, params: Params, example: tuple[Array, Array]) -> Float[Array, ""]:
+        x, wanted = example
+        error = (wanted - self.predict(params, x)) ** 2
+        weight = per_feature(self.importance, self.data.n)
+        return jnp.sum(error[: self.data.n] @ weight + error[self.data.n :] @ weight)
+
+    def metrics(self, params: Params, example: tuple[Array, Array]) -> dict[str, Float[Array, ""]]:
+        """`moving` and `computing`, the squared errors of the two kinds of output; `right`, the weight on the token
+        that is asked for."""
+        x, wanted = example
+        error, n, keys = (wanted - self.predict(params, x)) ** 2, self.data.n, self.keys
+        match = jnp.sum(x[n : n + keys, :-1] * x[n + keys :, -1:], 0)
+        right = jnp.sum(match * self.attention(params, x))
+        return {"moving": jnp.sum(error[:n]), "computing": jnp.sum(error[n:]), "right": right}
 
 
 def value_output(params: Any) -> Float[Array, "*cells heads features features"]:
