@@ -86,7 +86,7 @@ def singular_vectors_and_features(aligned: xr.Dataset) -> Figure:
         for (name, label), colour, shift in looks:
             estimates = mean(aligned[name].sel(vectors=which).transpose("map", "seed")).estimates
             draw.points(ax, places, estimates, label, colour, shift=shift)
-        draw.ticks(ax, "x", places, aligned.map.values.tolist())
+        draw.ticks(ax, "x", places, aligned["map"].values.tolist())
         ax.set(title=title, xlim=(-0.5, len(places) - 0.5))
     axes[0].set_ylabel("largest |cos| with a feature")
     draw.legend_below(figure, axes[0])

@@ -231,7 +231,7 @@ class Lookup:
         found = jnp.einsum("bt,btn->bn", which, values[:, :-1])
         return jnp.swapaxes(x, 1, 2), jnp.concatenate([found, jnp.abs(values[:, -1])], 1)
 
-    def attention(self, params: Params, x: Float[Array, "inputs tokens"]) -> Float[Array, " tokens"]:
+    def attention(self, params: Params, x: Float[Array, "inputs tokens"]) -> Float[Array, " earlier"]:
         """Weights of the present token on the earlier ones."""
         h = params["E"].T @ x
         asked = params["Q"].T @ h[:, -1]
