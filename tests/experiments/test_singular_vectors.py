@@ -70,4 +70,4 @@ def test_each_side_is_read_against_its_own_features() -> None:
 
 def test_drawn() -> None:
     axes = page.singular_vectors_and_features(planted()).axes
-    assert [len(ax.lines) for ax in axes] == [3, 3]
+    assert [len(ax.collections) for ax in axes] == [3, 3]  # intervals of three kinds of direction
