@@ -148,7 +148,8 @@ experiment = Experiment(
             "singular_vectors_and_features",
             ["problem.importance=1.0", "problem.rank=8"],
             "A map that treats its features alike has equal singular values, and then any basis of its span will do: "
-            "see `cosine` and `span` for what the span alone gives.",
+            "see `cosine` and `span` for what the span alone gives. All singular vectors of the embedding and of the "
+            "MLP fill the residual stream, so both are also judged by as many leading ones as the head has.",
         )
     ],
     cost="1 program, 20 cells of 3,000 steps: under a minute on two quiet cores",
