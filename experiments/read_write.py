@@ -19,8 +19,8 @@ from toymodels import (
     Axis,
     Choice,
     Cosine,
+    Equiangular,
     Geometric,
-    Leaning,
     OrthogonalInputs,
     Planted,
     Proportional,
@@ -42,19 +42,21 @@ from toymodels.theory import steering as theory
 N, D = 8, 32
 NOISE = 1e-3
 """Times a standard normal matrix over the root of its size."""
-LEANING = 0.5
-flat = Planted(N, D, Proportional(), Leaning(), Leaning(), Geometric(0.7))
+COSINE = 0.5
+flat = Planted(N, D, Proportional(), Equiangular(), Equiangular(), Geometric(0.7))
 base = Run(Steering(flat, N, constraint=OrthogonalInputs()), Adam(Cosine(3e-2)), steps=1500, record=Record(2, 2))
 SETTINGS = {
     "distinct gains": {},
     "equal gains": {"problem.map.gain": 1.0},
-    "reads at cosine .5": {"problem.map.reads": Leaning(LEANING)},
-    "writes at cosine .5": {"problem.map.writes": Leaning(LEANING)},
+    "reads at cosine .5": {"problem.map.reads": Equiangular(COSINE)},
+    "writes at cosine .5": {"problem.map.writes": Equiangular(COSINE)},
 }
 OBLIQUE = list(SETTINGS)[2:]
 SIDES = ("reads", "writes")
 pair = Run(
-    Steering(Planted(2, 8, Proportional(), Leaning(), Leaning(), Geometric(0.5)), 2, constraint=OrthogonalInputs()),
+    Steering(
+        Planted(2, 8, Proportional(), Equiangular(), Equiangular(), Geometric(0.5)), 2, constraint=OrthogonalInputs()
+    ),
     Adam(Cosine(3e-2)),
     steps=4000,
     record=Record(2, 2),

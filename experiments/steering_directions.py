@@ -22,9 +22,9 @@ from toymodels import (
     Axis,
     Choice,
     Cosine,
+    Equiangular,
     Expm1,
     Free,
-    Leaning,
     OrthogonalInputs,
     OrthogonalOutputs,
     Planted,
@@ -49,9 +49,9 @@ N, D, COUNT, RADIUS, STEPS = 8, 32, 32, 8.0, 100
 base = Run(Steering(Planted(N, D), COUNT, RADIUS), Adam(Cosine(3e-2)), steps=400, record=Record(2, 2))
 SETTINGS = {
     "random": {},
-    "correlated reads": {"problem.map.reads": Leaning(0.5)},
-    "shared writes": {"problem.map.writes": Leaning(0.9)},
-    "one write": {"problem.map.writes": Leaning(1.0)},
+    "correlated reads": {"problem.map.reads": Equiangular(0.5)},
+    "shared writes": {"problem.map.writes": Equiangular(0.9)},
+    "one write": {"problem.map.writes": Equiangular(1.0)},
     "thresholded": {"problem.map.response": Rectified(2.0)},
 }
 CONSTRAINTS = {"free": Free(), "inputs": OrthogonalInputs(), "outputs": OrthogonalOutputs()}
@@ -79,7 +79,7 @@ def at_departure(run: Run) -> Run:
 
 
 pair = Run(
-    Steering(Planted(2, 4, reads=Leaning(0.5), writes=Leaning()), 16),
+    Steering(Planted(2, 4, reads=Equiangular(0.5), writes=Equiangular()), 16),
     Adam(Cosine(0.1)),
     steps=2500,
     record=Record(2, 2),

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     )
     from toymodels.optimizers import Adam, AdamW, BiasDecay, Cosine, Momentum, RowDecay, Sgd
     from toymodels.problems.annealed import Annealed
+    from toymodels.problems.attention import Attending, Attention, Leaning, LearnedPattern, Lookup
     from toymodels.problems.blocks import Blocks
     from toymodels.problems.decoder import Decoder, Projection, Reproject
     from toymodels.problems.dictionary import BatchTopK, Dictionary, JumpRelu, ReluL1, TopK
@@ -68,9 +69,9 @@ if TYPE_CHECKING:
     from toymodels.problems.population import Population
     from toymodels.problems.quadratic import Quadratic
     from toymodels.problems.steering import (
+        Equiangular,
         Expm1,
         Free,
-        Leaning,
         OrthogonalInputs,
         OrthogonalOutputs,
         Planted,
@@ -92,6 +93,8 @@ __all__ = [
     "AdamW",
     "Annealed",
     "Anticorrelated",
+    "Attending",
+    "Attention",
     "Axis",
     "BatchTopK",
     "BiasDecay",
@@ -108,6 +111,7 @@ __all__ = [
     "Dictionary",
     "Difference",
     "Embedded",
+    "Equiangular",
     "Expm1",
     "Exponential",
     "Factorize",
@@ -126,6 +130,8 @@ __all__ = [
     "JumpRelu",
     "LayerNorm",
     "Leaning",
+    "LearnedPattern",
+    "Lookup",
     "Momentum",
     "NoNorm",
     "Noisy",
@@ -246,6 +252,13 @@ _MODULES = {
         "Sgd",
     ),
     "problems.annealed": ("Annealed",),
+    "problems.attention": (
+        "Attending",
+        "Attention",
+        "Leaning",
+        "LearnedPattern",
+        "Lookup",
+    ),
     "problems.blocks": ("Blocks",),
     "problems.decoder": (
         "Decoder",
@@ -272,9 +285,9 @@ _MODULES = {
     "problems.population": ("Population",),
     "problems.quadratic": ("Quadratic",),
     "problems.steering": (
+        "Equiangular",
         "Expm1",
         "Free",
-        "Leaning",
         "OrthogonalInputs",
         "OrthogonalOutputs",
         "Planted",

@@ -38,6 +38,7 @@ from toymodels.normalisers import LayerNorm, RmsNorm
 from toymodels.observations import Clusters, Cube, Embedded, GaussianCopy, Normal, Sampled
 from toymodels.optimizers import Adam, AdamW, Momentum, Sgd
 from toymodels.problems.annealed import Annealed
+from toymodels.problems.attention import Attending, Attention, Leaning, LearnedPattern, Lookup
 from toymodels.problems.blocks import Blocks
 from toymodels.problems.decoder import Decoder, Projection, Reproject, falling
 from toymodels.problems.dictionary import BatchTopK, Dictionary, JumpRelu, ReluL1, TopK
@@ -47,7 +48,7 @@ from toymodels.problems.noisy_factorize import NoisyFactorize
 from toymodels.problems.packing import Packing
 from toymodels.problems.population import Population
 from toymodels.problems.quadratic import Quadratic
-from toymodels.problems.steering import Leaning, OrthogonalInputs, OrthogonalOutputs, Planted, Rectified, Steering
+from toymodels.problems.steering import Equiangular, OrthogonalInputs, OrthogonalOutputs, Planted, Rectified, Steering
 from toymodels.problems.supervised import Supervised
 from toymodels.theory.noisy_factorisation import noisy_loss
 
@@ -87,8 +88,12 @@ PROBLEMS = {
     "batch topk": Dictionary(GaussianCopy(Cube(3)), BatchTopK(1.5), 4, rows=3),
     "nested jump relu": Dictionary(Sampled(Normal(3), 5, 9), JumpRelu(), 4, prefixes=(2,)),
     "steering": Steering(Planted(3, 5), 4),
-    "orthogonal steering": Steering(Planted(3, 5, Rectified(0.1), Leaning(0.5)), 4, 2.0, OrthogonalInputs()),
+    "orthogonal steering": Steering(Planted(3, 5, Rectified(0.1), Equiangular(0.5)), 4, 2.0, OrthogonalInputs()),
     "steering to orthogonal outputs": Steering(Planted(3, 5), 4, 2.0, OrthogonalOutputs()),
+    "leaning heads": Attention(Sparse(5, 0.2), 2, 2, Leaning(0.7), loss=SquaredError(Geometric(0.9))),
+    "given pattern": Attention(Sparse(4, 0.3), 1, 2, Attending([[0.5, 0.3, 0.2]]), Relu(), PowerError(3.0)),
+    "learned pattern": Attention(Sparse(4, 0.3), 3, 1, LearnedPattern(3), bias=0.1),
+    "lookup": Lookup(Sparse(4, 0.3, Uniform(-1.0)), 3, 2, 4, 2, 3, PowerLaw(1.0), Geometric(0.8)),
     "zero target": Factorize(Given(np.zeros((2, 3))), 2, loss=InnerProduct()),
 }
 OPTIMIZERS = [Sgd(0.05), Momentum(0.01), Adam(0.01), AdamW(0.01)]

@@ -11,9 +11,9 @@ from toymodels.analysis import steering as analysis
 from toymodels.config import replace
 from toymodels.problems import steering
 from toymodels.problems.steering import (
+    Equiangular,
     Expm1,
     Free,
-    Leaning,
     OrthogonalInputs,
     OrthogonalOutputs,
     Planted,
@@ -28,7 +28,7 @@ MAP = Planted(4, 6, gain=(1.0, 2.0, 0.5, 1.0))
 @settings(max_examples=20)
 @given(st.integers(0, 999), st.floats(-0.3, 1))
 def test_leaning_vectors_have_one_cosine(seed: int, c: float) -> None:
-    rows = np.asarray(Leaning(c).draw(jax.random.key(seed), 4, 6), float)
+    rows = np.asarray(Equiangular(c).draw(jax.random.key(seed), 4, 6), float)
     np.testing.assert_allclose(rows @ rows.T, (1 - c) * np.eye(4) + c, atol=2e-6)
 
 
@@ -86,9 +86,9 @@ def test_map_and_start_come_from_different_streams() -> None:
     ("make", "said"),
     [
         (lambda: Planted(0, 3), "n=0"),
-        (lambda: Planted(4, 3, reads=Leaning(0.1)), "reads: 4 vectors"),
-        (lambda: Planted(4, 5, writes=Leaning(-0.5)), "writes: 4 vectors have no common cosine"),
-        (lambda: Leaning(1.5), "cosine=1.5"),
+        (lambda: Planted(4, 3, reads=Equiangular(0.1)), "reads: 4 vectors"),
+        (lambda: Planted(4, 5, writes=Equiangular(-0.5)), "writes: 4 vectors have no common cosine"),
+        (lambda: Equiangular(1.5), "cosine=1.5"),
         (lambda: Rectified(-1.0), "threshold=-1"),
         (lambda: Planted(2, 3, gain=0.0), "gain=0"),
         (lambda: Steering(MAP, 0), "count=0"),

@@ -66,7 +66,7 @@ class Rectified:
 
 # ---------------------------------------------------------------------------------------------------------------- maps
 @config
-class Leaning:
+class Equiangular:
     """n <= d unit vectors, every two at one cosine c, -1/(n - 1) < c <= 1, turned at random; 0: orthonormal.
 
     T = (sqrt(1 - c) 1 + (sqrt(1 + (n - 1) c) - sqrt(1 - c)) / n 11ᵀ) E, E orthonormal: then T Tᵀ = (1 - c) 1 + c 11ᵀ.
@@ -117,7 +117,7 @@ class Planted:
             raise ValueError(f"n={self.n}, d={self.d}: a map has a unit or more, in one dimension or more")
         check_law("gain", self.gain, self.n, lambda g: g > 0, "a unit has a gain above 0")
         for name, frame in (("reads", self.reads), ("writes", self.writes)):
-            if isinstance(frame, Leaning):
+            if isinstance(frame, Equiangular):
                 if self.n > self.d:
                     raise ValueError(f"{name}: {self.n} vectors of one cosine take as many dimensions, not {self.d}")
                 if not 1 + (self.n - 1) * frame.cosine > 0:
