@@ -267,7 +267,7 @@ experiment = Experiment(
             "batch": 64,
             "linear.rank": [RANK],
             "linear.features": [4, 8],
-            "relu.features": [4, 8],
+            "relu.features": [4, 8, 12],
             "learned.features": [4, 8, 12],
         },
         "full": {"seed": range(64), "steps": 20_000},
