@@ -40,8 +40,8 @@ class Estimated(NamedTuple):
 
     @property
     def no_minimum(self) -> Bool[np.ndarray, " points"]:
-        """Points whose chains lie, on the mean of one or more, below L(w*): lambda_hat is then no coefficient."""
-        return (self.coefficient < 0).any(axis=1)
+        """Points where some chain lies below L(w*) in the mean: lambda_hat is no coefficient there."""
+        return np.any(self.coefficient < 0, axis=1)
 
 
 def learning_coefficients(

@@ -60,7 +60,7 @@ def reduced_rank(inputs: int, outputs: int, hidden: int, rank: int) -> Coefficie
         return Coefficient((h * M - h * r + N * r) / 2)
     if N + h < M + r:
         return Coefficient((h * N - h * r + M * r) / 2)
-    if M + N < h + r:
+    if h + r > M + N:
         return Coefficient(M * N / 2)
     odd = (M + N + h + r) % 2
     whole = 2 * (h + r) * (M + N) + 2 * M * N - (h + r) ** 2 - M**2 - N**2
