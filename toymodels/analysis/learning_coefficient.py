@@ -64,7 +64,7 @@ def learning_coefficients(
     points, seeds = _checked(points, seeds, t, gamma, chains=chains, burn=burn, leaps=leaps, draws=draws)
     settings = {"loss": loss, "chains": chains, "burn": burn, "draws": draws, "leaps": leaps}
     with jax.enable_x64(True):
-        traces, rates = _adjusted(jnp.asarray(points), jnp.asarray(seeds), float(t), float(gamma), **settings)
+        traces, rates = _adjusted(jnp.asarray(points), jnp.asarray(seeds), *map(jnp.float64, (t, gamma)), **settings)
         return _estimated(np.asarray(traces), np.asarray(rates), t)
 
 
@@ -90,18 +90,18 @@ def sgld(
         raise ValueError(f"step={step}: a positive number")
     settings = {"loss": loss, "minibatch": minibatch, "chains": chains, "burn": burn, "draws": draws}
     with jax.enable_x64(True):
-        traces = _unadjusted(jnp.asarray(points), jnp.asarray(seeds), float(t), float(gamma), float(step), **settings)
+        traces = _unadjusted(jnp.asarray(points), jnp.asarray(seeds), *map(jnp.float64, (t, gamma, step)), **settings)
         return _estimated(np.asarray(traces), np.ones(traces.shape[:2]), t)
 
 
-def split_r_hat(traces: Float[Array, "... chains draws"]) -> Float[np.ndarray, "..."]:
+def split_r_hat(traces: Float[Array, "*points chains draws"]) -> Float[np.ndarray, "*points"]:
     """sqrt(((h - 1) / h within + between) / within) of half-chains of h draws; 1 for traces that do not vary."""
     traces = np.asarray(traces, np.float64)
     half = traces.shape[-1] // 2
     halves = np.concatenate([traces[..., :half], traces[..., half : 2 * half]], axis=-2)
     within, between = halves.var(axis=-1, ddof=1).mean(axis=-1), halves.mean(axis=-1).var(axis=-1, ddof=1)
     ratio = np.divide(between, within, out=np.where(between > 0, np.inf, 1 / half), where=within > 0)
-    return np.sqrt((half - 1) / half + ratio)
+    return np.asarray(np.sqrt((half - 1) / half + ratio))
 
 
 # ------------------------------------------------------------------------------------------------------------ machinery
@@ -131,7 +131,7 @@ def _each_chain(one: Callable[[Array, Array], Any], points: Array, seeds: Array,
 
 @partial(jax.jit, static_argnames=("loss", "chains", "burn", "draws", "leaps"))
 def _adjusted(
-    points: Array, seeds: Array, t: float, gamma: float, *, loss: Loss, chains: int, burn: int, draws: int, leaps: int
+    points: Array, seeds: Array, t: Array, gamma: Array, *, loss: Loss, chains: int, burn: int, draws: int, leaps: int
 ) -> tuple[Array, Array]:
     target = ACCEPTED[leaps > 1]
 
@@ -151,7 +151,7 @@ def _adjusted(
             step = jnp.exp(log_step) * jax.random.uniform(jitter, minval=0.1, maxval=1.2)
             start = jax.random.normal(kick, w.shape)
 
-            def leap(_: int, at: Any) -> Any:
+            def leap(_: Array, at: Any) -> Any:
                 w, p, _, gradient = at
                 half = p - step / 2 * gradient
                 w = w + step * half
@@ -182,7 +182,7 @@ def _adjusted(
 
 @partial(jax.jit, static_argnames=("loss", "minibatch", "chains", "burn", "draws"))
 def _unadjusted(
-    points: Array, seeds: Array, t: float, gamma: float, step: float, *, loss: Loss, minibatch: Any, chains: int,
+    points: Array, seeds: Array, t: Array, gamma: Array, step: Array, *, loss: Loss, minibatch: Any, chains: int,
     burn: int, draws: int,
 ) -> Array:  # fmt: skip
     rough = minibatch or (lambda w, _: loss(w))
