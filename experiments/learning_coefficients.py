@@ -218,9 +218,10 @@ def coefficients(calibrated: xr.Dataset, at_polygons: xr.Dataset, course: xr.Dat
     """a: estimates over the coefficient that is known, means over seeds with their intervals; grey: within a tenth.
     Products B A and a tied one by their widths, inputs-hidden-outputs, and the rank of the truth. Open: multiplicity 2,
     which lowers what is found at a finite t; crosses: the exact expectation at this t. Orange: exact critical points
-    of six features in the plane, one active at a time. b to d: one toy in training (other seeds grey): its loss; the
-    estimate at t = 100, no coefficient where it is negative, and dashed, t times what the loss is still to fall below
-    the estimate at the end; the dimensionality D_i of its features, 0 for one that is dropped."""
+    of six features in the plane, one active at a time. b to d: one toy in training (other seeds grey; up to one in ten
+    begins outside of the axes): its loss; the estimate at t = 100, no coefficient where it is negative, and dashed, t
+    times what the loss is still to fall below the estimate at the end; the dimensionality D_i of its features, 0 for
+    one that is dropped."""
     figure = plt.figure(figsize=(draw.PAGE, 4.6))
     left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
     calibration, courses = left.subplots(), right.subplots(3, 1, sharex=True)
@@ -231,12 +232,17 @@ def coefficients(calibrated: xr.Dataset, at_polygons: xr.Dataset, course: xr.Dat
 
 
 def _course(top: Any, middle: Any, bottom: Any, course: xr.Dataset) -> None:
-    shown = course.isel(seed=int(course.loss.isel(snapshot=0).fillna(-np.inf).argmax("seed")))
+    start = course.loss.isel(snapshot=0)
+    shown = course.isel(seed=int(abs(start - start.median()).fillna(np.inf).argmin("seed")))
     steps = course.snapshot.values + 1
     for ax, name, label in ((top, "loss", "exact loss"), (middle, "estimate", r"$\hat\lambda$ at $t=100$")):
         draw.runs(ax, steps, course[name].transpose("seed", "snapshot"), colour="0.8", alpha=1, lw=0.5)
         ax.plot(steps, shown[name], color=draw.BLUE, marker="o", ms=2.5, lw=1)
-        ax.set_ylabel(label)
+        low, high = course[name].quantile([0.0, 1.0], "snapshot").values
+        # Nine in ten starts: a single one far off would flatten all others.
+        ends = {"top": 1.05 * np.nanquantile(high, 0.9)} if name == "loss" else {"bottom": np.nanquantile(low, 0.1) - 1}
+        ax.set(ylabel=label)
+        ax.set_ylim(**ends)
     fall = COURSE[0] * (shown.loss - shown.loss.isel(snapshot=-1))
     draw.theory(middle, steps, (shown.estimate.isel(snapshot=-1) - fall).values)
     middle.axhline(0, color="0.6", lw=0.6, zorder=0)
