@@ -287,7 +287,16 @@ def test_help_reads(call) -> None:
 
 
 QUICK = ("intro",)
-LONG = ("correlated", "geometric_learning", "multicomponent", "phase_diagram", "polygons", "superposition", "tegum")
+LONG = (
+    "correlated",
+    "geometric_learning",
+    "learning_coefficients",
+    "multicomponent",
+    "phase_diagram",
+    "polygons",
+    "superposition",
+    "tegum",
+)
 MARKS = dict.fromkeys(QUICK, ()) | dict.fromkeys(LONG, (pytest.mark.long,))
 WHOLE = [pytest.param(name, marks=MARKS.get(name, (pytest.mark.slow,))) for name in EXPERIMENTS]
 
