@@ -261,6 +261,15 @@ experiment = Experiment(
             ],
             figure="few_samples",
             note="Decided by held-out loss, maxima and spread: mean dimensionalities are the same in every regime.",
-        )
+        ),
+        Claim(
+            "F4",
+            "Of few samples the memorising basin has the lower training loss, of many that of features, and training "
+            "from a random start finds the lower one.",
+            needs=["memorising-is-lower", "features-are-lower", "random-finds-the-lower"],
+            figure="few_samples",
+            note="Named after the sweep, from findings and criteria that were there before it. The basins cross between "
+            "8 and 32 samples.",
+        ),
     ],
 )
