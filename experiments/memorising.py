@@ -268,7 +268,7 @@ experiment = Experiment(
             "from a random start finds the lower one.",
             needs=["memorising-is-lower", "features-are-lower", "random-finds-the-lower"],
             figure="few_samples",
-            note="Named after the sweep, from findings and criteria that were there before it. The basins cross between "
+            note="Named after the sweep, from findings and criteria that stood before it. The basins cross between "
             "8 and 32 samples.",
         ),
     ],
