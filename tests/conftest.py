@@ -2,11 +2,14 @@
 
 import os
 import pathlib
+import sys
+from collections.abc import Iterator
 
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parent.parent / ".cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("MPLBACKEND", "agg")
 
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -16,3 +19,11 @@ install_import_hook("toymodels", "tests.checker.checked")
 
 settings.register_profile("toymodels", deadline=None, derandomize=True, max_examples=50, print_blob=True)
 settings.load_profile("toymodels")
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays_open() -> Iterator[None]:
+    """Figures that a test draws are closed after it, without importing what draws them."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")

@@ -43,7 +43,8 @@ def participation_ratio(spectrum: Float[Array, " d"] | ArrayLike) -> float:
 def entropy_number(spectrum: Float[Array, " d"] | ArrayLike) -> float:
     """exp(-sum q ln q) with q = l / sum l, in [1, d]: the effective rank of Roy & Vetterli 2007; 0 of zeros."""
     values = _checked(spectrum)
-    q = values[values > 0] / values.sum() if values.sum() > 0 else np.zeros(0)
+    q = values / values.sum() if values.sum() > 0 else values
+    q = q[q > 0]
     return float(np.exp(-(q * np.log(q)).sum())) if len(q) else 0.0
 
 
