@@ -1,6 +1,8 @@
 """One batch, on the host: rows shared out to devices, stretches of steps sent to them, results gathered."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -88,17 +90,21 @@ class _Share:
 
 
 def _end(run: Run, shares: Sequence[_Share]) -> dict[str, np.ndarray]:
-    """What each cell has still to gain, see `remaining.measure`."""
+    """What each cell has still to gain, see `remaining.measure`; a thread for each device, as the host works too."""
+    with ThreadPoolExecutor(len(shares)) as pool:
+        found = list(pool.map(partial(_still_to_gain, run), shares))
+    return {name: np.concatenate([each[name] for each in found]).astype(np.float32) for name in found[0]}
+
+
+def _still_to_gain(run: Run, share: _Share) -> dict[str, np.ndarray]:
     double = run.double or remaining.is_exact(run)
 
-    def gradients(batches: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def gradients(batches: int, points: np.ndarray) -> tuple[Array, Array]:
         with jax.enable_x64(double):
-            parts = np.split(points.astype(np.float64 if double else np.float32), len(shares))
-            return _joined([share.gradients(part, batches) for share, part in zip(shares, parts, strict=True)])
+            return share.gradients(points.astype(np.float64 if double else np.float32), batches)
 
-    params = _joined([share.states.params for share in shares])
-    found = remaining.measure(gradients, remaining.flat(params), run)
-    return {name: values.astype(np.float32) for name, values in found.items() if name != "bottom"}
+    found = remaining.measure(gradients, remaining.flat(share.states.params), run)
+    return {name: values for name, values in found.items() if name != "bottom"}
 
 
 def _joined(parts: Sequence[Any]) -> Any:

@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toymodels.arrays import Bool, Float
+from toymodels.arrays import Bool, Float, Int
 
 Vectors = Float[np.ndarray, "runs parameters"]
 Numbers = Float[np.ndarray, " runs"]
+Rows = Int[np.ndarray, " searched"]
+Searched = Float[np.ndarray, "searched parameters"]
 
 ACCURACY = 1e-3
 """Conjugate gradients end where this part of the gradient is left."""
@@ -92,52 +94,100 @@ def descend(
     return Descent(x, loss, first_loss, first_slope, done)
 
 
+class _Search(NamedTuple):
+    """Conjugate gradients of the runs that still go on, a row for each."""
+
+    rows: Rows
+    scale: Float[np.ndarray, "searched 1"]
+    """Size of the gradient, which everything is measured in: its square may be too small to be represented."""
+    slope: Searched
+    move: Searched
+    image: Searched
+    """The Hessian times the move."""
+    residual: Searched
+    direction: Searched
+    square: Float[np.ndarray, " searched"]
+    """|residual|²"""
+    steepest: Float[np.ndarray, " searched"]
+
+    def where(self, kept: Bool[np.ndarray, " searched"]) -> "_Search":
+        return _Search(*(each[kept] for each in self))
+
+    def promised(self) -> Float[np.ndarray, " searched"]:
+        """By how much the moves lower the quadratic model."""
+        return -self.scale[:, 0] * (_dot(self.slope, self.move) + _dot(self.move, self.image) / 2)
+
+
 def _newton(
-    product: Callable[[Vectors], Vectors], slope: Vectors, radius: Numbers, done: np.ndarray, limits: Limits
+    product: Callable[[Rows, Searched], Searched], slope: Vectors, radius: Numbers, done: np.ndarray, limits: Limits
 ) -> tuple[Vectors, Numbers, Bool[np.ndarray, " runs"]]:
     """The move of each run, within its radius, that lowers its quadratic model, and by how much: conjugate gradients,
     cut short at the edge and where the curvature is negative - whether it is, comes third."""
     size = _norm(slope)
-    scale = np.where(size > 0, size, 1.0)[:, None]  # losses may be so small that squares of their gradients are 0
-    residual = slope / scale
-    move, image, direction = np.zeros_like(slope), np.zeros_like(slope), -residual
-    going, falling = ~done & (size > 0), np.zeros(len(size), bool)
-    steepest = np.zeros(len(size))
-    for _ in range(min(limits.products, slope.shape[1])):  # so many directions there are
-        if not going.any():
+    moves, promised, falling = np.zeros_like(slope), np.full(len(size), -0.0), np.zeros(len(size), bool)
+    search = _started(np.flatnonzero(~done & (size > 0)), slope, size)
+    buffer, most = np.empty_like(search.slope), min(limits.products, slope.shape[1])  # so many directions there are
+    for count in range(most):
+        if not search.rows.size:
             break
-        bent = product(direction) / scale
+        rows, scale, _, move, image, residual, direction, square, steepest = search
+        bent = product(rows, direction)
+        bent /= scale
         with np.errstate(invalid="ignore", divide="ignore"):
-            a, b, square = _dot(direction, direction), _dot(move, direction), _dot(residual, residual)
-            curvature = _dot(direction, bent)
+            a, b, curvature = _dot(direction, direction), _dot(move, direction), _dot(direction, bent)
             steepest = np.fmax(steepest, np.abs(curvature / a))
-            falling |= going & (curvature / a <= limits.flat * steepest)
+            falling[rows] |= curvature / a <= limits.flat * steepest
             length = np.where(curvature > 0, square / curvature, np.inf)
-            edge = (np.sqrt(np.maximum(b**2 - a * (_dot(move, move) - radius**2), 0)) - b) / a
-        inside = length < edge
-        length = np.where(going, np.minimum(length, edge), 0.0)[:, None]
-        move, image, residual = move + length * direction, image + length * bent, residual + length * bent
+            edge = (np.sqrt(np.maximum(b**2 - a * (_dot(move, move) - radius[rows] ** 2), 0)) - b) / a
+        inside, length, part = length < edge, np.minimum(length, edge)[:, None], buffer[: len(rows)]
+        move += np.multiply(length, direction, out=part)
+        image += np.multiply(length, bent, out=part)
+        residual += part
         left = _dot(residual, residual)
-        going = going & inside & (left > ACCURACY**2)
         with np.errstate(invalid="ignore", divide="ignore"):
-            direction = np.where(going[:, None], (left / square)[:, None] * direction - residual, 0.0)
-    return move, -scale[:, 0] * (_dot(slope / scale, move) + _dot(move, image) / 2), falling
+            direction *= (left / square)[:, None]
+            direction -= residual
+        search = search._replace(square=left, steepest=steepest)
+        going = inside & (left > ACCURACY**2) & (count + 1 < most)
+        if not going.all():
+            ended = search.where(~going)
+            moves[ended.rows], promised[ended.rows] = ended.move, ended.promised()
+            search = search.where(going)
+    return moves, promised, falling
+
+
+def _started(rows: Rows, slope: Vectors, size: Numbers) -> _Search:
+    scale, zeros = size[rows, None], np.zeros((len(rows), slope.shape[1]))
+    slope = slope[rows] / scale
+    square = _dot(slope, slope)
+    return _Search(rows, scale, slope, zeros, zeros.copy(), slope.copy(), -slope, square, np.zeros(len(rows)))
 
 
 def _product(
-    gradient: Callable[[Vectors], tuple[Numbers, Vectors]], x: Vectors, slope: Vectors, reach: Numbers, v: Vectors
-) -> Vectors:
-    """The Hessian times v, from the gradients at x and a little further along v."""
-    size = _norm(v)
-    step = (reach / np.where(size > 0, size, 1.0))[:, None]
-    return (gradient(x + step * v)[1] - slope) / step
+    gradient: Callable[[Vectors], tuple[Numbers, Vectors]],
+    x: Vectors,
+    slope: Vectors,
+    reach: Numbers,
+    rows: Rows,
+    v: Searched,
+) -> Searched:
+    """The Hessian of these runs times v, from their gradients at x and a little further along v."""
+    size, ahead = _norm(v), x.copy()
+    step = (reach[rows] / np.where(size > 0, size, 1.0))[:, None]
+    ahead[rows] += step * v
+    bent = gradient(ahead)[1][rows]
+    bent -= slope[rows]
+    return np.divide(bent, step, out=bent)
 
 
 def _dot(a: Vectors, b: Vectors) -> Numbers:
+    if len(a) == 1:  # a single row would be summed in another order
+        return _dot(np.repeat(a, 2, axis=0), np.repeat(b, 2, axis=0))[:1]
     return np.einsum("rp,rp->r", a, b)
 
 
 def _norm(a: Vectors) -> Numbers:
-    size = np.abs(a).max(-1, initial=0)
+    size = np.maximum(a.max(-1, initial=0), -a.min(-1, initial=0))
     scale = np.where(size > 0, size, 1.0)
-    return scale * np.sqrt(_dot(a / scale[:, None], a / scale[:, None]))
+    part = a / scale[:, None]
+    return scale * np.sqrt(_dot(part, part))
