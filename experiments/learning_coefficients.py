@@ -29,6 +29,7 @@ from toymodels.claims import Claim
 from toymodels.estimates import mean, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtMost, Finding, Near, ours, report, stated
+from toymodels.normalisers import LayerNorm, NoNorm, RmsNorm
 from toymodels.theory import learning_coefficients as theory
 from toymodels.theory.critical import polygon_with_dropped
 from toymodels.theory.expected_loss import one_sparse_loss
@@ -117,6 +118,43 @@ def models() -> dict[str, Known]:
     }
 
 
+INPUTS, NORMALISERS = 6, {"LayerNorm": LayerNorm(), "RMSNorm": RmsNorm(), "none": NoNorm()}
+OUTPUTS, HIDDEN = {"linear": 3, "ReLU": 3, "B A": 2}, 2
+"""Outputs of the layer behind a normaliser; width between the two of B A, whose truth has rank 1."""
+
+
+def _behind(layer: str, inputs: np.ndarray, truth: np.ndarray, w: jax.Array) -> jax.Array:
+    """Mean over inputs of |y - y*|², of the layer's outputs y and those of its true weights."""
+
+    def outputs(w: jax.Array) -> jax.Array:
+        if layer != "B A":
+            y = inputs @ w.reshape(OUTPUTS[layer], INPUTS).T
+            return jax.nn.relu(y) if layer == "ReLU" else y
+        A, B = w[: HIDDEN * INPUTS].reshape(HIDDEN, INPUTS), w[HIDDEN * INPUTS :].reshape(OUTPUTS[layer], HIDDEN)
+        return inputs @ A.T @ B.T
+
+    return ((outputs(w) - outputs(jnp.asarray(truth))) ** 2).sum(1).mean()
+
+
+@cache
+def layers() -> dict[tuple[str, str], Known]:
+    """Of each layer behind each normaliser; inputs h and truths are fixed, and the same for all normalisers."""
+    rng = np.random.default_rng(0)
+    h, weights = rng.normal(size=(64, INPUTS)), rng.normal(size=(OUTPUTS["linear"], INPUTS))
+    first, second = np.zeros((HIDDEN, INPUTS)), np.zeros((OUTPUTS["B A"], HIDDEN))
+    first[0], second[0, 0] = weights[0], 1.0  # rank 1, the rest of both at 0: the most singular of the minima
+    truths = {"linear": weights.ravel(), "ReLU": weights.ravel(), "B A": np.r_[first.ravel(), second.ravel()]}
+    made = {}
+    for name, normaliser in NORMALISERS.items():
+        inputs = np.asarray(jax.vmap(normaliser)(jnp.asarray(h)), np.float64)
+        inputs -= (name == "LayerNorm") * inputs.mean(1, keepdims=True)  # what single precision leaves
+        for layer, truth in truths.items():
+            shape = {"hidden": HIDDEN, "rank": 1} if layer == "B A" else {}
+            known = theory.behind_normaliser(INPUTS, OUTPUTS[layer], name == "LayerNorm", **shape)
+            made[layer, name] = Known(partial(_behind, layer, inputs, truth), truth, known)
+    return made
+
+
 POLYGONS = {
     "square, 2 silent": (4, 2),
     "square, 2 dropped": (4, 0),
@@ -161,6 +199,20 @@ def unadjusted(toys: Swept) -> xr.Dataset:
     settings = {"step": 3e-6, "burn": 10_000, "draws": 30_000, "minibatch": batch}
     found = sgld(partial(_tied, n, m, rank), points, seeds, T, GAMMA, **settings)
     return _table([found], "model", ["tied"], seeds).assign(known=theory.tied_reduced_rank(n, m, rank).value)
+
+
+def behind_normalisers(toys: Swept) -> xr.Dataset:
+    """Of each layer behind each normaliser, and each seed: the estimate; its coefficient."""
+    seeds, parts = toys.data.seed.values, []
+    for layer in OUTPUTS:
+        found = []
+        for name in NORMALISERS:
+            each = layers()[layer, name]
+            points = np.tile(each.point, (len(seeds), 1))
+            found.append(learning_coefficients(each.loss, points, seeds, T, GAMMA, burn=500, draws=3000))
+        known = [layers()[layer, name].coefficient.value for name in NORMALISERS]
+        parts.append(_table(found, "normaliser", list(NORMALISERS), seeds).assign(known=("normaliser", known)))
+    return xr.concat(parts, xr.Variable("layer", list(OUTPUTS)))
 
 
 def at_polygons(toys: Swept) -> xr.Dataset:
@@ -250,6 +302,24 @@ def _course(top: Any, middle: Any, bottom: Any, course: xr.Dataset) -> None:
     bottom.set(ylabel="dimensionality $D_i$", xlabel="step + 1", xscale="log")
 
 
+def behind(behind_normalisers: xr.Dataset) -> Figure:
+    """Estimates at a layer behind a normaliser of six inputs, means over seeds with their intervals, and dashed what is
+    known: three outputs, or ReLUs of them, or two outputs of a product B A of width 2 and rank 1. Centring takes half a
+    unit for each output from a layer that the data determine, and less from a product of low rank."""
+    figure, ax = plt.subplots(figsize=(draw.COLUMN, 2.4))
+    colours = dict(zip(NORMALISERS, (draw.ORANGE, draw.BLUE, draw.GREEN), strict=True))
+    places = np.arange(len(OUTPUTS))
+    for shift, (name, colour) in zip((-0.2, 0.0, 0.2), colours.items(), strict=True):
+        here = behind_normalisers.sel(normaliser=name)
+        draw.points(ax, places + shift, mean(here.estimate.transpose("layer", "seed")).estimates, name, colour)
+        for place, known in zip(places + shift, here.known.values, strict=True):
+            ax.plot([place - 0.09, place + 0.09], [known, known], color=draw.THEORY, ls=draw.DASHED, lw=1)
+    draw.ticks(ax, "x", places, list(OUTPUTS))
+    ax.set(ylabel=r"$\hat\lambda$", xlabel="layer", xlim=(-0.5, len(OUTPUTS) - 0.5), ylim=(0, None))
+    draw.legend(ax, {"known": draw.DASHED}, loc="lower left")
+    return figure
+
+
 TEX = {"w^4": "$w^4$", "w1^2 w2^4": "$w_1^2 w_2^4$", "w1^2 w2^2": "$w_1^2 w_2^2$"}
 
 
@@ -292,6 +362,24 @@ def known_are_met(calibrated: xr.Dataset) -> Iterator[Finding]:
             yield Finding("expectation-met", what, exactly, Near(1, within=0.1), ours("quadrature"), settings=at)
         what = f"{name}: estimate over half of the parameters"
         yield report("over-half", what, mean(2 * here.estimate / here.parameters), settings=at)
+
+
+def centring_is_seen(behind_normalisers: xr.Dataset) -> Iterator[Finding]:
+    """Behind LayerNorm, RMSNorm and none; what centring takes from a layer, and from a product of low rank."""
+    for layer in OUTPUTS:
+        here = behind_normalisers.sel(layer=layer)
+        for name in NORMALISERS:
+            one, at = here.sel(normaliser=name), {"layer": layer, "normaliser": name}
+            what = f"{layer} behind {name}: estimate over known coefficient, {float(one.known):g}"
+            yield Finding("layer-met", what, mean(one.estimate / one.known), Near(1, within=0.1), TENTH, settings=at)
+        lower, at = here.sel(normaliser="RMSNorm") - here.sel(normaliser="LayerNorm"), {"layer": layer}
+        what = f"{layer}: how much lower the estimate is behind LayerNorm than behind RMSNorm"
+        known, why = float(lower.known), ours("tolerance; one direction less")
+        yield Finding("centring", what, mean(lower.estimate), Near(known, within=0.2 * known), why, settings=at)
+        gone = (here.sel(normaliser="none") - here.sel(normaliser="RMSNorm")).estimate
+        what = f"{layer}: how much lower the estimate is behind RMSNorm than without"
+        why = ours("tolerance; a lost length takes no direction")
+        yield Finding("length", what, mean(gone), Near(0, within=0.2 * known), why, settings=at)
 
 
 def chains_agree(calibrated: xr.Dataset, at_polygons: xr.Dataset, unadjusted: xr.Dataset) -> Iterator[Finding]:
@@ -349,28 +437,33 @@ experiment = Experiment(
     source=f"Lau et al. 2023, arXiv 2308.12108; {PAPER}",
     sweeps={"toys": toys},
     scales={"tiny": {"seed": range(2), "steps": 200}, "full": {"seed": range(100)}},
-    readings=[calibrated, unadjusted, at_polygons, course],
-    figures=[coefficients],
-    findings=[known_are_met, chains_agree, polygons_are_met, along_training],
+    readings=[calibrated, unadjusted, behind_normalisers, at_polygons, course],
+    figures=[coefficients, behind],
+    findings=[known_are_met, chains_agree, centring_is_seen, polygons_are_met, along_training],
     claims=[
         Claim(
             "F5",
             "Estimates meet known coefficients within a tenth, at exact k-gons too with tied weights counted once, "
-            "unless a multiplicity lowers them; in training they rise as the loss falls, by t times its fall, and a "
-            "toy ends at the coefficient of its polygon.",
+            "unless a multiplicity lowers them. LayerNorm takes half a unit an output from the layer behind it, and "
+            "RMSNorm nothing. In training they rise as the loss falls, by t times its fall, and a toy ends at the "
+            "coefficient of its polygon.",
             [
                 "known-met",
                 "multiplicity-lowers",
                 "expectation-met",
                 "sgld-met",
                 "polygon-met",
+                "layer-met",
+                "centring",
+                "length",
                 "rises-as-loss-falls",
                 "rise-is-the-fall",
                 "ends-at-known",
             ],
             "coefficients",
-            note="Square, pentagon and hexagon of six features have one coefficient, 17/2, where the features left "
-            "over are dropped; D_i tells them apart, and the coefficient tells dropped features from silent ones. At "
+            note="From a product of low rank LayerNorm takes less: half of the rank where the inputs are many. Square, "
+            "pentagon and hexagon of six features have one coefficient, 17/2, where the features left over are "
+            "dropped; D_i tells them apart, and the coefficient tells dropped features from silent ones. At "
             "t = 100 the estimate in training is the loss upside down: chains from anywhere find nearly one mean loss. "
             "With a multiplicity of 2 the estimate is held against its exact expectation at t = 10,000.",
         )

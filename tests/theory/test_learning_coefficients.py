@@ -7,6 +7,7 @@ from scipy import integrate
 from toymodels.theory.critical import one_sparse_curvature, polygon_with_dropped
 from toymodels.theory.learning_coefficients import (
     Coefficient,
+    behind_normaliser,
     crossing_expectation,
     minimally_singular,
     normal_crossing,
@@ -41,6 +42,39 @@ def test_the_volume_below_a_level_scales_with_the_coefficient(K, d: int, known: 
     """To a tenth: log V has corrections of the order of 1 / log eps where the multiplicity is above 1."""
     w = np.random.default_rng(d).uniform(-1, 1, size=(1_000_000, d))
     assert volume_exponent(K(w), EPS, known.multiplicity) == pytest.approx(known.value, rel=0.1)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_layers_behind_a_normaliser_by_their_volume(centred: bool) -> None:
+    """y = B n(x), 2 outputs and inputs; y = b a n(x), 3 inputs, near a truth of rank 1."""
+    rng = np.random.default_rng(0)
+
+    def moments(d: int) -> np.ndarray:
+        x = rng.normal(size=(1000, d))
+        x -= centred * x.mean(1, keepdims=True)
+        x /= np.sqrt((x**2).mean(1, keepdims=True))
+        return x.T @ x / len(x)
+
+    B = rng.uniform(-0.3, 0.3, size=(1_000_000, 2, 2))
+    K = np.einsum("soi,ij,soj->s", B, moments(2), B)
+    known = behind_normaliser(2, 2, centred)
+    assert known.value == (1 if centred else 2)
+    assert volume_exponent(K, np.geomspace(3e-3, 3e-2, 9)) == pytest.approx(known.value, rel=0.1)
+
+    truth = np.array([1.0, -1.0, 0.0])
+    a, b = truth + rng.uniform(-0.3, 0.3, size=(2_000_000, 3)), 1 + rng.uniform(-0.3, 0.3, size=(2_000_000, 1))
+    K = np.einsum("si,ij,sj->s", a * b - truth, moments(3), a * b - truth)
+    known = behind_normaliser(3, 1, centred, hidden=1)
+    assert known == (Coefficient(1) if centred else Coefficient(3 / 2))
+    assert volume_exponent(K, np.geomspace(1e-4, 3e-3, 9)) == pytest.approx(known.value, rel=0.1)
+
+
+def test_centring_lowers_a_product_by_the_rank_of_its_truth_where_its_inputs_are_many() -> None:
+    for rank in (0, 1, 2):
+        apart = behind_normaliser(7, 2, False, 2, rank).value - behind_normaliser(7, 2, True, 2, rank).value
+        assert apart == rank / 2
+    with pytest.raises(ValueError, match="two inputs"):
+        behind_normaliser(1, 2, centred=True)
 
 
 def test_a_tied_truth_of_rank_one_by_its_volume() -> None:

@@ -67,6 +67,24 @@ def reduced_rank(inputs: int, outputs: int, hidden: int, rank: int) -> Coefficie
     return Coefficient((whole + odd) / 8, 1 + odd)
 
 
+def behind_normaliser(
+    inputs: int, outputs: int, centred: bool, hidden: int | None = None, rank: int | None = None
+) -> Coefficient:
+    """Of the layer behind a normaliser of `inputs` numbers, or of the product of two layers if `hidden` is given.
+
+    One that centres (LayerNorm) leaves inputs - 1 directions: the weights along (1, ..., 1) are never used. A length
+    that is lost (RMSNorm) takes no direction from a linear map. So centring lowers a layer whose weights the data tell
+    apart, inputs * outputs / 2, by outputs / 2; a product, by less where its truth has a low `rank` (its own, of the
+    centred inputs): it is `reduced_rank` of one input less.
+    """
+    left = inputs - centred
+    if left < 1 or outputs < 1:
+        raise ValueError(f"inputs={inputs}, outputs={outputs}: one or more each, and two inputs where they are centred")
+    if hidden is None:
+        return Coefficient(left * outputs / 2)
+    return reduced_rank(left, outputs, hidden, min(left, outputs, hidden) if rank is None else rank)
+
+
 def tied_reduced_rank(n: int, m: int, rank: int) -> Coefficient:
     """Of K = |W Wᵀ - C|², W n x m, C positive of this rank: every weight counts once, though it is used twice.
 
