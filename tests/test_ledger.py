@@ -1,5 +1,7 @@
 """The ledger: a claim from a page's findings, trained, read again, at other settings, on fresh seeds, as a page."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,6 +115,15 @@ def test_a_claim_is_on_one_page() -> None:
     page = lab.find("sizes_of_norms")
     with pytest.raises(ValueError, match="claim Z1 is on two pages"):
         ledger.claims([page, page])
+
+
+@pytest.mark.slow
+def test_the_ledger_that_is_committed_is_current(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every claim of the checkout has its verdict without a run, from findings that its code still asks for."""
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    words = [sys.executable, "-m", "toymodels", "claims", "--runs", str(tmp_path)]  # here tests wrap what is hashed
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "not run" not in told, told
 
 
 def test_a_row_by_hand() -> None:

@@ -1,5 +1,6 @@
 """What a class refers to is part of what it is."""
 
+import importlib.util
 import sys
 import types
 from pathlib import Path
@@ -60,6 +61,22 @@ def test_a_helper_in_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         sources._definitions.cache_clear()
         found.append(addressed(__import__("mine").Mine()))
     assert found[0] != found[1]
+
+
+def test_where_a_file_lies_is_not_what_it_says(tmp_path: Path) -> None:
+    text = "from pathlib import Path\n\n\ndef beside(x):\n    return Path(__file__).parent / x, __spec__\n"
+    found = []
+    for folder in ("here", "there"):
+        file = tmp_path / folder / "mine.py"
+        file.parent.mkdir()
+        file.write_text(text)
+        spec = importlib.util.spec_from_file_location("mine", file)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["mine"] = module
+        spec.loader.exec_module(module)
+        found.append(sources.code(module.beside))
+    del sys.modules["mine"]
+    assert found[0] == found[1]
 
 
 def test_the_librarys_own_code_has_a_version_instead() -> None:

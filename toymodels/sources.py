@@ -97,6 +97,10 @@ def _source(thing: Any) -> str:
         return ""
 
 
+WHERE = frozenset({"__file__", "__path__", "__cached__", "__spec__", "__loader__"})
+"""Globals that differ between two copies of one file."""
+
+
 def _constant(value: Any) -> str:
     return repr(sorted(map(repr, value))) if isinstance(value, frozenset) else repr(value)  # sets have no order
 
@@ -167,8 +171,8 @@ def _referred(thing: Any, inside: Inside) -> Iterator[Any]:
 
 
 def _is_state(name: str, value: Any) -> bool:
-    """Whether a global is what a module remembers, such as a cache, and not what it says."""
-    return name.startswith("_") and name.islower() and isinstance(value, dict | list | set)
+    """Whether a global is what a module remembers, such as a cache, or where it is, and not what it says."""
+    return name in WHERE or name.startswith("_") and name.islower() and isinstance(value, dict | list | set)
 
 
 def _names(body: types.CodeType) -> Iterator[str]:
