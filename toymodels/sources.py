@@ -172,7 +172,7 @@ def _referred(thing: Any, inside: Inside) -> Iterator[Any]:
 
 def _is_state(name: str, value: Any) -> bool:
     """Whether a global is what a module remembers, such as a cache, or where it is, and not what it says."""
-    return name in WHERE or name.startswith("_") and name.islower() and isinstance(value, dict | list | set)
+    return name in WHERE or (name.startswith("_") and name.islower() and isinstance(value, dict | list | set))
 
 
 def _names(body: types.CodeType) -> Iterator[str]:
