@@ -1,5 +1,7 @@
 """The package's front door: quick to open, and the same names behind it in whatever order they are imported."""
 
+import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -62,6 +64,55 @@ def test_names() -> None:
         toymodels.gone
     with pytest.raises(AttributeError, match="has no attribute 'gone'"):
         sys.modules["toymodels.train"].gone
+
+
+def test_experiments_and_findings_come_along(tmp_path: Path) -> None:
+    """Another folder without any has those that come with the package, for the settings that they are of."""
+    code = """
+from toymodels import lab
+from toymodels.failures import Missing
+print([each["id"] for each in lab.study("intro").verdicts()])
+try:
+    lab.study("intro", "steps=77").verdicts()
+except Missing as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    brought, missing = done.stdout.splitlines()
+    kept = json.loads((ROOT / "figures" / "intro" / "findings.json").read_text())["findings"]
+    assert brought == str([each["id"] for each in kept])
+    assert "are not stored" in missing
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_wheel_works_in_an_empty_folder(tmp_path: Path) -> None:
+    """Unpacked beside what it needs: it lists, trains, and tells the verdicts that it brings."""
+    source, built, empty = (tmp_path / name for name in ("source", "built", "empty"))
+    for folder in ("toymodels", "experiments", "figures"):
+        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__", "*.png"))
+    for file in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source)
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(source)]
+    subprocess.run(pip, check=True, capture_output=True)
+    shutil.unpack_archive(next(tmp_path.glob("*.whl")), built, "zip")
+    empty.mkdir()
+
+    def tell(*words: str) -> str:
+        start = f"import sys; sys.path.insert(0, {str(built)!r}); sys.argv = {['toymodels', *words]!r}"
+        code = (
+            f"{start}; import toymodels.__main__ as program; assert {str(built)!r} in program.__file__; program.main()"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=empty, capture_output=True, text=True)
+        assert not done.returncode, done.stderr
+        return done.stdout
+
+    assert "phase_diagram" in tell("list")
+    assert not list(empty.iterdir())
+    assert any(f" {verdict} " in tell("claims", "A4") for verdict in ("supported", "refuted", "qualified", "undecided"))
+    tell("run", "intro", "--scale", "tiny")
+    assert list(empty.glob("figures/tiny/intro/*.png"))
 
 
 def test_version() -> None:

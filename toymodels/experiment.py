@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 
 from toymodels import config as configs
 from toymodels import overrides
+from toymodels.bundled import bundled
 from toymodels.claims import Claim
 from toymodels.findings import Finding
 from toymodels.results import census, divergences, usable
@@ -168,9 +169,9 @@ def _named(functions: Sequence[Callable[..., Any]], name: str, kind: str) -> Any
 
 
 def experiment_files() -> list[Path]:
-    """Experiments of this checkout: the folder `experiments` here or beside the package."""
-    for folder in (Path("experiments"), Path(__file__).parent.parent / "experiments"):
-        if folder.is_dir():
+    """The experiments here: those of the folder `experiments`, or else those that come with the package."""
+    for folder in (Path("experiments"), bundled("experiments")):
+        if folder is not None and folder.is_dir():
             return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
     return []
 

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from toymodels import draw as drawing
 from toymodels import findings, readings
 from toymodels.asked import asked_otherwise, tag
+from toymodels.bundled import bundled
 from toymodels.engine.memory import check_room
 from toymodels.engine.plan import Plan, plan
 from toymodels.executors import Events, Executor, Here
@@ -252,6 +253,11 @@ class Study:
     def _findings_file(self) -> Path:
         return self.figures / "findings.json"
 
+    def _brought(self) -> dict[str, Any] | None:
+        """The findings of this question that come with the package, if any."""
+        folder = bundled("figures")
+        return findings.read(folder / self.prefix / self._findings_file.name) if folder else None
+
     def _findings_address(self, asked: bool = False) -> str:
         return readings.hashed([self._address_of(function, asked) for function in self.experiment.findings])
 
@@ -271,15 +277,16 @@ class Study:
         """All findings as data: as they were written, where these are current; otherwise decided now and written.
 
         Where cells are not stored here, findings that were written for the same question by the same code still count:
-        a checkout brings its own. Missing if there are none. With a list `failed`, functions that raise are appended to
-        it; the findings of the others are written, and judged again by the next call.
+        the package brings its own. Missing if there are none. With a list `failed`, functions that raise are appended
+        to it; the findings of the others are written, and judged again by the next call.
         """
         written = findings.read(self._findings_file)
         try:
             address = self._findings_address()
         except Missing:
-            if written is not None and written.get("asked") == self._findings_address(asked=True):
-                return written["findings"]
+            for kept in filter(None, (written, self._brought())):
+                if kept.get("asked") == self._findings_address(asked=True):
+                    return kept["findings"]
             raise
         if written is not None and written["address"] == address:
             return written["findings"]
@@ -377,7 +384,7 @@ def replicate(
         raise ValueError(f"offset={offset}: seeds are moved by 1 or more")
     first, fresh = study(name, **settings), study(name, offset=offset, **settings)
     try:
-        once = first.verdicts(failed)  # a checkout brings those of the first seeds
+        once = first.verdicts(failed)  # the package brings those of the first seeds
     except Missing:
         train(first)
         once = first.verdicts(failed)

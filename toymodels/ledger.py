@@ -2,7 +2,7 @@
 other settings and on fresh seeds.
 
     known = ledger.claims()                  # {"A4": (experiment, claim), ...}
-    ledger.row(*known["A4"]).verdict         # from what is stored, or from the findings that a checkout brings
+    ledger.row(*known["A4"]).verdict         # from what is stored, or from the findings that the package brings
     ledger.rows(known.values(), train=lab.Study.train)
 """
 
@@ -87,7 +87,7 @@ def rows(
     scale: Scale = "default",
     runs: str | Path = "runs",
 ) -> list[Row]:
-    """Claims with their answers, from what is stored, or from the findings that a checkout brings.
+    """Claims with their answers, from what is stored, or from the findings that the package brings.
 
     With `train`, which is called with each study of the claims' own settings and changes, what is missing is trained
     first. With `overrides` they are asked at other settings, and neither at the changes nor on fresh seeds. A page that

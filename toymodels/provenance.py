@@ -34,13 +34,15 @@ def provenance() -> dict[str, Any]:
 
 
 def _git() -> dict[str, Any] | None:
-    """Commit of the source tree and whether it was changed since; None outside a checkout."""
-    here = Path(__file__).parent
+    """Commit of the source tree and whether it was changed since; None outside a checkout of this package."""
+    here = Path(__file__).resolve().parent
 
     def ask(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True, timeout=5).stdout
 
     try:
+        if Path(ask("rev-parse", "--show-toplevel").strip()).resolve() != here.parent:
+            return None  # installed inside of another project, whose commit says nothing of this code
         return {
             "commit": ask("rev-parse", "HEAD").strip(),
             "changed": bool(ask("status", "--porcelain", "-uno").strip()),

@@ -45,7 +45,9 @@ def _root(thing: Any) -> str:
 
 @functools.cache
 def is_own(root: str) -> bool:
-    """Neither Python's, nor installed, nor this library's, whose numerics have a version."""
+    """Neither Python's, nor installed, nor this library's, whose numerics have a version; its experiments are."""
+    if root == "experiments":
+        return True
     if root in ("", "toymodels") or (root in sys.stdlib_module_names and root != "__main__"):
         return False
     file = getattr(sys.modules.get(root), "__file__", None) or ""
