@@ -8,7 +8,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
-from toymodels import Supervised, config, sources
+from toymodels import Supervised, config, sources, sweep, train
 from toymodels.config import config as make
 from toymodels.config import digest
 from toymodels.data import Sparse
@@ -77,6 +77,21 @@ def test_where_a_file_lies_is_not_what_it_says(tmp_path: Path) -> None:
         found.append(sources.code(module.beside))
     del sys.modules["mine"]
     assert found[0] == found[1]
+
+
+def test_a_version_stands_for_what_a_function_is() -> None:
+    def reading(inner: int, version: int) -> str:
+        @sources.versioned(version)
+        def trained() -> int:
+            return inner
+
+        def made() -> int:
+            return trained()
+
+        return sources.code(made)
+
+    assert reading(1, 1) == reading(2, 1) != reading(1, 2)
+    assert sources.code(sweep) != sources.code(train)
 
 
 def test_the_librarys_own_code_has_a_version_instead() -> None:

@@ -261,6 +261,7 @@ class Memory:
         return next((batch.width for batch in self._batches if batch.group == group), None)
 
 
+@sources.versioned(NUMERICS)
 def sweep(
     what: Sweep,
     store: str | Path | View | None = None,
@@ -348,6 +349,7 @@ def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: flo
     )
 
 
+@sources.versioned(NUMERICS)
 def train(run: Run) -> xr.Dataset:
     """Train one run by itself and return its results: dimensions `step`, `snapshot` and the parameters' own.
 
