@@ -115,6 +115,24 @@ def test_a_wheel_works_in_an_empty_folder(tmp_path: Path) -> None:
     assert list(empty.glob("figures/tiny/intro/*.png"))
 
 
+def test_a_run_is_no_sweep_and_a_sweep_no_run() -> None:
+    code = """
+from toymodels import Packing, Run, Sweep, sweep, train
+run = Run(Packing(3, 2))
+for wrong in (lambda: sweep(run), lambda: train(Sweep(run))):
+    try:
+        wrong()
+    except TypeError as error:
+        print(error)
+"""
+    assert python(code).splitlines() == [
+        "sweep trains a Sweep, and not Run: Sweep(run, axes), or train(run)",
+        "train trains one Run, and not Sweep: sweep(...) trains a Sweep",
+    ]
+
+
 def test_version() -> None:
+    told = subprocess.run([sys.executable, "-m", "toymodels", "--version"], capture_output=True, text=True, check=True)
+    assert told.stdout == f"toymodels {toymodels.__version__}\n"
     assert toymodels.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert (ROOT / "toymodels" / "py.typed").exists()

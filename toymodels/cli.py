@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from toymodels import verbs
+from toymodels import __version__, verbs
 from toymodels.screen import fail
 from toymodels.stopping import stopping
 
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         epilog=ENDINGS,
     )
+    parser.add_argument("--version", action="version", version=f"toymodels {__version__}")
     added = parser.add_subparsers(dest="verb", required=True, metavar=" | ".join(verbs.VERBS))
 
     def verb(name: str, summary: str, **more: Any) -> argparse.ArgumentParser:

@@ -280,6 +280,10 @@ def sweep(
     the workers of another `executor`, such as `Dask("tcp://...")`. Processes that train on one pool at the same time
     share its batches. Warns if every cell diverged, unless `events` listens.
     """
+    if not isinstance(what, Sweep):
+        raise TypeError(
+            f"sweep trains a Sweep, such as Sweep(run, axes), and not {type(what).__name__}; train(run) a Run"
+        )
     executor = executor or Here()
     view = store if isinstance(store, View) or store is None else locate(store)
     pool = view.pool if view else Memory()
@@ -355,6 +359,8 @@ def train(run: Run) -> xr.Dataset:
 
     Its bits are those of a batch of one; `retrain` gives those of a stored cell. Warns if it diverged.
     """
+    if not isinstance(run, Run):
+        raise TypeError(f"train trains one Run, and not {type(run).__name__}: sweep(...) trains a Sweep")
     data = retrain(run, 1)
     _warn_if_lost(data)
     return data
