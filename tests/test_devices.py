@@ -10,6 +10,7 @@ import pytest
 
 from tests.cases import autoencoders, packings
 from toymodels import sweep, use_cores
+from toymodels.engine import loop
 from toymodels.engine.devices import available_cores, peak_memory
 
 SCRIPT = """
@@ -71,3 +72,34 @@ def test_peak_memory_sees_an_array() -> None:
     kept = np.ones(2**26, np.uint8) if before < 2**40 else None
     assert peak_memory() >= before > 2**20
     del kept
+
+
+def test_programs_are_forgotten_where_a_process_is_crowded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts go on, and what is asked for again has the same bits."""
+    what, other = packings(seeds=range(3)), packings(seeds=range(5))
+    first, before = sweep(what), loop.programs_compiled()
+    monkeypatch.setattr(loop, "crowded", lambda: True)
+    monkeypatch.setattr(loop, "_programs", dict(loop._programs))
+    monkeypatch.setattr(loop, "_forgotten", list(loop._forgotten))
+    seconds = loop.compile_seconds()
+    loop.make_room()
+    assert not loop._programs
+    assert loop.programs_compiled() == before
+    assert loop.compile_seconds() == pytest.approx(seconds)
+    sweep(other)
+    assert sweep(what).identical(first)
+    assert loop.programs_compiled() > before
+
+
+@pytest.mark.skipif(not Path("/proc/sys/vm/max_map_count").exists(), reason="Linux counts pieces of memory")
+def test_half_of_the_pieces_of_memory_are_a_crowd() -> None:
+    code = """
+import mmap
+from pathlib import Path
+from toymodels.engine.devices import crowded
+print(crowded())
+held = [mmap.mmap(-1, 4096) for _ in range(int(Path("/proc/sys/vm/max_map_count").read_text()) // 2)]
+print(crowded())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\nTrue\n"

@@ -22,6 +22,7 @@ from toymodels import draw as drawing
 from toymodels import findings, readings
 from toymodels.asked import asked_otherwise, tag
 from toymodels.bundled import bundled
+from toymodels.engine.loop import make_room
 from toymodels.engine.memory import check_room
 from toymodels.engine.plan import Plan, plan
 from toymodels.executors import Events, Executor, Here
@@ -181,6 +182,7 @@ class Study:
         return self._read[name]
 
     def _computed(self, name: str, function: Callable[..., Any]) -> xr.Dataset:
+        make_room()
         try:
             return checked(function(*(self._argument(used) for used in uses(function))), xr.Dataset, function)
         except Exception as error:

@@ -3,6 +3,7 @@
 import os
 import resource
 import sys
+from pathlib import Path
 
 import jax
 
@@ -31,6 +32,19 @@ def keep_programs(folder: str | None) -> None:
     """Keep compiled programs in a folder, those that took a while, for the processes to come; None keeps none."""
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def crowded() -> bool:
+    """Whether this process holds half as many pieces of memory as Linux allows (vm.max_map_count, 65,530 by default).
+
+    A compiled program has hundreds of them, and the first that there is no more room for ends the process.
+    """
+    try:
+        most = int(Path("/proc/sys/vm/max_map_count").read_text())
+        with open("/proc/self/maps", "rb") as pieces:
+            return sum(1 for _ in pieces) > most / 2
+    except (OSError, ValueError):
+        return False
 
 
 def available_cores() -> int:

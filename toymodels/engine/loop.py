@@ -4,6 +4,7 @@ Knows of a problem what `problems.protocol` says, of an optimizer its `transform
 axis of cells and the axis of seeds are added here, by `vmap`.
 """
 
+import gc
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 from toymodels import keys
 from toymodels.arrays import Array, Float, Int
 from toymodels.engine import remaining
+from toymodels.engine.devices import crowded
 from toymodels.engine.small_products import written_out
 from toymodels.problems import protocol
 from toymodels.train import Run
@@ -235,6 +237,20 @@ class Program(NamedTuple):
 
 
 _programs: dict[Any, Program] = {}
+_forgotten: list[list[float]] = []
+"""The seconds of programs that are no longer kept."""
+
+
+def make_room() -> None:
+    """Forget all compiled programs, those of JAX's own caches too, where a process is `crowded`.
+
+    What is asked for again is compiled again, or read from the folder of `devices.keep_programs`.
+    """
+    if crowded():
+        _forgotten.extend(each.seconds for each in _programs.values())
+        _programs.clear()
+        jax.clear_caches()
+        gc.collect()
 
 
 def program(row_keys: Keys, runs: Run, devices: Sequence[jax.Device]) -> Program:
@@ -246,6 +262,8 @@ def program(row_keys: Keys, runs: Run, devices: Sequence[jax.Device]) -> Program
     leaves, treedef = jax.tree.flatten(runs)
     key = (treedef, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves))
     start = time.perf_counter()
+    if key not in _programs:
+        make_room()
     with jax.default_matmul_precision("highest"):  # accelerators would round the factors of a product to 10 bits
         if key not in _programs:
             _programs[key] = Program(jax.jit(_initialise_batch).lower(row_keys, runs).compile(), {}, {}, [])
@@ -277,9 +295,10 @@ def _size(params: Any) -> int:
 
 def programs_compiled() -> int:
     """How many training programs this process has compiled, counted once for all devices."""
-    return len(_programs)
+    return len(_programs) + len(_forgotten)
 
 
 def compile_seconds() -> float:
     """Time this process has spent compiling training programs."""
-    return math.fsum(seconds for each in _programs.values() for seconds in each.seconds)
+    kept = [each.seconds for each in _programs.values()]
+    return math.fsum(seconds for each in (*kept, *_forgotten) for seconds in each)
