@@ -39,24 +39,28 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-comp
 	$(PIP) --no-deps --editable .
 	@touch $@
 
-.venv/ready-dev: .venv/ready requirements-dev.lock
+.venv/ready-reference: .venv/ready requirements-reference.lock
+	$(PIP) -r requirements-reference.lock
+	@touch $@
+
+.venv/ready-dev: .venv/ready-reference requirements-dev.lock
 	$(PIP) -r requirements-dev.lock
 	@touch $@
 
-sweep: setup
+sweep: $(if $(EXPERIMENT),.venv/ready-reference,setup)
 	$(BIN)/toymodels run $(EXPERIMENTS) --scale $(SCALE)
 
-paper: setup
+paper: .venv/ready-reference
 	$(BIN)/toymodels run $(ALL) --scale $(SCALE)
 	$(BIN)/toymodels verdicts --scale $(SCALE) $(if $(TINY)$(FULL),,--out docs/verdicts.md)
 
-claims: setup
+claims: .venv/ready-reference
 	$(BIN)/toymodels claims $(CLAIM) --run --scale $(SCALE) $(if $(TINY)$(FULL)$(CLAIM),,--out docs/ledger.md)
 
-replicate: setup
+replicate: .venv/ready-reference
 	$(BIN)/toymodels replicate $(EXPERIMENT) --offset $(OFFSET) --scale $(SCALE) $(if $(TINY)$(FULL)$(EXPERIMENT),,--out docs/replication.md)
 
-figures: setup
+figures: $(if $(EXPERIMENT),.venv/ready-reference,setup)
 	@for name in $(EXPERIMENTS); do $(BIN)/toymodels figure $$name --scale $(SCALE) || exit $$?; done
 
 test: .venv/ready-dev

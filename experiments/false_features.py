@@ -326,4 +326,5 @@ experiment = Experiment(
         )
     ],
     cost="12 programs, 1,440 cells of 2,000 steps: about six minutes on two quiet cores",
+    extra="reference",
 )

@@ -274,4 +274,5 @@ experiment = Experiment(
         ),
     ],
     cost="6 programs, 220 cells of 2,000 steps, and 220 fits of each reference method: about four minutes",
+    extra="reference",
 )

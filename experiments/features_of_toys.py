@@ -173,4 +173,5 @@ experiment = Experiment(
         )
     ],
     cost="2 programs, 60 toys of 4,000 steps and as many dictionaries: about three minutes on two quiet cores",
+    extra="reference",
 )

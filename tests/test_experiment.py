@@ -1,16 +1,17 @@
 """What is read off a sweep: weights in order, notes on cells, and captions that tell what follows from the axes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from tests.cases import packings
-from toymodels import Axis, Choice, Run, Sweep
+from toymodels import Axis, Choice, Run, Sweep, lab
 from toymodels.config import replace as rebind
 from toymodels.data import Sparse
-from toymodels.experiment import Experiment, Swept, Unfit, left_out, load, settings
+from toymodels.experiment import Experiment, Swept, Unfit, experiment_files, left_out, load, settings
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, Sgd
 from toymodels.problems.supervised import Supervised
@@ -119,3 +120,22 @@ def test_scales_are_overrides_of_one_sweep():
     assert made_of_kinds.at("full")["kinds"].cell(kind="slow").optimizer == Sgd(0.01)
     with pytest.raises(ValueError, match="sed: Run has no such field"):
         Experiment("What?", "Nobody", {"packed": packings()}, scales={"tiny": {"sed": [0]}}).at("tiny")
+
+
+def test_what_an_experiment_needs_is_asked_for_before_it_trains(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(
+        ValueError, match=r"failure_rates: it needs sklearn, which `pip install 'toymodels\[reference\]'`"
+    ):
+        lab.study("failure_rates", scale="tiny", runs=tmp_path / "runs").train()
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(ValueError, match="extra=lots: the extras are reference"):
+        Experiment("?", "ours", {}, extra="lots")
+
+
+def test_experiments_that_take_reference_methods_say_so() -> None:
+    for path in experiment_files():
+        text = path.read_text()
+        assert ("analysis import reference" in text) == ('extra="reference"' in text), path

@@ -118,6 +118,10 @@ Draw = Callable[..., Figure]
 Find = Callable[..., Iterable[Finding]]
 
 
+EXTRAS = {"reference": "sklearn"}
+"""Extras of the package that readings may need, and the module of each."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     question: str
@@ -133,6 +137,8 @@ class Experiment:
     """What the published scale costs."""
     claims: Sequence[Claim] = ()
     """Rows of the ledger that its findings decide."""
+    extra: str = ""
+    """What its readings need beside the package, one of `EXTRAS`."""
     name: str = ""
     file: Path = Path()
     """Where it was loaded from."""
@@ -146,9 +152,18 @@ class Experiment:
         for claim in self.claims:
             if claim.figure and claim.figure not in [each.__name__ for each in self.figures]:
                 raise ValueError(f"claim {claim.id}: {claim.figure} is no figure of this experiment")
+        if self.extra and self.extra not in EXTRAS:
+            raise ValueError(f"extra={self.extra}: the extras are {', '.join(EXTRAS)}")
         for scale in self.scales:
             if scale not in ("tiny", "full"):
                 raise ValueError(f"{scale}: the scales are tiny, default and full")
+
+    def check_extra(self) -> None:
+        """ValueError where what the readings need is not installed."""
+        if self.extra and not importlib.util.find_spec(EXTRAS[self.extra]):
+            raise ValueError(
+                f"{self.name}: it needs {EXTRAS[self.extra]}, which `pip install 'toymodels[{self.extra}]'` brings"
+            )
 
     def at(self, scale: Scale) -> dict[str, Sweep]:
         """The sweeps at a scale; ValueError if an override of the scale fits none of them."""

@@ -64,6 +64,7 @@ class Study:
         self, shard: tuple[int, int] = (0, 1), only: Sequence[str] = (), devices: int | None = None
     ) -> dict[str, Plan]:
         """What is left to train of each sweep, for so many devices; a cell that two ask for is in the first one's."""
+        self.experiment.check_extra()
         found, claimed = {}, set[str]()
         for name, each in self.sweeps.items():
             if not only or name in only:
