@@ -1,5 +1,6 @@
 """What is read off a sweep: weights in order, notes on cells, and captions that tell what follows from the axes."""
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import xarray as xr
 
 from tests.cases import packings
-from toymodels import Axis, Choice, Run, Sweep, lab
+from toymodels import Axis, Choice, Run, Sweep, cli
 from toymodels.config import replace as rebind
 from toymodels.data import Sparse
 from toymodels.experiment import Experiment, Swept, Unfit, experiment_files, left_out, load, settings
@@ -122,13 +123,28 @@ def test_scales_are_overrides_of_one_sweep():
         Experiment("What?", "Nobody", {"packed": packings()}, scales={"tiny": {"sed": [0]}}).at("tiny")
 
 
-def test_what_an_experiment_needs_is_asked_for_before_it_trains(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    "words", [["run", "intro", "failure_rates"], ["claims", "f2", "--run"], ["replicate", "failure_rates"]]
+)
+def test_what_an_experiment_needs_is_asked_for_first(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"failure_rates: it needs sklearn, which `pip install "):
-        lab.study("failure_rates", scale="tiny", runs=tmp_path / "runs").train()
-    assert not (tmp_path / "runs").exists()
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name, *at: None if name == "sklearn" else find_spec(name, *at)
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*words, "--scale", "tiny"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "failure_rates: it needs sklearn, which `pip install 'toymodels[reference]'` brings" in " ".join(
+        said.split()
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_extra_is_one_that_there_is() -> None:
     with pytest.raises(ValueError, match="extra=lots: the extras are reference"):
         Experiment("?", "ours", {}, extra="lots")
 

@@ -64,7 +64,6 @@ class Study:
         self, shard: tuple[int, int] = (0, 1), only: Sequence[str] = (), devices: int | None = None
     ) -> dict[str, Plan]:
         """What is left to train of each sweep, for so many devices; a cell that two ask for is in the first one's."""
-        self.experiment.check_extra()
         found, claimed = {}, set[str]()
         for name, each in self.sweeps.items():
             if not only or name in only:
@@ -188,6 +187,8 @@ class Study:
             return checked(function(*(self._argument(used) for used in uses(function))), xr.Dataset, function)
         except Exception as error:
             self._unread[name] = error  # several figures may use it: it fails once
+            if isinstance(error, ModuleNotFoundError):
+                self.experiment.check_extra()
             raise
 
     def _argument(self, name: str) -> Any:

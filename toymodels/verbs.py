@@ -7,7 +7,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -61,6 +61,8 @@ def run(args: argparse.Namespace, extra: list[str]) -> None:
     overrides = [word for word in words if "=" in word]
     studies = {name: _study(args, name, overrides) for name in names}
     draw = not (args.only or args.no_figures or shard[1] > 1 or args.dry_run)
+    if draw:
+        _check_extras(study.experiment for study in studies.values())
     for study in studies.values():
         _check(study, overrides, args.only or ())
     times: Any = Counter()
@@ -256,7 +258,9 @@ def replicate(args: argparse.Namespace, extra: list[str]) -> None:
     settings = {"scale": args.scale, "runs": args.runs, "offset": args.offset}
     everything = []
     failed: list[Any] = []
-    for study in _studies(args):
+    studies = _studies(args)
+    _check_extras(study.experiment for study in studies)
+    for study in studies:
         say(f"== {study.name}")
         train = partial(tables.train_missing, executor=args.executor)
         found = replicate(study.experiment, train=train, failed=failed, **settings)
@@ -293,6 +297,8 @@ def claims(args: argparse.Namespace, extra: list[str]) -> None:
         _check(_study(args, known[ids[0]][0].name, overrides), overrides)
     failed: list[Any] = []
     train = partial(_worked_out, args, failed) if args.run else None
+    if args.run:
+        _check_extras(known[id][0] for id in ids or known)
     with _refusing():
         chosen = [known[id] for id in ids or known]
         rows = ledger.rows(chosen, overrides, train, failed, args.scale, args.runs)
@@ -341,6 +347,13 @@ def _study(args: argparse.Namespace, name: str, overrides: Sequence[str] = ()) -
 
     with _refusing():
         return study(name, *overrides, scale=args.scale, runs=args.runs, figures=getattr(args, "figures", None))
+
+
+def _check_extras(experiments: Iterable[Any]) -> None:
+    """All of them, before the first is trained."""
+    with _refusing():
+        for each in experiments:
+            each.check_extra()
 
 
 @contextmanager
