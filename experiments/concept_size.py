@@ -228,8 +228,8 @@ experiment = Experiment(
     claims=[
         Claim(
             "D7",
-            "The elbow counts what varies along with a concept: of a shared direction with graded minor ones as many "
-            "components as were planted, of a feature in superposition most dimensions, of differences by it one.",
+            "The elbow counts what varies along with a concept: the planted directions, where a shared one has graded "
+            "minor ones; most dimensions, for a feature in superposition; one, for the differences that it makes.",
             [
                 "as-planted",
                 "participation-as-planted",
@@ -243,8 +243,8 @@ experiment = Experiment(
         Claim(
             "D8",
             "A feature in superposition is spread over its row of weights as a random direction is; rotated to its "
-            "direction, a third of the weights on that axis or fewer deal with it; in bits it costs the more the "
-            "more of a dimension it has.",
+            "direction, it is held by a third of the weights on that axis or fewer; it costs the more bits, the more "
+            "of a dimension it has.",
             ["as-a-random-row", "few-after-rotation", "bits-follow-dimensionality"],
             "encoding_lengths",
             note="Dealing with it: holding 95 % of its response to itself, or of the squares on its axis.",

@@ -249,7 +249,7 @@ experiment = Experiment(
         ),
         Claim(
             "A3",
-            "At full rank cross-entropy learns as squared error does: as many plateaus, one order, one span.",
+            "At full rank cross-entropy learns as squared error does: as many plateaus, the same order, the same span.",
             ["as-many-plateaus", "same-order", "same-span"],
             "learning_at_full_rank",
             note=LIMITS,

@@ -168,7 +168,7 @@ experiment = Experiment(
     claims=[
         Claim(
             "F2",
-            "Every method fails on some seeds, on one in twenty or more: one seed tells nothing of a method.",
+            "Every method fails on some seeds, on one in twenty or more: one seed does not settle it.",
             ["fails"],
             "shares_of_seeds",
             note="A method fails on a seed if fewer than nine in ten planted features have a direction of their own "

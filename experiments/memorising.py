@@ -264,8 +264,8 @@ experiment = Experiment(
         ),
         Claim(
             "F4",
-            "Of few samples the memorising basin has the lower training loss, of many that of features, and training "
-            "from a random start finds the lower one.",
+            "With few samples the memorising basin has the lower training loss, with many the basin of features, and "
+            "training from a random start finds the lower one.",
             needs=["memorising-is-lower", "features-are-lower", "random-finds-the-lower"],
             figure="few_samples",
             note="Named after the sweep, from findings and criteria that stood before it. The basins cross between "

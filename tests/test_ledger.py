@@ -81,7 +81,7 @@ def test_rows_are_read_again_and_become_a_page(capsys: pytest.CaptureFixture) ->
     first = next(line for line in page.splitlines() if line.startswith("| [Z2]"))
     assert "at least 1e+09: fails<br>" in first  # what fails, then what holds
     assert "(power=2): " in first
-    assert "At `steps=10`: supported." in page
+    assert "At `steps=10`: supported. `toymodels claims Z1 --run steps=10`" in page
     assert "A note." in page
     assert "On seeds moved by 5000: qualified" in page
     assert "`toymodels claims Z1 --run`" in page
@@ -92,6 +92,11 @@ def test_other_settings_are_asked_by_overrides(capsys: pytest.CaptureFixture) ->
     told = capsys.readouterr().out
     assert "2 seeds" in told
     assert "again: toymodels claims Z1 --run packed.seed=0:2" in " ".join(told.split())
+    assert "figure: figures/sizes_of_norms/packed.seed=0:2/shown.png" in " ".join(told.split())
+    cli.main(["claims", "Z1", "--scale", "tiny", "packed.seed=(0,1)"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "again: toymodels claims Z1 --run --scale tiny 'packed.seed=(0,1)'" in told
+    assert "figure: figures/tiny/sizes_of_norms/" in told
 
 
 @pytest.mark.parametrize(

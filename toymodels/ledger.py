@@ -7,6 +7,7 @@ other settings and on fresh seeds.
 """
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,9 @@ class Row:
     """At the other settings that the claim names."""
     fresh: Answer
     """On seeds moved by `OFFSET`."""
+    folder: Path
+    """Where the figures of its own settings are."""
+    scale: Scale = "default"
 
     @property
     def verdict(self) -> Verdict:
@@ -51,12 +55,17 @@ class Row:
 
     @property
     def figure(self) -> Path | None:
-        return Path("figures", self.experiment.name, f"{self.claim.figure}.png") if self.claim.figure else None
+        return self.folder / f"{self.claim.figure}.png" if self.claim.figure else None
 
     @property
     def command(self) -> str:
-        """What works the row out again, with what is asked for beside it."""
-        return " ".join(["toymodels claims", self.claim.id, "--run", *self.answer.overrides.split()])
+        """What works the row out again, as it was asked for."""
+        return self.command_of(self.answer)
+
+    def command_of(self, answer: Answer) -> str:
+        """What works out one of its answers, to be pasted into a shell."""
+        scale = [] if self.scale == "default" else ["--scale", self.scale]
+        return shlex.join(["toymodels", "claims", self.claim.id, "--run", *scale, *answer.overrides.split()])
 
     @property
     def seeds(self) -> str:
@@ -118,10 +127,11 @@ def rows(
 
     def one(page: Experiment, claim: Claim) -> Row:
         own = answer(page, claim, overrides)
+        folder = lab.study(page, *overrides, scale=scale, runs=runs).figures
         if overrides:
-            return Row(page, claim, own, (), Answer("", "not run", ()))
+            return Row(page, claim, own, (), Answer("", "not run", ()), folder, scale)
         changed = [answer(page, claim, change.split()) for change in claim.changes]
-        return Row(page, claim, own, changed, answer(page, claim, offset=OFFSET))
+        return Row(page, claim, own, changed, answer(page, claim, offset=OFFSET), folder, scale)
 
     return [one(page, claim) for page, claim in chosen]
 
@@ -251,10 +261,12 @@ def page(rows: Sequence[Row]) -> str:
 
 def markdown(rows: Sequence[Row], root: str = "..") -> str:
     """A table of claims and a section for each; links start from `root`."""
-    head = ["| claim | | verdict | deciding numbers | fresh seeds |", "|---|---|---|---|---|"]
+    head = ["| claim | | verdict | deciding numbers | fresh seeds | other settings |", "|---|---|---|---|---|---|"]
     for each in rows:
         link, numbers = f"[{each.claim.id}](#{each.claim.id.lower()})", "<br>".join(map(told, deciding(each.answer)))
-        head.append(markdown_row((link, each.claim.sentence, f"**{each.verdict}**", numbers, each.fresh.verdict)))
+        elsewhere = ", ".join(change.verdict for change in each.changed)
+        cells = (link, each.claim.sentence, f"**{each.verdict}**", numbers, each.fresh.verdict, elsewhere)
+        head.append(markdown_row(cells))
     return "\n".join([*head, "", *(line for each in rows for line in (*_section(each, root), ""))])
 
 
@@ -276,7 +288,7 @@ def _section(row: Row, root: str) -> list[str]:
         cells = (f"`{each['id']}`: {each['what']}", each["shown"], each["criterion"]["text"], each["outcome"] + revised)
         lines.append(markdown_row((*cells, told)))
     for change in row.changed:
-        lines += ["", f"At `{change.overrides}`: {change.verdict}" + _why(change) + "."]
+        lines += ["", f"At `{change.overrides}`: {change.verdict}{_why(change)}. `{row.command_of(change)}`"]
     fresh_seeds = f" On seeds moved by {OFFSET}: {row.fresh.verdict}."
     seeds = f"Sampled: {row.seeds}.{fresh_seeds}" if row.seeds else f"Nothing is sampled.{fresh_seeds}"
     page = f"[`experiments/{row.experiment.name}.py`]({root}/experiments/{row.experiment.name}.py)"
