@@ -281,9 +281,7 @@ def sweep(
     share its batches. Warns if every cell diverged, unless `events` listens.
     """
     if not isinstance(what, Sweep):
-        raise TypeError(
-            f"sweep trains a Sweep, such as Sweep(run, axes), and not {type(what).__name__}; train(run) a Run"
-        )
+        raise TypeError(f"sweep trains a Sweep, and not {type(what).__name__}: Sweep(run, axes), or train(run)")
     executor = executor or Here()
     view = store if isinstance(store, View) or store is None else locate(store)
     pool = view.pool if view else Memory()
