@@ -1,5 +1,6 @@
 """`toymodels` and `python -m toymodels`: signals are heard before the command line is imported."""
 
+import os
 import signal
 
 from toymodels.stopping import watch
@@ -7,6 +8,7 @@ from toymodels.stopping import watch
 
 def main() -> None:
     heard = watch()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are small: more threads get in the way
     try:
         from toymodels.cli import main
 
