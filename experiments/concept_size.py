@@ -247,7 +247,7 @@ experiment = Experiment(
             "of a dimension it has.",
             ["as-a-random-row", "few-after-rotation", "bits-follow-dimensionality"],
             "encoding_lengths",
-            note="Dealing with it: holding 95 % of its response to itself, or of the squares on its axis.",
+            note="Held: 95 % of its response to itself, or of the squares on its axis.",
         ),
     ],
     cost="one program, 60 toys of 4,000 steps, those of `features_of_toys`: about half a minute on two quiet cores",

@@ -288,8 +288,9 @@ class Study:
         try:
             address = self._findings_address()
         except Missing:
-            for kept in filter(None, (written, self._brought())):
-                if kept.get("asked") == self._findings_address(asked=True):
+            for find_kept in (lambda: written, self._brought):  # in a checkout the first is often the second
+                kept = find_kept()
+                if kept is not None and kept.get("asked") == self._findings_address(asked=True):
                     return kept["findings"]
             raise
         if written is not None and written["address"] == address:

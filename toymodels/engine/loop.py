@@ -262,10 +262,9 @@ def program(row_keys: Keys, runs: Run, devices: Sequence[jax.Device]) -> Program
     leaves, treedef = jax.tree.flatten(runs)
     key = (treedef, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves))
     start = time.perf_counter()
-    if key not in _programs:
-        make_room()
     with jax.default_matmul_precision("highest"):  # accelerators would round the factors of a product to 10 bits
         if key not in _programs:
+            make_room()
             _programs[key] = Program(jax.jit(_initialise_batch).lower(row_keys, runs).compile(), {}, {}, [])
         made = _programs[key]
         missing = [device for device in devices if device not in made.advance]
