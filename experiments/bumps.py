@@ -148,7 +148,7 @@ def _one(pairs: Swept, seed: int) -> xr.DataArray:
 
 def _curves(ax: Axes, cosine: xr.DataArray, x: xr.DataArray) -> None:
     for i, k in np.ndindex(cosine.sizes["component"], cosine.sizes["target"]):
-        look = {"color": draw.PALETTE[i], "ls": draw.DASHED if k else "-"}
+        look = {"color": draw.PALETTE[i % len(draw.PALETTE)], "ls": draw.DASHED if k else "-"}
         ax.plot(x, cosine.isel(component=i, target=k), label=f"learned {i + 1}, target {k + 1}", **look)
 
 
@@ -160,10 +160,10 @@ def backing_off(backing: Swept, single: Swept, back_offs: xr.Dataset, singles: x
     and ends nearer to the other, against the ratio s_2 / s_1, by initial scale; dashed: the limit of small starts, 4/π
     arctan √(s_2 / s_1). (c) Bumps per run; "one" is rank one. Intervals hold together at 95 % for each scale."""
     figure, (path, shares, counts) = draw.panels(1, 3, height=2.8)
-    middle = {"ratio": 1, "scale": 1}
+    middle = {name: min(1, backing.data.sizes[name] - 1) for name in ("ratio", "scale")}
     seed = int(back_offs.backs_off.isel(middle).fillna(0).argmax("seed"))
     cosine = paths(Swept(backing.sweep, backing.data.isel(middle).isel(seed=[seed]))).cosine.isel(seed=0)
-    alone = paths(Swept(single.sweep, single.data.isel(scale=1, seed=[seed]))).cosine.isel(
+    alone = paths(Swept(single.sweep, single.data.isel(scale=middle["scale"], seed=[seed]))).cosine.isel(
         seed=0, component=0, target=0
     )
     time = cosine.snapshot * backing.sweep.base.optimizer.lr

@@ -155,30 +155,32 @@ def statistics(dictionaries: Swept) -> xr.Dataset:
         for name in ("decoder", "encoder", "b_enc", "b_dec")
     }
     methods = [*coders, *COMPARED]
-    found = {name: np.full((len(methods), len(laws), len(sizes), len(seeds)), np.nan) for name in FVUS}
-    agreement = np.full((len(methods), len(laws), len(sizes), len(seeds) // 2), np.nan)
-    for at in np.ndindex(len(laws), len(sizes)):
-        name, size, last = laws[at[0]], sizes[at[1]], dict.fromkeys(methods, np.empty((0, D)))
-        for k, seed in enumerate(seeds):
-            problems = [dictionaries.run(coder=coder, law=name, samples=size, seed=seed).problem for coder in coders]
-            law = problems[0].data.of
-            seen = np.asarray(problems[0].data.table(), np.float64)[:size]
-            fresh = np.asarray(law.sample(jax.random.key(seed), HELD_OUT), np.float64)
-            shown = seen[:HELD_OUT], fresh, _rotated(fresh, law, seed)
-            fits = {
-                coder: _autoencoder(problem, {key: jnp.asarray(each.values[i, *at, k]) for key, each in params.items()})
-                for i, (coder, problem) in enumerate(zip(coders, problems, strict=True))
-            }
-            fits |= {method: fit(seen, seed) for method, fit in FITS.items()}
-            for i, (method, fitted) in enumerate(fits.items()):
-                for to, h in zip(FVUS, shown, strict=True):
-                    found[to][i, *at, k] = fitted.fvu(h)
-                if k % 2:
-                    agreement[i, *at, k // 2] = _agreement(last[method], fitted.directions, method)
-                last[method] = fitted.directions
+
+    def fit(at: tuple[int, ...]) -> tuple[list[list[float]], list[np.ndarray]]:
+        """FVUs of each method, and its directions: of one law, size and seed."""
+        name, size, seed = (values[i] for values, i in zip((laws, sizes, seeds), at, strict=True))
+        problems = [dictionaries.run(coder=coder, law=name, samples=size, seed=seed).problem for coder in coders]
+        law = problems[0].data.of
+        seen = np.asarray(problems[0].data.table(), np.float64)[:size]
+        fresh = np.asarray(law.sample(jax.random.key(seed), HELD_OUT), np.float64)
+        shown = seen[:HELD_OUT], fresh, _rotated(fresh, law, seed)
+        fits = [
+            _autoencoder(problem, {key: jnp.asarray(each.values[i, *at]) for key, each in params.items()})
+            for i, problem in enumerate(problems)
+        ]
+        fits += [method(seen, seed) for method in FITS.values()]
+        return [[each.fvu(h) for h in shown] for each in fits], [each.directions for each in fits]
+
+    shape = len(laws), len(sizes), len(seeds)
+    fvus, directions = zip(*reference.side_by_side(fit, np.ndindex(shape)), strict=True)
+    fitted = np.moveaxis(np.reshape(fvus, (*shape, len(methods), len(FVUS))), (-1, -2), (0, 1))
+    agreement = np.full((len(methods), *shape[:-1], shape[-1] // 2), np.nan)
+    for i, *at, k in np.ndindex(agreement.shape):
+        first, second = (directions[np.ravel_multi_index((*at, 2 * k + one), shape)][i] for one in (0, 1))
+        agreement[i, *at, k] = _agreement(first, second, methods[i])
     dims = ("by", *INDEX)
     coords = {"by": methods} | {dim: dictionaries.data[dim] for dim in INDEX}
-    whole = xr.Dataset({name: (dims, each) for name, each in found.items()}, coords)
+    whole = xr.Dataset({name: (dims, each) for name, each in zip(FVUS, fitted, strict=True)}, coords)
     return whole.assign(agreement=((*dims[:-1], "pair"), agreement))
 
 
@@ -232,7 +234,7 @@ def false_positives(statistics: xr.Dataset) -> Figure:
         ax.imshow(cells, cmap="PuOr", vmin=-2, vmax=2, aspect="auto")
         for index, each in enumerate(every.estimates):
             row, column = divmod(index, values.sizes["law"])
-            ax.text(column, row, f"{each.value:.2g}", ha="center", va="center", size=7)
+            ax.text(column, row, f"{each.value:.3g}", ha="center", va="center", size=6)
         draw.ticks(ax, "x", range(values.sizes["law"]), [SHORT[each] for each in values.law.values.tolist()])
         draw.ticks(ax, "y", range(values.sizes["by"]), values.by.values.tolist())
         ax.set(title=f"{TITLES[name]}\n{PASSES[name]}")

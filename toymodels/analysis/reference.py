@@ -5,16 +5,20 @@ others leave signs open, and `oriented` fixes them by the skewness of the projec
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from scipy.stats import skew
 
 from toymodels.analysis.recovery import unit
 from toymodels.arrays import Array, Float
+from toymodels.engine.devices import available_cores
 
 Observed = Float[Array, "examples d"]
 Directions = Float[np.ndarray, "count d"]
+Asked, Fitted = TypeVar("Asked"), TypeVar("Fitted")
 
 
 def svd(h: Observed, count: int, seed: int = 0) -> Directions:
@@ -86,6 +90,18 @@ def oriented(directions: Float[Array, "count d"], h: Observed) -> Directions:
     rows = unit(directions)
     signs = np.where(np.nan_to_num(skew(np.asarray(h, np.float64) @ rows.T, axis=0)) < 0, -1.0, 1.0)
     return rows * signs[:, None]
+
+
+def side_by_side(fit: Callable[[Asked], Fitted], asked: Iterable[Asked]) -> list[Fitted]:
+    """`fit` of each that is asked for, in their order, on as many threads as cores, each with one thread of its own.
+
+    What a method sets for the whole process while it works - warnings, threads - is set once around all of them here.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with warnings.catch_warnings(), threadpool_limits(1), ThreadPoolExecutor(available_cores()) as pool:
+        warnings.simplefilter("ignore")
+        return list(pool.map(fit, asked))
 
 
 Method = Callable[..., Directions]
