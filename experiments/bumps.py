@@ -149,7 +149,8 @@ def _one(pairs: Swept, seed: int) -> xr.DataArray:
 def _curves(ax: Axes, cosine: xr.DataArray, x: xr.DataArray) -> None:
     for i, k in np.ndindex(cosine.sizes["component"], cosine.sizes["target"]):
         look = {"color": draw.PALETTE[i % len(draw.PALETTE)], "ls": draw.DASHED if k else "-"}
-        ax.plot(x, cosine.isel(component=i, target=k), label=f"learned {i + 1}, target {k + 1}", **look)
+        told = f"learned {i + 1}, target {k + 1}" if i < len(draw.PALETTE) else None
+        ax.plot(x, cosine.isel(component=i, target=k), label=told, **look)
 
 
 def backing_off(backing: Swept, single: Swept, back_offs: xr.Dataset, singles: xr.Dataset) -> Figure:

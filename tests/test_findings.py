@@ -224,7 +224,7 @@ def test_tables_count_checks_apart(tmp_path) -> None:
     assert findings.tally(data) == "measurements: 1 hold; checks: 1 hold; 1 reports"
     assert "ours: identity" in findings.markdown(data)
     assert [row[-1] for row in findings.rows(data)] == ["holds", "holds (check)", ""]
-    findings.write(tmp_path / "f.json", "toy", "address", found)
+    findings.write(tmp_path / "f.json", "toy", "address", data)
     assert findings.read(tmp_path / "f.json")["findings"] == data
     assert data[2]["outcome"] == REPORTED
     (tmp_path / "f.json").write_text("{")

@@ -78,6 +78,8 @@ def test_rows_are_read_again_and_become_a_page(capsys: pytest.CaptureFixture) ->
     assert page.index("## Z1") < page.index("## Z2")
     parts = "`size` holds at both settings; `split` holds at 1 of 2 settings (power=2), fails at 1 (power=4)"
     assert f"**Qualified**: {parts}." in page
+    assert "Sampled: 4 seeds." in page
+    assert "Cells: `packed` 8 unconverged." in page
     first = next(line for line in page.splitlines() if line.startswith("| [Z2]"))
     assert "at least 1e+09: fails<br>" in first  # what fails, then what holds
     assert "(power=2): " in first
@@ -142,3 +144,16 @@ def test_of_a_long_series_the_ends_are_told() -> None:
     shown = "1 (0 to 2) at n = 1; 2 (1 to 3) at n = 2; 3 at n = 3; 4 at n = 4; 20 seeds"
     finding = {"what": "sums", "settings": {}, "shown": shown, "criterion": {"text": "at most 3"}, "outcome": "fails"}
     assert ledger.told(finding) == "sums: 1 (0 to 2) at n = 1 ... 4 at n = 4; 20 seeds; at most 3: fails"
+
+
+@pytest.mark.parametrize(
+    ("shown", "parts"),
+    [
+        ("1 (0 to 2); 20 seeds", ("1 (0 to 2)", "20 seeds")),
+        ("1 at n = 1; 3 at n = 4; 20 seeds", ("1 at n = 1; 3 at n = 4", "20 seeds")),
+        ("1 at n = 1; 3 at n = 4", ("1 at n = 1; 3 at n = 4", "")),
+        ("0", ("0", "")),
+    ],
+)
+def test_the_last_of_a_series_is_no_sample(shown: str, parts: tuple[str, str]) -> None:
+    assert ledger._parted({"shown": shown}) == parts

@@ -109,7 +109,7 @@ def test_names_that_two_files_share_are_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "not a value that can be read"),
+        ("", "a value is missing"),
         ("0.1.2", "not a value that can be read"),
         ("[1", "not a value that can be read"),
         ("1/3", "write a number"),
@@ -205,7 +205,7 @@ def test_overrides_go_where_they_fit() -> None:
         ("steps=many", "Run.steps='many': expected an integer"),
         ("steps=0", "steps=0: at least 1"),
         ("steps=1,2", "expected an integer"),
-        ("steps=", "not a value that can be read"),
+        ("steps=", "a value is missing"),
         ("problem.model=Sgd(0.1)", "Supervised.model=Sgd(lr=0.1): expected a"),
         ("optimizer.lr=-1", "a learning rate is above 0"),
         ("loss=l3", "loss=l3: not on the axis, which has l2, l4"),

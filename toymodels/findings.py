@@ -436,9 +436,9 @@ def _short(value: Any) -> str:
 # ----------------------------------------------------------------------------------------------------- tables and files
 
 
-def write(path: Path, experiment: str, address: str, found: Sequence[Finding], **more: Any) -> None:
-    """Findings as JSON, in one act, sealed."""
-    data = {"experiment": experiment, "address": address, **more, "findings": [each.to_dict() for each in found]}
+def write(path: Path, experiment: str, address: str, found: Sequence[Mapping[str, Any]], **more: Any) -> None:
+    """Findings, as JSON data, into a file in one act, sealed."""
+    data = {"experiment": experiment, "address": address, **more, "findings": list(found)}
     data["seal"] = seal(json.loads(json.dumps(data)))
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 

@@ -31,7 +31,7 @@ from toymodels.failures import Failed, Missing, checked, noted
 from toymodels.files import appearing, check_writable, write_text
 from toymodels.findings import Finding
 from toymodels.overrides import Effect, traced
-from toymodels.results import open_view
+from toymodels.results import census, open_view
 from toymodels.store import Grid, Pool, StoredBatch, StoreError, View
 from toymodels.sweep import Sweep, sweep
 
@@ -267,15 +267,22 @@ class Study:
 
     def judge(self, failed: list[Failed] | None = None) -> list[Finding]:
         """All findings, decided now. With a list `failed`, a function that raises is appended to it, and ends there."""
-        found: list[Finding] = []
+        return [finding for _, finding in self._judged(failed)]
+
+    def _judged(self, failed: list[Failed] | None) -> list[tuple[Callable[..., Any], Finding]]:
+        found: list[tuple[Callable[..., Any], Finding]] = []
         for function in self.experiment.findings:
             what = f"findings of {function.__name__} cannot be judged{self._here}"
             with noted(what, self.experiment.file, failed):
                 for finding in self._made(function):
                     checked(finding, Finding, function).to_dict()  # decides
-                    found.append(finding)
-        findings.check_unique(found)
+                    found.append((function, finding))
+        findings.check_unique([finding for _, finding in found])
         return found
+
+    def _cells(self, function: Callable[..., Any]) -> dict[str, dict[str, int]]:
+        """How the cells behind a figure or findings ended, sweep by sweep."""
+        return {name: census(self.swept(name).data) for name in self._sweeps_of(function)}
 
     def verdicts(self, failed: list[Failed] | None = None) -> list[dict[str, Any]]:
         """All findings as data: as they were written, where these are current; otherwise decided now and written.
@@ -297,13 +304,14 @@ class Study:
             return written["findings"]
         check_writable(self.figures)
         before = len(failed or ())
-        found, asked = self.judge(failed), self._findings_address(asked=True)
+        found, asked = self._judged(failed), self._findings_address(asked=True)
         if len(failed or ()) > before:
             address = asked = ""
         about = {"asked": asked, "question": self.experiment.question, "source": self.experiment.source}
-        data = [each.to_dict() for each in found]
+        cells = {function: self._cells(function) for function, _ in found}
+        data = [finding.to_dict() | {"cells": cells[function]} for function, finding in found]
         write_text(self.figures / "findings.md", findings.markdown(data) + "\n")
-        findings.write(self._findings_file, self.name, address, found, **about)  # last: it says that both are current
+        findings.write(self._findings_file, self.name, address, data, **about)  # last: it says that both are current
         return data
 
 

@@ -69,11 +69,20 @@ class Row:
 
     @property
     def seeds(self) -> str:
-        return ", ".join(dict.fromkeys(_sampled(each) for each in self.answer.findings if _sampled(each)))
+        return ", ".join(dict.fromkeys(sampled for each in self.answer.findings if (sampled := _parted(each)[1])))
+
+    @property
+    def cells(self) -> str:
+        """How the cells of the sweeps that its findings are from ended."""
+        sweeps = {name: of for each in self.answer.findings for name, of in each.get("cells", {}).items()}
+        told = {name: ", ".join(f"{count:,} {what}" for what, count in of.items()) for name, of in sweeps.items()}
+        return "; ".join(f"`{name}` {counts}" for name, counts in told.items())
 
 
-def _sampled(finding: Mapping[str, Any]) -> str:
-    return finding["shown"].rpartition("; ")[2] if "; " in finding["shown"] else ""
+def _parted(finding: Mapping[str, Any]) -> tuple[str, str]:
+    """What was measured, and what was sampled for it if anything was: "20 seeds"."""
+    measured, _, sampled = finding["shown"].rpartition("; ")
+    return (measured, sampled) if measured and " at " not in sampled else (finding["shown"], "")
 
 
 def claims(experiments: Iterable[Experiment] = ()) -> dict[str, tuple[Experiment, Claim]]:
@@ -283,7 +292,7 @@ def _section(row: Row, root: str) -> list[str]:
     lines += ["", "| finding | measured | criterion | verdict | fresh seeds |", "|---|---|---|---|---|"]
     for each in answer.findings:
         again = fresh.get(each["id"])
-        told = f"{again['shown'].rpartition('; ')[0] or again['shown']}: {again['outcome']}" if again else "not run"
+        told = f"{_parted(again)[0]}: {again['outcome']}" if again else "not run"
         revised = " (revised)" if each["revised"] else ""
         cells = (f"`{each['id']}`: {each['what']}", each["shown"], each["criterion"]["text"], each["outcome"] + revised)
         lines.append(markdown_row((*cells, told)))
@@ -291,6 +300,7 @@ def _section(row: Row, root: str) -> list[str]:
         lines += ["", f"At `{change.overrides}`: {change.verdict}{_why(change)}. `{row.command_of(change)}`"]
     fresh_seeds = f" On seeds moved by {OFFSET}: {row.fresh.verdict}."
     seeds = f"Sampled: {row.seeds}.{fresh_seeds}" if row.seeds else f"Nothing is sampled.{fresh_seeds}"
+    seeds += f" Cells: {row.cells}." if row.cells else ""
     page = f"[`experiments/{row.experiment.name}.py`]({root}/experiments/{row.experiment.name}.py)"
     return [*lines, "", f"{seeds} Page: {page}. Again, or with other settings: `{row.command}`"]
 

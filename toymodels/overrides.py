@@ -220,7 +220,7 @@ def parse(text: str) -> Any:
     try:
         return _evaluate(ast.parse(text, mode="eval").body, text)
     except (SyntaxError, RecursionError, MemoryError) as error:
-        raise ValueError(f"{text or 'nothing'}: not a value that can be read") from error
+        raise ValueError(f"{text}: not a value that can be read" if text else "a value is missing") from error
 
 
 def _range(start: int, stop: int, step: int, text: str) -> tuple[int, ...]:

@@ -149,7 +149,7 @@ def numbers(folder: Path, count: int, seed: int = 0) -> Iterator[bool]:
     data = xr.Dataset({"x": ("seed", np.arange(4) / 3), "name": ("power", ["two", "three"])}, {"seed": range(4)})
     readings.keep(file, data)
     found = Finding("a", "b", Estimate(0.1, 0.05, 0.2, "seeds", 8), AtMost(1), ours("c"))
-    findings.write(table, "toy", "address", [found], asked="d")
+    findings.write(table, "toy", "address", [found.to_dict()], asked="d")
     read, told = readings.kept(file), findings.read(table)
     assert read is not None
     assert told is not None

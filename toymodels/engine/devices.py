@@ -20,9 +20,9 @@ def use_cores(count: int | None = None) -> int:
     and so is a number set by the environment variable JAX_NUM_CPU_DEVICES.
     """
     if count is not None and count < 1:
-        raise ValueError(f"count={count}: at least one core")
+        raise ValueError("at least one core")
     if count is not None and count > MOST_DEVICES * (os.cpu_count() or 1):
-        raise ValueError(f"count={count}: this machine has {os.cpu_count()}, and each can be {MOST_DEVICES} devices")
+        raise ValueError(f"this machine has {os.cpu_count()} cores, and each can be {MOST_DEVICES} devices")
     if count is not None or "JAX_NUM_CPU_DEVICES" not in os.environ:
         jax.config.update("jax_num_cpu_devices", count or available_cores())
     return len(jax.local_devices())
