@@ -78,8 +78,7 @@ def test_rows_are_read_again_and_become_a_page(capsys: pytest.CaptureFixture) ->
     assert page.index("## Z1") < page.index("## Z2")
     parts = "`size` holds at both settings; `split` holds at 1 of 2 settings (power=2), fails at 1 (power=4)"
     assert f"**Qualified**: {parts}." in page
-    assert "Sampled: 4 seeds." in page
-    assert "Cells: `packed` 8 unconverged." in page
+    assert "Sampled: 4 seeds. Cells: `packed` 1 ok, 7 unconverged. On seeds moved by" in page
     first = next(line for line in page.splitlines() if line.startswith("| [Z2]"))
     assert "at least 1e+09: fails<br>" in first  # what fails, then what holds
     assert "(power=2): " in first

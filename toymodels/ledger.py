@@ -298,9 +298,9 @@ def _section(row: Row, root: str) -> list[str]:
         lines.append(markdown_row((*cells, told)))
     for change in row.changed:
         lines += ["", f"At `{change.overrides}`: {change.verdict}{_why(change)}. `{row.command_of(change)}`"]
-    fresh_seeds = f" On seeds moved by {OFFSET}: {row.fresh.verdict}."
-    seeds = f"Sampled: {row.seeds}.{fresh_seeds}" if row.seeds else f"Nothing is sampled.{fresh_seeds}"
+    seeds = f"Sampled: {row.seeds}." if row.seeds else "Nothing is sampled."
     seeds += f" Cells: {row.cells}." if row.cells else ""
+    seeds += f" On seeds moved by {OFFSET}: {row.fresh.verdict}."
     page = f"[`experiments/{row.experiment.name}.py`]({root}/experiments/{row.experiment.name}.py)"
     return [*lines, "", f"{seeds} Page: {page}. Again, or with other settings: `{row.command}`"]
 

@@ -14,7 +14,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from toymodels import config as configs
-from toymodels import data, laws, losses, models, optimizers, problems  # noqa: F401  (their configs can be named)
+from toymodels import (  # noqa: F401  (their configs can be named)
+    data,
+    hierarchies,
+    laws,
+    losses,
+    models,
+    normalisers,
+    observations,
+    optimizers,
+    problems,
+)
 from toymodels.engine.memory import check_sizes
 from toymodels.sweep import Axis, Choice, Sweep
 
