@@ -4,10 +4,12 @@
 #   make sweep TINY=1             a few minutes         make bench     timings against peers
 #   make paper                    every experiment, and docs/verdicts.md
 #   make claims                   every claim worked out, and docs/ledger.md (CLAIM=A4: one)
+#   make report                    report.html, everything on one page (EXPERIMENT=intro: one; models to scrub need a sweep)
 #   make replicate                every experiment on fresh seeds, and docs/replication.md (OFFSET=5000)
 #   make mutation                 every criterion inverted: does a test fail?  (docs/mutation.md)
 #   make test-slow                every experiment at tiny scale, whole
 #   make test-long                many faults, command lines, clusters (the default tests try a handful)
+#   make test-browser              the report in headless Chromium (Debian's chromium and chromium-driver)
 #   make trust                    faults, settings, convergence: what holds?  (docs/trust.md, docs/convergence.md)
 #   make check                    ruff and mypy         make clean     drop .venv and caches, keep results
 
@@ -25,7 +27,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 ALL := $(basename $(notdir $(wildcard experiments/*.py)))
 OFFSET ?= 5000
 
-.PHONY: setup sweep paper claims replicate figures test test-slow test-long check mutation trust bench clean
+.PHONY: setup sweep paper claims replicate report figures test test-slow test-long test-browser check mutation trust bench clean
 
 setup: .venv/ready
 
@@ -43,7 +45,15 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-comp
 	$(PIP) -r requirements-reference.lock
 	@touch $@
 
-.venv/ready-dev: .venv/ready-reference requirements-dev.lock
+.venv/ready-report: .venv/ready requirements-report.lock
+	$(PIP) -r requirements-report.lock
+	@touch $@
+
+.venv/ready-browser: .venv/ready-dev requirements-browser.lock
+	$(PIP) -r requirements-browser.lock
+	@touch $@
+
+.venv/ready-dev: .venv/ready-reference .venv/ready-report requirements-dev.lock
 	$(PIP) -r requirements-dev.lock
 	@touch $@
 
@@ -60,14 +70,20 @@ claims: .venv/ready-reference
 replicate: .venv/ready-reference
 	$(BIN)/toymodels replicate $(EXPERIMENT) --offset $(OFFSET) --scale $(SCALE) $(if $(TINY)$(FULL)$(EXPERIMENT),,--out docs/replication.md)
 
+report: .venv/ready-report
+	$(BIN)/toymodels report $(EXPERIMENT) --scale $(SCALE)
+
 figures: $(if $(EXPERIMENT),.venv/ready-reference,setup)
 	@for name in $(EXPERIMENTS); do $(BIN)/toymodels figure $$name --scale $(SCALE) || exit $$?; done
 
 test: .venv/ready-dev
-	$(BIN)/python -m pytest -n 2 -m "not slow and not long"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not long and not browser"
 
 test-slow: .venv/ready-dev
 	$(BIN)/python -m pytest -n 2 -m slow
+
+test-browser: .venv/ready-browser
+	$(BIN)/python -m pytest -m browser
 
 test-long: .venv/ready-dev
 	$(BIN)/python -m pytest -n 2 -m long

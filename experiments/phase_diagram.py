@@ -14,7 +14,7 @@ from toymodels.analysis.labelled import exact_losses
 from toymodels.analysis.restarts import drop_worst, of_best_model
 from toymodels.config import replace
 from toymodels.estimates import best_redrawn, each, exact, mean, of_draws, share
-from toymodels.experiment import Experiment, Swept
+from toymodels.experiment import Experiment, Map, Swept
 from toymodels.findings import Above, AtLeast, AtMost, Finding, Near, ours, report
 from toymodels.theory import diagrams, phases
 from toymodels.theory.expected_loss import expected_loss
@@ -97,6 +97,12 @@ def optima(A: Swept) -> xr.Dataset:
 def boundaries(A: Swept) -> xr.Dataset:
     """r of the lower and the upper boundary of superposition of the extra feature, everything optimised."""
     return both([diagrams.boundary_lines(question, grid(A)[0], ENDS) for question in QUESTIONS.values()])
+
+
+def landscape(A: Swept) -> xr.Dataset:
+    """The least loss of every arrangement, three times as finely as was trained; inf where it does not exist."""
+    fine = [np.geomspace(each[0], each[-1], 3 * len(each) - 2) for each in grid(A)]
+    return xr.merge([diagrams.losses_on_grid(question, *fine, name) for name, question in QUESTIONS.items()])
 
 
 def changes(A: Swept) -> xr.Dataset:
@@ -219,6 +225,36 @@ def transitions(models: xr.Dataset, changes: xr.Dataset, cuts: xr.Dataset) -> Fi
     return figure
 
 
+# ----------------------------------------------------------------------------------------------------------------- maps
+def two_in_one(landscape: xr.Dataset, models: xr.Dataset) -> Map:
+    return _map("A", "A: two features in one dimension, the second of importance r", landscape, models)
+
+
+def three_in_two(landscape: xr.Dataset, models: xr.Dataset) -> Map:
+    return _map("B", "B: three features in two dimensions, the third of importance r", landscape, models)
+
+
+def _map(name: str, title: str, landscape: xr.Dataset, models: xr.Dataset) -> Map:
+    """The best arrangement at every point; those that compete with it; what the restarts near it found."""
+    loss, trained = landscape[name].transpose(name + "_arrangement", "r", "p"), models.sel(diagram=name)
+    kinds, order = loss[name + "_arrangement"].values, np.argsort(loss.values, axis=0)
+    told = np.empty(loss.shape[1:], object)
+    for r, p in np.ndindex(told.shape):
+        here, ranked = loss.values[:, r, p], order[:, r, p]
+        near = {"p": float(loss.p[p]), "r": float(loss.r[r])}
+        rivals = [f"{kinds[k]} {here[k] / here[ranked[0]] - 1:+.2g}" for k in ranked[1:4] if np.isfinite(here[k])]
+        cells = trained.sel(near, method="nearest")
+        found, counts = np.unique(cells.name.values.astype(str), return_counts=True)
+        shares = ", ".join(f"{count} {kind}" for count, kind in sorted(zip(counts, found, strict=True), reverse=True))
+        there, best = f"p = {float(cells.p):.3g}, r = {float(cells.r):.3g}", float(cells.loss.min())
+        told[r, p] = (
+            f"least loss {here[ranked[0]]:.4g}; others, relative to it: {', '.join(rivals) or 'none'}\n"
+            f"restarts at {there}: {shares}; best {best:.4g}"
+        )
+    axes = {dim: (dim, loss[dim].values) for dim in ("p", "r")}
+    return Map(title, axes["p"], axes["r"], kinds[order[0]], told, COLOURS, name)
+
+
 # ------------------------------------------------------------------------------------------------------------- findings
 def best_of_restarts(models: xr.Dataset, optima: xr.Dataset) -> Iterator[Finding]:
     """The best of all restarts against the exact optimum."""
@@ -310,7 +346,8 @@ experiment = Experiment(
     source="Elhage et al. 2022, Toy Models of Superposition, section 4",
     sweeps={"A": A, "B": B},
     scales={"tiny": tiny, "full": full},
-    readings=[models, optima, boundaries, changes, cuts, jumps],
+    readings=[models, optima, boundaries, landscape, changes, cuts, jumps],
+    maps=[two_in_one, three_in_two],
     figures=[phase_diagrams, extra_feature, transitions],
     findings=[best_of_restarts, boundary_positions, orders, trained_jumps],
     cost="2 programs, 50,000 cells of 5,000 steps: about half an hour on two cores, minutes to draw",

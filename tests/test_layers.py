@@ -23,7 +23,7 @@ LAYERS = [
     {"failures"},
     {"lab"},
     {"replication", "beside", "ledger"},
-    {"tables"},
+    {"report", "tables"},
     {"verbs"},
     {"__init__", "cli"},
     {"__main__"},

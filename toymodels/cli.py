@@ -105,6 +105,15 @@ def _parser() -> argparse.ArgumentParser:
     claims.add_argument("--run", action="store_true", help="train what is missing first, and draw it")
     claims.add_argument("--out", type=Path, metavar="FILE", help="write the ledger there too, as Markdown")
     _add_cores(claims)
+    report = with_scale(
+        verb("report", "One offline page of experiments: claims, figures, findings, models to scrub.", epilog=OVERRIDES)
+    )
+    report.add_argument(
+        "words", nargs="*", metavar="EXPERIMENT | path=value", help="which ones (default: all), and overrides of one"
+    )
+    report.add_argument(
+        "--out", type=Path, metavar="FILE", default=Path("report.html"), help="the page (default: report.html)"
+    )
     migrate = verb("migrate", "Move the results of the layout before the pool into the pool.")
     migrate.add_argument(
         "folder", nargs="?", type=Path, metavar="DIR", help="where they are (default: the pool's folder)"
@@ -129,7 +138,7 @@ def _main(arguments: Sequence[str] | None) -> None:
     args, rest = _parser().parse_known_args(arguments)
     # `--path=value` and `--path value` are overrides too, so that any field can be set the way flags are.
     extra = _as_overrides(rest)
-    if extra and args.verb not in ("run", "figure", "cell", "claims"):
+    if extra and args.verb not in ("run", "figure", "cell", "claims", "report"):
         fail(f"{rest[0]}: `toymodels {args.verb}` has no such option")
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "toymodels"))
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter shows its code

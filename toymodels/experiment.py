@@ -113,8 +113,27 @@ def left_out(status: xr.DataArray, unconverged: str = "left out") -> str:
     return ", ".join(f"{count} of {status.size} cells {what}: {fates[what]}" for what, count in counts.items())
 
 
+@dataclass(frozen=True)
+class Map:
+    """What is known at every point of a plane of two axes, to be pointed at on a page."""
+
+    title: str
+    x: tuple[str, np.ndarray]
+    """An axis of a sweep and its values here, ascending and positive."""
+    y: tuple[str, np.ndarray]
+    names: np.ndarray
+    """(y, x): the kind of each point, in a word or two."""
+    told: np.ndarray
+    """(y, x): what there is to say of it, in lines."""
+    colours: Mapping[str, str]
+    """Of each kind, as Matplotlib understands it."""
+    sweep: str = ""
+    """The sweep whose models are shown when a point is chosen, if any."""
+
+
 Read = Callable[..., xr.Dataset]
 Draw = Callable[..., Figure]
+Plot = Callable[..., Map]
 Find = Callable[..., Iterable[Finding]]
 
 
@@ -131,6 +150,8 @@ class Experiment:
     readings: Sequence[Read] = ()
     figures: Sequence[Draw] = ()
     findings: Sequence[Find] = ()
+    maps: Sequence[Plot] = ()
+    """Planes to point at, in the report."""
     scales: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     """Overrides that make the scales "tiny" and "full" of the default one, as on the command line: path -> value."""
     cost: str = ""
@@ -145,7 +166,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         names = [*self.sweeps, *(each.__name__ for each in self.readings)]
-        for function in (*self.readings, *self.figures, *self.findings):
+        for function in (*self.readings, *self.figures, *self.findings, *self.maps):
             for name in uses(function):
                 if name not in names:
                     raise ValueError(f"{function.__name__}: {name} is neither a sweep nor a reading of this experiment")

@@ -26,7 +26,7 @@ from toymodels.engine.loop import make_room
 from toymodels.engine.memory import check_room
 from toymodels.engine.plan import Plan, plan
 from toymodels.executors import Events, Executor, Here
-from toymodels.experiment import SCALES, Draw, Experiment, Scale, Swept, caption, experiment_files, find, uses  # noqa: F401
+from toymodels.experiment import SCALES, Draw, Experiment, Map, Scale, Swept, caption, experiment_files, find, uses  # noqa: F401
 from toymodels.failures import Failed, Missing, checked, noted
 from toymodels.files import appearing, check_writable, write_text
 from toymodels.findings import Finding
@@ -50,6 +50,7 @@ class Study:
     """Folder of figures and findings."""
     effects: Sequence[Effect] = ()
     """What each override does."""
+    scale: Scale = "default"
 
     @property
     def name(self) -> str:
@@ -204,6 +205,11 @@ class Study:
         with drawing.style():
             return checked(self._made(self.experiment.figure(name)), Figure, self.experiment.figure(name))
 
+    def map(self, name: str) -> Map:
+        """A plane to point at, of this name."""
+        function = {each.__name__: each for each in self.experiment.maps}[name]
+        return checked(self._made(function), Map, function)
+
     def caption(self, function: Draw) -> str:
         """What the figure shows and how its cells were trained, those behind its readings included."""
         return caption(function, {name: self.swept(name) for name in self._sweeps_of(function)})
@@ -338,7 +344,7 @@ def study(
     moved = f"offset-{offset}" if offset else ""
     parts = [part for part in (scale if scale != "default" else "", moved, experiment.name, asked) if part]
     pool = Pool(runs)
-    return Study(experiment, sweeps, pool, "/".join(parts), Path(figures or Path("figures", *parts)), effects)
+    return Study(experiment, sweeps, pool, "/".join(parts), Path(figures or Path("figures", *parts)), effects, scale)
 
 
 def run(name: str | Experiment, *overrides: str, executor: Executor | None = None, **settings: Any) -> Study:

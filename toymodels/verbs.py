@@ -315,6 +315,30 @@ def _worked_out(args: argparse.Namespace, failed: list[Any], study: Any) -> None
     tables.print_drawn(study, study.write_figures(failed=failed), [], failed)
 
 
+def report(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels.lab import experiment_files
+    from toymodels.report import check, write
+
+    words = [*args.words, *extra]
+    overrides = [word for word in words if "=" in word]
+    names = [word for word in words if "=" not in word] or [path.stem for path in experiment_files()]
+    if overrides and len(names) != 1:
+        raise Refused("overrides are of one experiment: name it")
+    _check_out(args.out)
+    with _refusing():
+        check()
+    studies = [_study(args, name, overrides) for name in dict.fromkeys(names)]
+    if not studies:
+        raise Refused("there are no experiments here")
+    for each in studies:
+        _check(each, overrides)
+    failed: list[Any] = []
+    with _refusing():
+        size = write(studies, args.out, failed)
+    say(f"wrote {args.out}, {size / 1e6:.1f} MB")
+    _end(failed)
+
+
 def migrate(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels.store import migrate
 
@@ -392,5 +416,6 @@ VERBS = {
     "verdicts": verdicts,
     "claims": claims,
     "replicate": replicate,
+    "report": report,
     "migrate": migrate,
 }

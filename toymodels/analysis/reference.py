@@ -6,7 +6,6 @@ others leave signs open, and `oriented` fixes them by the skewness of the projec
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +13,6 @@ from scipy.stats import skew
 
 from toymodels.analysis.recovery import unit
 from toymodels.arrays import Array, Float
-from toymodels.engine.devices import available_cores
 
 Observed = Float[Array, "examples d"]
 Directions = Float[np.ndarray, "count d"]
@@ -97,11 +95,12 @@ def side_by_side(fit: Callable[[Asked], Fitted], asked: Iterable[Asked]) -> list
 
     What a method sets for the whole process while it works - warnings, threads - is set once around all of them here.
     """
+    from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings(), threadpool_limits(1), ThreadPoolExecutor(available_cores()) as pool:
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
-        return list(pool.map(fit, asked))
+        return list(Parallel(n_jobs=-1, prefer="threads")(delayed(fit)(each) for each in asked))
 
 
 Method = Callable[..., Directions]

@@ -49,6 +49,13 @@ def optimum_on_grid(question: Question, p: ArrayLike, r: ArrayLike) -> xr.Datase
     return xr.Dataset({name: (("p", "r"), values) for name, values in columns.items()}, {"p": p, "r": r})
 
 
+def losses_on_grid(question: Question, p: ArrayLike, r: ArrayLike, name: str) -> xr.Dataset:
+    """The least loss of each arrangement, inf where it does not exist: `name` by `name`_arrangement, p and r."""
+    found = question(*np.meshgrid(np.asarray(p, np.float64), np.asarray(r, np.float64), indexing="ij"))
+    labels = {f"{name}_arrangement": list(found.names), "p": p, "r": r}
+    return xr.Dataset({name: ((f"{name}_arrangement", "p", "r"), found.loss)}, labels)
+
+
 def boundary_lines(question: Question, p: ArrayLike, ends: Mapping[str, tuple[str, ...]]) -> xr.Dataset:
     """r of `phases.boundary` at p and, where the lines are steep, between; by the names of the ends."""
     p = np.asarray(p, np.float64)

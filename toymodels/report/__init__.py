@@ -1,0 +1,48 @@
+"""One offline page of an experiment, or of several: to be read, hovered, scrubbed, and sent as one file.
+
+`values` gathers what a study holds, `explorers` packs models in training, `maps` what is known at every point of a
+plane; `page` with the script and the style beside it renders them, and computes nothing.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from toymodels.failures import Failed
+from toymodels.files import check_writable, write_text
+from toymodels.lab import Study
+from toymodels.report.packing import Packed
+from toymodels.report.page import check, html, script_size
+from toymodels.report.values import Section, gather
+
+MOST = 8_000_000
+"""Bytes of a page, at most."""
+FOR_MODELS = 4_000_000
+"""Bytes of packed models, at most: more do not make a page that loads at once."""
+
+
+def write(studies: Sequence[Study], path: Path, failed: list[Failed] | None = None) -> int:
+    """Write the page of these studies into one file; returns its size in bytes.
+
+    What is not stored is left out, and the page says so. Pictures go in as vectors while they fit; packed models get
+    what is left, thinned to it. With a list `failed`, figures that cannot be drawn are appended to it. ValueError where
+    even the pictures as they were drawn do not fit.
+    """
+    check_writable(path.parent)
+    packed = Packed()
+    sections = [gather(study, failed) for study in studies]
+    left = MOST - script_size() - sum(section.size for section in sections)
+    for section in sorted(sections, key=lambda each: -each.heaviest):
+        if left >= 0:
+            break
+        left += section.lighten(-left)
+    if left < 0:
+        raise ValueError(f"{len(studies)} experiments make a page of more than {MOST / 1e6:.0f} MB; name fewer")
+    share = min(left, FOR_MODELS) // max(sum(len(section.study.sweeps) for section in sections), 1)
+    for section in sections:
+        section.pack(packed, share)
+    text = html(sections, packed)
+    write_text(path, text)
+    return len(text.encode())
+
+
+__all__ = ["Section", "check", "write"]

@@ -1,0 +1,130 @@
+"""What an explorer shows of a sweep: the feature vectors of models in training, W Wᵀ, D_i, loss and arrangement."""
+
+import math
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
+from toymodels.analysis.labelled import each_model
+from toymodels.experiment import Swept
+from toymodels.report.packing import Packed
+from toymodels.results import STATUS
+
+VECTORS = (("feature", "hidden"), ("feature", "dimension"))
+"""Dimensions of parameters whose rows are feature vectors."""
+MOST_FEATURES, MOST_NAMED = 100, 16
+"""Features up to which models are shown; up to which the arrangement has a name."""
+SNAPSHOTS, STEPS = 40, 120
+"""Snapshots and points of the loss, at most."""
+FEW = 4
+"""Seeds that are kept while other axes can be thinned."""
+ORTHOGONAL, DEAD = 0.1, 0.1
+"""|cos| up to which two features count as orthogonal, norm over the largest up to which one counts as dropped: of
+arrangements here."""
+SHOWN = 3
+"""Dimensions that a picture has."""
+
+
+def vectors_of(data: xr.Dataset) -> str | None:
+    """The parameter of a sweep whose rows are feature vectors, if it has one that can be shown."""
+    for name, values in data.data_vars.items():
+        if values.dims[-2:] in VECTORS and "snapshot" in values.dims and values.shape[-2] <= MOST_FEATURES:
+            return str(name)
+    return None
+
+
+def explorer(swept: Swept, packed: Packed, most: int) -> dict[str, Any] | None:
+    """A sweep's models, packed into at most about so many bytes; None where there are no feature vectors or no room.
+
+    Labels, snapshots and steps are thinned evenly where there are too many, seeds to the first of them.
+    """
+    data = swept.data
+    name = vectors_of(data)
+    if name is None:
+        return None
+    axes = [str(dim) for dim in data[name].dims[:-3]]
+    n, m = data[name].shape[-2:]
+    shown = min(m, SHOWN)
+    snapshots, steps = (evenly(data.sizes[dim], most) for dim, most in (("snapshot", SNAPSHOTS), ("step", STEPS)))
+    of_a_cell = 2 * (len(snapshots) * n * (n + shown + 1) + len(steps))
+    kept = thinned({axis: data.sizes[axis] for axis in axes}, int(most * PACKED / of_a_cell))
+    if kept is None:
+        return None
+    places = {
+        axis: np.arange(count) if axis == "seed" else evenly(data.sizes[axis], count) for axis, count in kept.items()
+    }
+    few = data.isel(places)
+    W = few[name].isel(snapshot=snapshots).astype(np.float64).load()
+    loss = few.objective.isel(step=steps).astype(np.float64).load()
+    labels = {axis: _labels(data, axis, where) for axis, where in places.items()}
+    rows = W.values.reshape(-1, len(snapshots), n, m)
+    pictured, part = _pictured(rows)
+    D = each_model(feature_dimensionality, W, core=[[str(dim) for dim in W.dims[-2:]]], outputs=["feature"])
+    final = loss.values.reshape(-1, len(steps))[:, -1]
+    return {
+        "parameter": name,
+        "axes": [{"name": axis, "labels": labels[axis], "of": data.sizes[axis]} for axis in axes],
+        "features": n,
+        "dimensions": m,
+        "part": part,
+        "snapshots": few.snapshot.values[snapshots].tolist(),
+        "steps": few.step.values[steps].tolist(),
+        "every": [len(snapshots), data.sizes["snapshot"]],
+        "status": [STATUS[code] for code in few.status.transpose(*axes).values.ravel().tolist()],
+        "names": [_arrangement(each[-1]) for each in rows],
+        "final": [round(each, 9) if math.isfinite(each) else None for each in final.tolist()],
+        "reach": float(np.nanmax(np.linalg.norm(pictured, axis=-1), initial=1e-9)),
+        "vectors": packed.add(pictured),
+        "products": packed.add(rows @ np.swapaxes(rows, -1, -2)),
+        "dimensionality": packed.add(D.values.reshape(-1, len(snapshots), n)),
+        # Losses fall over many powers of ten.
+        "log_loss": packed.add(np.log10(loss.where(loss > 0)).values.reshape(-1, len(steps))),
+    }
+
+
+PACKED = 1.1
+"""Bytes of numbers in a byte of the page: they are compressed, and written as text."""
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """At most so many of the first `count` integers, evenly spaced, both ends among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def thinned(sizes: dict[str, int], most: int) -> dict[str, int] | None:
+    """Labels to keep of each axis so that there are at most so many cells: seeds go first; None if there is no way."""
+    kept = dict(sizes)
+    while math.prod(kept.values()) > most:
+        seeds = {axis: size for axis, size in kept.items() if axis == "seed" and size > FEW}
+        left = (
+            seeds or {axis: size for axis, size in kept.items() if size > 2} or {a: s for a, s in kept.items() if s > 1}
+        )
+        if not left:
+            return None
+        axis = max(left, key=lambda each: left[each])
+        kept[axis] -= 1
+    return kept
+
+
+def _labels(data: xr.Dataset, axis: str, places: np.ndarray) -> list[str]:
+    values = data[axis].values[places].tolist()
+    return [f"{each:.4g}" if isinstance(each, float) else str(each) for each in values]
+
+
+def _pictured(rows: np.ndarray) -> tuple[np.ndarray, float | None]:
+    """Vectors in at most three dimensions: their own, or the first principal ones of each model at its end; and how
+    much of all models' squared lengths at the end these hold, where they are not all."""
+    if rows.shape[-1] <= SHOWN:
+        return rows, None
+    ends = np.where(np.isfinite(rows[:, -1]), rows[:, -1], 0.0)
+    turn = np.linalg.svd(ends, full_matrices=False)[2][:, :SHOWN]
+    seen = np.einsum("csnm,cdm->csnd", rows, turn)
+    return seen, float((np.nan_to_num(seen[:, -1]) ** 2).sum() / max((ends**2).sum(), 1e-300))
+
+
+def _arrangement(W: np.ndarray) -> str:
+    if not np.isfinite(W).all():
+        return "lost"
+    return tegum_factors(W, tol=ORTHOGONAL, dead=DEAD).name if len(W) <= MOST_NAMED else ""
