@@ -20,7 +20,7 @@ from toymodels import Axis, Choice, Run, Sweep, config, retrain, sweep, train
 from toymodels.engine.batch import train_batch
 from toymodels.engine.loop import programs_compiled
 from toymodels.engine.plan import batch_width, plan
-from toymodels.results import DIVERGED, OK, usable
+from toymodels.results import DIVERGED, OK, best, usable
 from toymodels.store import Pool, StoreError
 from toymodels.sweep import Events
 from toymodels.train import NUMERICS
@@ -377,3 +377,20 @@ def test_problems_of_different_dimensions_share_a_dataset() -> None:
     assert data.sizes["feature"] == 6
     assert np.isnan(data.W.sel(kind="packing")).all()
     assert np.isfinite(data.V.sel(kind="packing")).all()
+
+
+def test_the_best_of_every_setting_keeps_its_seed() -> None:
+    data = sweep(packings(seeds=range(3)))
+    found = best(data)
+    assert found.sizes == {name: size for name, size in data.sizes.items() if name != "seed"}
+    least = data.objective.isel(step=-1).min("seed")
+    np.testing.assert_array_equal(found.objective.isel(step=-1), least)
+    assert set(found.seed.values.ravel()) <= {0, 1, 2}
+    with pytest.raises(ValueError, match="nothing: there are"):
+        best(data, by="nothing")
+    with pytest.raises(ValueError, match="row: there are"):
+        best(data, axis="row")
+
+
+def test_a_sweep_has_as_many_cells_as_its_labels_say() -> None:
+    assert len(packings(seeds=range(3))) == len(packings(seeds=range(3)).runs())

@@ -80,7 +80,7 @@ if TYPE_CHECKING:
         Steering,
     )
     from toymodels.problems.supervised import Supervised
-    from toymodels.results import census, open, usable  # noqa: F401
+    from toymodels.results import best, census, open, usable  # noqa: F401
     from toymodels.store import StoreError
     from toymodels.sweep import Axis, Choice, Sweep, retrain, sweep, train
     from toymodels.train import Record, Run
@@ -297,6 +297,7 @@ _MODULES = {
     ),
     "problems.supervised": ("Supervised",),
     "results": (
+        "best",
         "census",
         "open",
         "usable",

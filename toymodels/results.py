@@ -257,6 +257,17 @@ def census(data: xr.Dataset) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
+def best(data: xr.Dataset, by: str = "objective", axis: str = "seed") -> xr.Dataset:
+    """Of every other setting the cell along `axis` whose `by` is least at the end of training: best of k, converged or
+    not. The label it had along `axis` stays as a coordinate; where all diverged, the first. ValueError for a name that
+    the data lack."""
+    for name, known in ((by, data.data_vars), (axis, data.dims)):
+        if name not in known:
+            raise ValueError(f"{name}: there are {', '.join(map(str, known))}")
+    final = data[by].isel(step=-1, drop=True) if "step" in data[by].dims else data[by]
+    return data.isel({axis: final.fillna(np.inf).argmin(axis)})
+
+
 def divergences(data: xr.Dataset) -> list[str]:
     """How cells diverged and when the first of them did, such as ["4 cells, loss not finite, from step 120 on"]."""
     by, at = data.diverged_by.values, data.diverged_at.values
