@@ -1,6 +1,10 @@
 """What a run will record, by name: checked before anything is compiled, as of two results of one name one is lost."""
 
-from collections.abc import Collection
+import traceback
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -25,22 +29,91 @@ def of_parameters(params: Any) -> list[str]:
 
 @standard()
 def check_names(run: Run, axes: Collection[str] = ()) -> None:
-    """ValueError where a parameter or a metric has the name of another result, of a coordinate or of an axis."""
-
-    def recorded() -> tuple[Any, Any]:
-        problem = protocol.prepare(run.problem)
-        params = problem.init(keys.key(0))
-        examples = protocol.sample(problem, keys.key(0), 1)
-        example = jax.tree.map(lambda leaf: leaf[0], examples)
-        return params, protocol.metrics(problem, params, example)
-
-    params, metrics = jax.eval_shape(recorded)
-    name = type(run.problem).__name__
+    """ValueError where a parameter or a metric has the name of another result, of a coordinate or of an axis; where
+    examples, the objective or the named dimensions of a parameter have another shape than they should; and where a
+    problem cannot be evaluated at all."""
+    problem, name = run.problem, type(run.problem).__name__
+    with _evaluated(name):
+        for batch in (2, 3):  # one of them might be a size of the examples too
+            _check_examples(problem, jax.eval_shape(partial(_drawn, batch), problem), batch)
+        params, objective, metrics = jax.eval_shape(_recorded, problem)
+    if not (isinstance(objective, jax.ShapeDtypeStruct) and objective.shape == ()):
+        given = "nothing" if objective is None else f"numbers of shape {getattr(objective, 'shape', '()')}"
+        raise ValueError(
+            f"{name}: its objective gives {given}, and has to be one number: sum, or average, what it adds up"
+        )
+    _check_dimensions(problem, params)
     taken = {each: f"{each!r} is a name that every sweep has" for each in RESERVED}
     taken |= {each: f"{each!r} is an axis of the sweep" for each in axes}
-    taken |= {each: f"{each!r} is a dimension of {own}" for own, dims in run.problem.dims.items() for each in dims}
+    taken |= {each: f"{each!r} is a dimension of {own}" for own, dims in problem.dims.items() for each in dims}
     for kind, names in (("parameter", of_parameters(params)), ("metric", list(metrics))):
         for each in names:
             if each in taken:
                 raise ValueError(f"{name}: a {kind} needs a name of its own, and {taken[each]}")
         taken |= {each: f"{each!r} is a {kind} of it" for each in names}
+
+
+def _drawn(batch: int, problem: Any) -> Any:
+    return protocol.sample(protocol.prepare(problem), keys.key(0), batch)
+
+
+def _recorded(problem: Any) -> tuple[Any, Any, Any]:
+    """Parameters, objective and metrics of one example."""
+    problem = protocol.prepare(problem)
+    params = problem.init(keys.key(0))
+    example = jax.tree.map(lambda leaf: leaf[0], protocol.sample(problem, keys.key(0), 1))
+    return params, problem.objective(params, example), protocol.metrics(problem, params, example)
+
+
+def _check_examples(problem: Any, examples: Any, batch: int) -> None:
+    for leaf in jax.tree.leaves(examples):
+        if leaf.shape[:1] != (batch,):
+            whose = type(getattr(problem, "data", problem)).__name__
+            raise ValueError(
+                f"{whose}: sample(key, batch={batch}) gives shape {leaf.shape}, and the batch has to come first"
+            )
+
+
+def _check_dimensions(problem: Any, params: Any) -> None:
+    name = type(problem).__name__
+    shapes = dict(zip(of_parameters(params), (leaf.shape for leaf in jax.tree.leaves(params)), strict=True))
+    for own, dims in problem.dims.items():
+        if isinstance(dims, str):
+            raise ValueError(f"{name}: dims of {own} is a word, {dims!r}, and has to be a tuple of names")
+        if own in shapes and len(dims) != len(shapes[own]):
+            raise ValueError(f"{name}: dims names {len(dims)} axes of {own}, whose shape is {shapes[own]}")
+
+
+@contextmanager
+def _evaluated(name: str) -> Iterator[None]:
+    """Errors in what the user wrote, as one sentence that says where."""
+    try:
+        yield
+    except ValueError:
+        raise
+    except (TypeError, AttributeError, IndexError, KeyError) as error:
+        told = str(error).partition("\n")[0]
+        if isinstance(error, CONCRETE) or "concrete values" in told:
+            hint = "use jnp.where for a choice, and declare `static` what sets a shape"
+            why = f"a number is needed that is not known when {name} is compiled; {hint}"
+        else:
+            why = f"{name} cannot be evaluated: {type(error).__name__}, {told}"
+        raise ValueError(f"{_place(error)}: {why}") from error
+
+
+CONCRETE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+
+
+def _place(error: BaseException) -> str:
+    """The last line of the traceback that is no library's; of this library, where there is no other."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if "site-packages" not in each.filename]
+    own = [each for each in frames if not Path(each.filename).is_relative_to(PACKAGE)] or frames
+    return f"{Path(own[-1].filename).name}:{own[-1].lineno}"
+
+
+PACKAGE = Path(__file__).parent.parent
