@@ -23,7 +23,7 @@ WORDS = {1: "one", 2: "two", 3: "three", 4: "four"}
 
 problem = Supervised(Sparse(5), Tied(2), SquaredError(Geometric(0.9)))
 arrows = Sweep(
-    Run(problem, Adam(Cosine(1e-2)), steps=4000, record=Record(60, 2)),
+    Run(problem, Adam(Cosine(1e-2)), steps=4000, record=Record(60, 30)),
     [Axis("p", "problem.data.p", (20 ** -np.linspace(0, 1, 10)).tolist()), Axis("seed", "seed", range(8))],
 )
 tiny = {"seed": range(4), "steps": 400, "p": (20 ** -np.linspace(0, 1, 4)).tolist()}

@@ -18,7 +18,7 @@ LAYERS = [
     {"engine", "results"},
     {"plan", "executors"},
     {"sweep"},
-    {"overrides", "readings"},
+    {"export", "overrides", "readings"},
     {"experiment", "asked"},
     {"failures"},
     {"lab"},

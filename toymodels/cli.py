@@ -105,6 +105,26 @@ def _parser() -> argparse.ArgumentParser:
     claims.add_argument("--run", action="store_true", help="train what is missing first, and draw it")
     claims.add_argument("--out", type=Path, metavar="FILE", help="write the ledger there too, as Markdown")
     _add_cores(claims)
+    animate = with_experiment(verb("animate", "A moving picture of stored runs: feature vectors, W Wᵀ, loss."))
+    animate.add_argument("sweep", help="a sweep of the experiment")
+    animate.add_argument(
+        "labels",
+        nargs="*",
+        metavar="axis=label",
+        help="which runs; several labels, with commas, are shown together (default: the first ones, the best seed)",
+    )
+    animate.add_argument(
+        "--out", type=Path, metavar="FILE", default=Path("training.gif"), help="a GIF or MP4 (default: training.gif)"
+    )
+    animate.add_argument("--rate", type=int, default=8, metavar="N", help="frames a second, 1 to 60 (default: 8)")
+    export = with_experiment(
+        verb("export", "Write a sweep's results into one file for other programs.", epilog=OVERRIDES)
+    )
+    export.add_argument("sweep", help="a sweep of the experiment")
+    export.add_argument("words", nargs="*", metavar="path=value", help="overrides, as they were run with")
+    export.add_argument(
+        "--out", type=Path, metavar="FILE", required=True, help="NAME.nc: all, as netCDF; NAME.csv: a row a cell"
+    )
     report = with_scale(
         verb("report", "One offline page of experiments: claims, figures, findings, models to scrub.", epilog=OVERRIDES)
     )
@@ -138,7 +158,7 @@ def _main(arguments: Sequence[str] | None) -> None:
     args, rest = _parser().parse_known_args(arguments)
     # `--path=value` and `--path value` are overrides too, so that any field can be set the way flags are.
     extra = _as_overrides(rest)
-    if extra and args.verb not in ("run", "figure", "cell", "claims", "report"):
+    if extra and args.verb not in ("run", "figure", "cell", "animate", "claims", "export", "report"):
         fail(f"{rest[0]}: `toymodels {args.verb}` has no such option")
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "toymodels"))
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter shows its code

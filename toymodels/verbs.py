@@ -315,6 +315,50 @@ def _worked_out(args: argparse.Namespace, failed: list[Any], study: Any) -> None
     tables.print_drawn(study, study.write_figures(failed=failed), [], failed)
 
 
+def animate(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels import draw
+    from toymodels.draw.animation import check_kind, save_animation, training
+    from toymodels.files import appearing
+    from toymodels.report.clips import clips
+
+    study = _study(args, args.experiment)
+    if args.sweep not in study.sweeps:
+        raise Refused(f"{args.sweep}: no such sweep; there are {', '.join(study.sweeps)}")
+    if not 1 <= args.rate <= 60:
+        raise Refused(f"--rate {args.rate}: 1 to 60 frames a second")
+    _check_out(args.out)
+    asked: dict[str, list[str]] = {}
+    for name, _, value in (text.partition("=") for text in [*args.labels, *extra]):
+        asked.setdefault(name, []).append(value)
+    with _refusing():
+        check_kind(args.out)
+        made, over = clips(study.swept(args.sweep), asked)
+    with draw.style(), appearing(args.out) as partial:
+        whole = partial.with_name(partial.name + args.out.suffix)
+        save_animation(training(made, over), whole, args.rate)
+        whole.rename(partial)
+    say(
+        f"wrote {args.out}, {args.out.stat().st_size / 1e6:.2g} MB: {'; '.join(each.name for each in made)}".rstrip(
+            ": "
+        )
+    )
+
+
+def export(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels.export import check_kind, write
+
+    overrides = [*args.words, *extra]
+    study = _study(args, args.experiment, overrides)
+    _check(study, overrides)
+    if args.sweep not in study.sweeps:
+        raise Refused(f"{args.sweep}: no such sweep; there are {', '.join(study.sweeps)}")
+    _check_out(args.out)
+    with _refusing():
+        check_kind(args.out)
+        size = write(study.swept(args.sweep).data, args.out)
+    say(f"wrote {args.out}, {size / 1e6:.3g} MB")
+
+
 def report(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels.lab import experiment_files
     from toymodels.report import check, write
@@ -416,6 +460,8 @@ VERBS = {
     "verdicts": verdicts,
     "claims": claims,
     "replicate": replicate,
+    "animate": animate,
+    "export": export,
     "report": report,
     "migrate": migrate,
 }

@@ -60,7 +60,7 @@ def explorer(swept: Swept, packed: Packed, most: int) -> dict[str, Any] | None:
     loss = few.objective.isel(step=steps).astype(np.float64).load()
     labels = {axis: _labels(data, axis, where) for axis, where in places.items()}
     rows = W.values.reshape(-1, len(snapshots), n, m)
-    pictured, part = _pictured(rows)
+    shown_rows, part = pictured(rows)
     D = each_model(feature_dimensionality, W, core=[[str(dim) for dim in W.dims[-2:]]], outputs=["feature"])
     final = loss.values.reshape(-1, len(steps))[:, -1]
     return {
@@ -75,8 +75,8 @@ def explorer(swept: Swept, packed: Packed, most: int) -> dict[str, Any] | None:
         "status": [STATUS[code] for code in few.status.transpose(*axes).values.ravel().tolist()],
         "names": [_arrangement(each[-1]) for each in rows],
         "final": [round(each, 9) if math.isfinite(each) else None for each in final.tolist()],
-        "reach": float(np.nanmax(np.linalg.norm(pictured, axis=-1), initial=1e-9)),
-        "vectors": packed.add(pictured),
+        "reach": float(np.nanmax(np.linalg.norm(shown_rows, axis=-1), initial=1e-9)),
+        "vectors": packed.add(shown_rows),
         "products": packed.add(rows @ np.swapaxes(rows, -1, -2)),
         "dimensionality": packed.add(D.values.reshape(-1, len(snapshots), n)),
         # Losses fall over many powers of ten.
@@ -113,7 +113,7 @@ def _labels(data: xr.Dataset, axis: str, places: np.ndarray) -> list[str]:
     return [f"{each:.4g}" if isinstance(each, float) else str(each) for each in values]
 
 
-def _pictured(rows: np.ndarray) -> tuple[np.ndarray, float | None]:
+def pictured(rows: np.ndarray) -> tuple[np.ndarray, float | None]:
     """Vectors in at most three dimensions: their own, or the first principal ones of each model at its end; and how
     much of all models' squared lengths at the end these hold, where they are not all."""
     if rows.shape[-1] <= SHOWN:
