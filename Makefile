@@ -9,6 +9,7 @@
 #   make mutation                 every criterion inverted: does a test fail?  (docs/mutation.md)
 #   make test-slow                every experiment at tiny scale, whole
 #   make test-long                many faults, command lines, clusters (the default tests try a handful)
+#   make docs                      build/docs/index.html: tutorial, how-tos, ledger, reference, offline
 #   make test-browser              the report in headless Chromium (Debian's chromium and chromium-driver)
 #   make trust                    faults, settings, convergence: what holds?  (docs/trust.md, docs/convergence.md)
 #   make check                    ruff and mypy         make clean     drop .venv and caches, keep results
@@ -27,7 +28,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 ALL := $(basename $(notdir $(wildcard experiments/*.py)))
 OFFSET ?= 5000
 
-.PHONY: setup sweep paper claims replicate report figures test test-slow test-long test-browser check mutation trust bench clean
+.PHONY: setup sweep paper claims replicate report figures test test-slow test-long test-browser check docs mutation trust bench clean
 
 setup: .venv/ready
 
@@ -47,6 +48,10 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-comp
 
 .venv/ready-report: .venv/ready requirements-report.lock
 	$(PIP) -r requirements-report.lock
+	@touch $@
+
+.venv/ready-docs: .venv/ready-dev requirements-docs.lock
+	$(PIP) -r requirements-docs.lock
 	@touch $@
 
 .venv/ready-browser: .venv/ready-dev requirements-browser.lock
@@ -92,6 +97,9 @@ check: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/ready-docs
+	env -u MPLBACKEND $(BIN)/python -m sphinx -W --keep-going -b html docs build/docs
 
 mutation: .venv/ready-dev
 	$(BIN)/python -m tests.mutation --out docs/mutation.md

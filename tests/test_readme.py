@@ -43,7 +43,7 @@ def test_a_problem_of_ones_own_finds_the_octahedron(tmp_path: Path, monkeypatch:
 
 def test_the_page_of_an_experiment_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = ran("experiment = Experiment", tmp_path, monkeypatch)["experiment"]
-    assert len(experiment.sweeps["seeds"]) == 8
+    assert len(experiment.sweeps["seeds"].runs()) == 8
 
 
 def test_the_notebook_names_a_geometry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

@@ -196,3 +196,23 @@ def test_bad_input_is_one_sentence(words: list[str], sentence: str, capsys: pyte
         cli.main(["report", *words])
     assert stopped.value.code == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_there")
+def test_without_a_name_it_is_of_what_is_stored(trained: Path, capsys: pytest.CaptureFixture) -> None:
+    (trained / "experiments").mkdir()
+    for name in ("repelling", "never_run"):
+        shutil.copy("repelling.py", f"experiments/{name}.py")
+    lab.run("repelling")
+    text = (trained / "experiments" / "never_run.py").read_text()
+    (trained / "experiments" / "never_run.py").write_text(text.replace("range(6)", "range(100, 106)"))
+    try:
+        cli.main(["report"])
+    finally:
+        shutil.rmtree(trained / "experiments")
+    assert [
+        each["id"] for each in json.loads(embedded(Path("report.html").read_text(), "report-data"))["sections"]
+    ] == ["repelling"]
+    with pytest.raises(SystemExit):
+        cli.main(["report"])
+    assert "no experiment is wholly stored" in capsys.readouterr().err

@@ -390,7 +390,3 @@ def test_the_best_of_every_setting_keeps_its_seed() -> None:
         best(data, by="nothing")
     with pytest.raises(ValueError, match="row: there are"):
         best(data, axis="row")
-
-
-def test_a_sweep_has_as_many_cells_as_its_labels_say() -> None:
-    assert len(packings(seeds=range(3))) == len(packings(seeds=range(3)).runs())

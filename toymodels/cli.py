@@ -129,7 +129,10 @@ def _parser() -> argparse.ArgumentParser:
         verb("report", "One offline page of experiments: claims, figures, findings, models to scrub.", epilog=OVERRIDES)
     )
     report.add_argument(
-        "words", nargs="*", metavar="EXPERIMENT | path=value", help="which ones (default: all), and overrides of one"
+        "words",
+        nargs="*",
+        metavar="EXPERIMENT | path=value",
+        help="which ones (default: all that are stored), and overrides of one",
     )
     report.add_argument(
         "--out", type=Path, metavar="FILE", default=Path("report.html"), help="the page (default: report.html)"

@@ -1,6 +1,5 @@
 """Named axes -> groups of one compiled program -> batches -> store. What is stored already is not trained again."""
 
-import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -145,18 +144,14 @@ class Sweep:
     def shape(self) -> tuple[int, ...]:
         return tuple(len(axis.labels) for axis in self.axes)
 
-    def __len__(self) -> int:
-        """How many cells it has."""
-        return math.prod(self.shape)
-
     def runs(self) -> Sequence[Run]:
         """All cells in C order of the axes, each made when asked for; ValueError if one of them is not valid."""
         return self._runs
 
     @cached_property
     def _runs(self) -> Runs:
-        if len(self) > MOST_CELLS:
-            raise ValueError(f"{len(self)} cells: a sweep has at most {MOST_CELLS}")
+        if np.prod(self.shape, dtype=float) > MOST_CELLS:
+            raise ValueError(f"{np.prod(self.shape, dtype=float):.0f} cells: a sweep has at most {MOST_CELLS}")
         return Runs(self.base, [axis.columns for axis in self.axes], self.shape, self._bind, self.derive)
 
     def cell(self, **labels: Any) -> Run:

@@ -361,19 +361,23 @@ def export(args: argparse.Namespace, extra: list[str]) -> None:
 
 def report(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels.lab import experiment_files
-    from toymodels.report import check, write
+    from toymodels.report import check, stored, write
 
     words = [*args.words, *extra]
     overrides = [word for word in words if "=" in word]
-    names = [word for word in words if "=" not in word] or [path.stem for path in experiment_files()]
+    names = [word for word in words if "=" not in word]
     if overrides and len(names) != 1:
         raise Refused("overrides are of one experiment: name it")
     _check_out(args.out)
     with _refusing():
         check()
     studies = [_study(args, name, overrides) for name in dict.fromkeys(names)]
+    if not names:
+        studies = [study for study in (_study(args, path.stem) for path in experiment_files()) if stored(study)]
     if not studies:
-        raise Refused("there are no experiments here")
+        raise Refused(
+            "no experiment is wholly stored here: `toymodels run NAME` trains one, or name those to report on"
+        )
     for each in studies:
         _check(each, overrides)
     failed: list[Any] = []

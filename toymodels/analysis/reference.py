@@ -57,7 +57,7 @@ def nmf(h: Observed, count: int, seed: int = 0) -> Directions:
 
 
 def dictionary_learning(h: Observed, count: int, seed: int = 0, penalty: float = 0.2, passes: int = 6) -> Directions:
-    """Online dictionary learning, |h - c D|²/2 + penalty |c|_1, with codes by least angles. Mairal et al. 2009.
+    """Online dictionary learning, |h - c D|²/2 + penalty |c|_1, with codes by coordinate descent. Mairal et al. 2009.
 
     Codes may be negative, so directions are lines. (Orthogonal matching pursuit gives the codes of a dictionary that is
     learned, not those that it is learned with.)
@@ -65,7 +65,14 @@ def dictionary_learning(h: Observed, count: int, seed: int = 0, penalty: float =
     from sklearn.decomposition import MiniBatchDictionaryLearning
 
     learner = MiniBatchDictionaryLearning(
-        count, alpha=penalty, max_iter=passes, batch_size=128, tol=0, max_no_improvement=None, random_state=seed
+        count,
+        alpha=penalty,
+        max_iter=passes,
+        batch_size=128,
+        tol=0,
+        max_no_improvement=None,
+        fit_algorithm="cd",  # the optimum of least angles, in a fifth of the time
+        random_state=seed,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

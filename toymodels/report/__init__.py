@@ -1,13 +1,13 @@
 """One offline page of an experiment, or of several: to be read, hovered, scrubbed, and sent as one file.
 
-`values` gathers what a study holds, `explorers` packs models in training, `maps` what is known at every point of a
-plane; `page` with the script and the style beside it renders them, and computes nothing.
+`values` gathers what a study holds and `explorers` packs models in training; `page`, with the script and the style
+beside it, renders them, and computes nothing. `clips` are the moving pictures of `toymodels animate`.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from toymodels.failures import Failed
+from toymodels.failures import Failed, Missing
 from toymodels.files import check_writable, write_text
 from toymodels.lab import Study
 from toymodels.report.packing import Packed
@@ -28,7 +28,6 @@ def write(studies: Sequence[Study], path: Path, failed: list[Failed] | None = No
     even the pictures as they were drawn do not fit.
     """
     check_writable(path.parent)
-    packed = Packed()
     sections = [gather(study, failed) for study in studies]
     left = MOST - script_size() - sum(section.size for section in sections)
     for section in sorted(sections, key=lambda each: -each.heaviest):
@@ -38,11 +37,26 @@ def write(studies: Sequence[Study], path: Path, failed: list[Failed] | None = No
     if left < 0:
         raise ValueError(f"{len(studies)} experiments make a page of more than {MOST / 1e6:.0f} MB; name fewer")
     share = min(left, FOR_MODELS) // max(sum(len(section.study.sweeps) for section in sections), 1)
-    for section in sections:
-        section.pack(packed, share)
-    text = html(sections, packed)
+    while True:
+        packed = Packed()
+        for section in sections:
+            section.pack(packed, share)
+        size = len((text := html(sections, packed)).encode())
+        if size <= MOST:
+            break
+        share //= 2  # it was estimated
     write_text(path, text)
-    return len(text.encode())
+    return size
 
 
-__all__ = ["Section", "check", "write"]
+def stored(study: Study) -> bool:
+    """Whether all cells of a study are here."""
+    try:
+        for name in study.sweeps:
+            study.swept(name)
+    except Missing:
+        return False
+    return True
+
+
+__all__ = ["Section", "check", "stored", "write"]

@@ -61,8 +61,9 @@ class Section:
     def lighten(self, wanted: int) -> int:
         """Turn the largest pictures into dots until so many bytes are saved; how many are."""
         saved = 0
-        for each in sorted(self.pictures, key=lambda picture: -len(picture.data)):
-            if saved >= wanted or each.kind == "png":
+        vectors = [each for each in self.pictures if each.kind == "svg"]
+        for each in sorted(vectors, key=lambda picture: -len(picture.data)):
+            if saved >= wanted:
                 break
             data = compressed(_drawn(self.study, each.name, "png"))
             if len(data) < len(each.data):
@@ -72,6 +73,7 @@ class Section:
 
     def pack(self, packed: Packed, share: int) -> None:
         """Pack the models of each sweep into at most about `share` bytes."""
+        self.explorers = {}
         for name in self.study.sweeps:
             try:
                 swept = self.study.swept(name)
