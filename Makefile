@@ -4,13 +4,13 @@
 #   make sweep TINY=1             a few minutes         make bench     timings against peers
 #   make paper                    every experiment, and docs/verdicts.md
 #   make claims                   every claim worked out, and docs/ledger.md (CLAIM=A4: one)
-#   make report                    report.html, everything on one page (EXPERIMENT=intro: one; models to scrub need a sweep)
+#   make report                   report.html, everything on one page (EXPERIMENT=intro: one; models to scrub need a sweep)
 #   make replicate                every experiment on fresh seeds, and docs/replication.md (OFFSET=5000)
 #   make mutation                 every criterion inverted: does a test fail?  (docs/mutation.md)
 #   make test-slow                every experiment at tiny scale, whole
 #   make test-long                many faults, command lines, clusters (the default tests try a handful)
-#   make docs                      build/docs/index.html: tutorial, how-tos, ledger, reference, offline
-#   make test-browser              the report in headless Chromium (Debian's chromium and chromium-driver)
+#   make docs                     build/docs/index.html: tutorial, how-tos, ledger, reference, offline
+#   make test-browser             the report in headless Chromium (Debian's chromium and chromium-driver)
 #   make trust                    faults, settings, convergence: what holds?  (docs/trust.md, docs/convergence.md)
 #   make check                    ruff and mypy         make clean     drop .venv and caches, keep results
 

@@ -58,7 +58,7 @@ def plane(lengths):
 
 experiment = Experiment(
     "How do vectors repel each other?", "ours", {"flat": packings(5, 2), "deep": packings(6, 3)}, [lengths],
-    [by_power], [long], [plane], claims=[Claim("Z9", "Vectors are long.", ["long"], "by_power")],
+    [by_power], [long], claims=[Claim("Z9", "Vectors are long.", ["long"], "by_power")], maps=[plane],
 )
 '''
 FLAGS = [
@@ -178,6 +178,9 @@ def use_all(browser: Any) -> Iterator[Tried]:
         ActionChains(browser).move_to_element_with_offset(area, 5 - size["width"] / 2, 5 - size["height"] / 2).perform()
         ActionChains(browser).move_to_element_with_offset(area, dx, dy).perform()
 
+    def hover(css: str) -> None:
+        ActionChains(browser).move_to_element(one(css)).perform()
+
     def click_there() -> None:
         ActionChains(browser).click().perform()
 
@@ -198,9 +201,8 @@ def use_all(browser: Any) -> Iterator[Tried]:
         fire = f"{other} s.dispatchEvent(new Event('change'))"
         yield use("arrangement menu", lambda: browser.execute_script(fire), *MODELS, "loss", "controls")
     feature = ".features button:nth-child(2)"
-    hover = ActionChains(browser).move_to_element
-    yield use("feature button, pointed at", lambda: hover(one(feature)).perform(), *MODELS, "text")
-    yield use("pointer leaves it", lambda: ActionChains(browser).move_to_element(one("h1")).perform(), *MODELS, "text")
+    yield use("feature button, pointed at", lambda: hover(feature), *MODELS, "text")
+    yield use("pointer leaves it", lambda: hover("h1"), *MODELS, "text")
     yield use("feature button, pressed by key", lambda: one(feature).send_keys(Keys.ENTER), *MODELS, "text")
     yield use("pressed again", lambda: one(feature).send_keys(Keys.ENTER), *MODELS, "text")
     yield use("bar of D_i, pointed at", lambda: point(panel("dimensionality"), 0.5, 0.1), *MODELS, "text")
@@ -209,7 +211,7 @@ def use_all(browser: Any) -> Iterator[Tried]:
     where = f"{tip} return [at(f.xaxis, d.x[1]), 1 - at(f.yaxis, d.y[1])]"
     place = browser.execute_script(where, one(panel("vectors")))
     yield use("tip of a vector, pointed at", lambda: point(panel("vectors"), *place), *MODELS, "text")
-    hover(one("h1")).perform()
+    hover("h1")
     loss = "const w = arguments[0]; const f = w._fullLayout, k = 20, d = w.data[0];"
     at = f"{loss} return [f.xaxis.d2p(d.x[k]) / f.xaxis._length, 1 - f.yaxis.d2p(d.y[k]) / f.yaxis._length]"
     place = browser.execute_script(at, one(panel("loss")))

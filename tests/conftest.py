@@ -27,3 +27,15 @@ def _no_figure_stays_open() -> Iterator[None]:
     yield
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         pyplot.close("all")
+
+
+@pytest.fixture(scope="session")
+def repelling(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder with the page of `tests.browser`, its sweeps trained; tests that write there remove it again."""
+    from tests.browser import PAGE
+    from toymodels import lab
+
+    folder = tmp_path_factory.mktemp("repelling")
+    (folder / "repelling.py").write_text(PAGE)
+    lab.run(str(folder / "repelling.py"), runs=folder / "runs")
+    return folder

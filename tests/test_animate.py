@@ -6,23 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser import PAGE
 from toymodels import Adam, Annealed, Axis, Population, Record, Run, Sparse, Sweep, Tied, cli, lab, sweep
 from toymodels.experiment import Swept
 from toymodels.report.clips import clips
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("animate")
-    (folder / "repelling.py").write_text(PAGE)
-    lab.run(str(folder / "repelling.py"), runs=folder / "runs")
-    return folder
-
-
 @pytest.fixture
-def flat(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Swept:
-    monkeypatch.chdir(trained)
+def flat(repelling: Path, monkeypatch: pytest.MonkeyPatch) -> Swept:
+    monkeypatch.chdir(repelling)
     return lab.study("repelling.py").swept("flat")
 
 

@@ -7,21 +7,12 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from tests.browser import PAGE
 from toymodels import cli, lab
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("export")
-    (folder / "repelling.py").write_text(PAGE)
-    lab.run(str(folder / "repelling.py"), runs=folder / "runs")
-    return folder
-
-
 @pytest.fixture
-def data(trained: Path, monkeypatch: pytest.MonkeyPatch) -> xr.Dataset:
-    monkeypatch.chdir(trained)
+def data(repelling: Path, monkeypatch: pytest.MonkeyPatch) -> xr.Dataset:
+    monkeypatch.chdir(repelling)
     return lab.study("repelling.py").swept("flat").data
 
 

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.browser import PAGE
 from toymodels import cli, findings, lab, report
 from toymodels.estimates import Estimate
 from toymodels.findings import Above, AtLeast, AtMost, Below, Finding, Near, Somewhere, Within, ours
@@ -89,20 +88,12 @@ def test_an_interval_is_drawn_on_its_zone() -> None:
 # ---------------------------------------------------------------------------------------------------------------- pages
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    (folder / "repelling.py").write_text(PAGE)
-    lab.run(str(folder / "repelling.py"), runs=folder / "runs")
-    return folder
-
-
 @pytest.fixture
-def _there(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(trained)
+def _there(repelling: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(repelling)
     yield
     for left in ("report.html", "figures"):
-        path = trained / left
+        path = repelling / left
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
@@ -199,17 +190,17 @@ def test_bad_input_is_one_sentence(words: list[str], sentence: str, capsys: pyte
 
 
 @pytest.mark.usefixtures("_there")
-def test_without_a_name_it_is_of_what_is_stored(trained: Path, capsys: pytest.CaptureFixture) -> None:
-    (trained / "experiments").mkdir()
+def test_without_a_name_it_is_of_what_is_stored(repelling: Path, capsys: pytest.CaptureFixture) -> None:
+    (repelling / "experiments").mkdir()
     for name in ("repelling", "never_run"):
         shutil.copy("repelling.py", f"experiments/{name}.py")
     lab.run("repelling")
-    text = (trained / "experiments" / "never_run.py").read_text()
-    (trained / "experiments" / "never_run.py").write_text(text.replace("range(6)", "range(100, 106)"))
+    text = (repelling / "experiments" / "never_run.py").read_text()
+    (repelling / "experiments" / "never_run.py").write_text(text.replace("range(6)", "range(100, 106)"))
     try:
         cli.main(["report"])
     finally:
-        shutil.rmtree(trained / "experiments")
+        shutil.rmtree(repelling / "experiments")
     assert [
         each["id"] for each in json.loads(embedded(Path("report.html").read_text(), "report-data"))["sections"]
     ] == ["repelling"]

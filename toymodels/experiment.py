@@ -150,8 +150,6 @@ class Experiment:
     readings: Sequence[Read] = ()
     figures: Sequence[Draw] = ()
     findings: Sequence[Find] = ()
-    maps: Sequence[Plot] = ()
-    """Planes to point at, in the report."""
     scales: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     """Overrides that make the scales "tiny" and "full" of the default one, as on the command line: path -> value."""
     cost: str = ""
@@ -160,6 +158,8 @@ class Experiment:
     """Rows of the ledger that its findings decide."""
     extra: str = ""
     """What its readings need beside the package, one of `EXTRAS`."""
+    maps: Sequence[Plot] = ()
+    """Planes to point at, in the report."""
     name: str = ""
     file: Path = Path()
     """Where it was loaded from."""
@@ -195,6 +195,9 @@ class Experiment:
 
     def figure(self, name: str) -> Draw:
         return _named(self.figures, name, "figure")
+
+    def map(self, name: str) -> Plot:
+        return _named(self.maps, name, "map")
 
 
 def _named(functions: Sequence[Callable[..., Any]], name: str, kind: str) -> Any:

@@ -8,6 +8,7 @@
 What is current is decided by addresses (see `readings`), never by the times of files: nothing is computed twice.
 """
 
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -207,7 +208,7 @@ class Study:
 
     def map(self, name: str) -> Map:
         """A plane to point at, of this name."""
-        function = {each.__name__: each for each in self.experiment.maps}[name]
+        function = self.experiment.map(name)
         return checked(self._made(function), Map, function)
 
     def caption(self, function: Draw) -> str:
@@ -237,21 +238,26 @@ class Study:
                 continue
             drawn = False
             with noted(f"figure {function.__name__} cannot be drawn{self._here}", self.experiment.file, failed):
-                self._write_figure(function.__name__, path)
+                content = self.picture(function.__name__)
+                with appearing(path) as partial:
+                    partial.write_bytes(content)
                 write_text(told, self.caption(function) + mark)
                 drawn = True
             if drawn:
                 yield path
 
-    def _write_figure(self, name: str, path: Path) -> None:
+    def picture(self, name: str, kind: str = "png") -> bytes:
+        """A figure of this name as a file, "png" or "svg": the same bytes for the same figure."""
         from matplotlib import pyplot
 
+        into = io.BytesIO()
         try:
             made = self.draw(name)
-            with drawing.style(), appearing(path) as partial:
-                made.savefig(partial, dpi=200, format="png")
+            with drawing.style(), pyplot.rc_context({"svg.hashsalt": name}):
+                made.savefig(into, dpi=200, format=kind, metadata={"Date": None} if kind == "svg" else None)
         finally:
             pyplot.close("all")
+        return into.getvalue()
 
     @property
     def _here(self) -> str:

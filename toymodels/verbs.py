@@ -196,8 +196,7 @@ def cell(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels.train import NUMERICS
 
     study = _study(args, args.experiment)
-    if args.sweep not in study.sweeps:
-        raise Refused(f"{args.sweep}: no such sweep; there are {', '.join(study.sweeps)}")
+    _check_sweep(study, args.sweep)
     with _refusing():
         labels = {name: _label(value) for name, _, value in (text.partition("=") for text in [*args.labels, *extra])}
         run = study.sweeps[args.sweep].cell(**labels)
@@ -322,8 +321,7 @@ def animate(args: argparse.Namespace, extra: list[str]) -> None:
     from toymodels.report.clips import clips
 
     study = _study(args, args.experiment)
-    if args.sweep not in study.sweeps:
-        raise Refused(f"{args.sweep}: no such sweep; there are {', '.join(study.sweeps)}")
+    _check_sweep(study, args.sweep)
     if not 1 <= args.rate <= 60:
         raise Refused(f"--rate {args.rate}: 1 to 60 frames a second")
     _check_out(args.out)
@@ -350,8 +348,7 @@ def export(args: argparse.Namespace, extra: list[str]) -> None:
     overrides = [*args.words, *extra]
     study = _study(args, args.experiment, overrides)
     _check(study, overrides)
-    if args.sweep not in study.sweeps:
-        raise Refused(f"{args.sweep}: no such sweep; there are {', '.join(study.sweeps)}")
+    _check_sweep(study, args.sweep)
     _check_out(args.out)
     with _refusing():
         check_kind(args.out)
@@ -419,6 +416,11 @@ def _study(args: argparse.Namespace, name: str, overrides: Sequence[str] = ()) -
 
     with _refusing():
         return study(name, *overrides, scale=args.scale, runs=args.runs, figures=getattr(args, "figures", None))
+
+
+def _check_sweep(study: Any, name: str) -> None:
+    if name not in study.sweeps:
+        raise Refused(f"{name}: no such sweep; there are {', '.join(study.sweeps)}")
 
 
 def _check_extras(experiments: Iterable[Any]) -> None:

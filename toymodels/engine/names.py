@@ -3,7 +3,6 @@
 import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,6 @@ def check_names(run: Run, axes: Collection[str] = ()) -> None:
     problem cannot be evaluated at all."""
     problem, name = run.problem, type(run.problem).__name__
     with _evaluated(name):
-        for batch in (2, 3):  # one of them might be a size of the examples too
-            _check_examples(problem, jax.eval_shape(partial(_drawn, batch), problem), batch)
         params, objective, metrics = jax.eval_shape(_recorded, problem)
     if not (isinstance(objective, jax.ShapeDtypeStruct) and objective.shape == ()):
         given = "nothing" if objective is None else f"numbers of shape {getattr(objective, 'shape', '()')}"
@@ -53,16 +50,14 @@ def check_names(run: Run, axes: Collection[str] = ()) -> None:
         taken |= {each: f"{each!r} is a {kind} of it" for each in names}
 
 
-def _drawn(batch: int, problem: Any) -> Any:
-    return protocol.sample(protocol.prepare(problem), keys.key(0), batch)
-
-
 def _recorded(problem: Any) -> tuple[Any, Any, Any]:
-    """Parameters, objective and metrics of one example."""
-    problem = protocol.prepare(problem)
-    params = problem.init(keys.key(0))
-    example = jax.tree.map(lambda leaf: leaf[0], protocol.sample(problem, keys.key(0), 1))
-    return params, problem.objective(params, example), protocol.metrics(problem, params, example)
+    """Parameters, objective and metrics of one example, once the shapes of examples are as they should be."""
+    ready = protocol.prepare(problem)
+    for batch in (2, 3):  # one of them might be a size of the examples too
+        examples = protocol.sample(ready, keys.key(0), batch)
+        _check_examples(problem, examples, batch)
+    params, example = ready.init(keys.key(0)), jax.tree.map(lambda leaf: leaf[0], examples)
+    return params, ready.objective(params, example), protocol.metrics(ready, params, example)
 
 
 def _check_examples(problem: Any, examples: Any, batch: int) -> None:

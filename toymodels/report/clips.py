@@ -11,7 +11,7 @@ from toymodels import config as configs
 from toymodels.draw.animation import Clip
 from toymodels.experiment import Swept
 from toymodels.problems import protocol
-from toymodels.report.explorers import pictured, vectors_of
+from toymodels.report.explorers import pictured, short, vectors_of
 from toymodels.results import best
 from toymodels.train import Run
 
@@ -44,7 +44,7 @@ def clips(swept: Swept, asked: Mapping[str, Sequence[str]]) -> tuple[list[Clip],
         labels = dict(zip(axes, cell, strict=True))
         if "seed" in axes and not chosen["seed"]:
             labels["seed"] = best(data.sel({axis: own for axis, own in labels.items() if axis != "seed"})).seed.item()
-        told = ", ".join(f"{axis} = {_short(labels[axis])}" for axis, own in chosen.items() if len(own) > 1)
+        told = ", ".join(f"{axis} = {short(labels[axis])}" for axis, own in chosen.items() if len(own) > 1)
         made.append(_clip(data.sel(labels).load(), swept.sweep.cell(**labels), parameter, told))
     over = {each for _, each in made}
     return [clip for clip, _ in made], over.pop() if len(over) == 1 else "step"
@@ -59,7 +59,7 @@ def _chosen(axis: str, labels: Sequence[Any], words: Sequence[str]) -> Iterator[
 
 def _found(labels: Sequence[Any], word: str) -> Any:
     for label in labels:
-        if word in (str(label), _short(label)) or (isinstance(label, int | float) and _number(word) == label):
+        if word in (str(label), short(label)) or (isinstance(label, int | float) and _number(word) == label):
             return label
     return None
 
@@ -68,7 +68,7 @@ def _label(axis: str, labels: Sequence[Any], word: str) -> Any:
     found = _found(labels, word)
     if found is not None:
         return found
-    raise ValueError(f"{axis}={word}: no such label; there are {', '.join(map(_short, labels))}")
+    raise ValueError(f"{axis}={word}: no such label; there are {', '.join(map(short, labels))}")
 
 
 def _number(word: str) -> float | None:
@@ -76,10 +76,6 @@ def _number(word: str) -> float | None:
         return float(word)
     except ValueError:
         return None
-
-
-def _short(label: Any) -> str:
-    return f"{label:.4g}" if isinstance(label, float) else str(label)
 
 
 def _clip(data: xr.Dataset, run: Run, parameter: str, name: str) -> tuple[Clip, str]:

@@ -58,20 +58,18 @@ def explorer(swept: Swept, packed: Packed, most: int) -> dict[str, Any] | None:
     few = data.isel(places)
     W = few[name].isel(snapshot=snapshots).astype(np.float64).load()
     loss = few.objective.isel(step=steps).astype(np.float64).load()
-    labels = {axis: _labels(data, axis, where) for axis, where in places.items()}
+    labels = {axis: list(map(short, data[axis].values[where].tolist())) for axis, where in places.items()}
     rows = W.values.reshape(-1, len(snapshots), n, m)
     shown_rows, part = pictured(rows)
     D = each_model(feature_dimensionality, W, core=[[str(dim) for dim in W.dims[-2:]]], outputs=["feature"])
     final = loss.values.reshape(-1, len(steps))[:, -1]
     return {
-        "parameter": name,
         "axes": [{"name": axis, "labels": labels[axis], "of": data.sizes[axis]} for axis in axes],
         "features": n,
         "dimensions": m,
         "part": part,
         "snapshots": few.snapshot.values[snapshots].tolist(),
         "steps": few.step.values[steps].tolist(),
-        "every": [len(snapshots), data.sizes["snapshot"]],
         "status": [STATUS[code] for code in few.status.transpose(*axes).values.ravel().tolist()],
         "names": [_arrangement(each[-1]) for each in rows],
         "final": [round(each, 9) if math.isfinite(each) else None for each in final.tolist()],
@@ -108,9 +106,9 @@ def thinned(sizes: dict[str, int], most: int) -> dict[str, int] | None:
     return kept
 
 
-def _labels(data: xr.Dataset, axis: str, places: np.ndarray) -> list[str]:
-    values = data[axis].values[places].tolist()
-    return [f"{each:.4g}" if isinstance(each, float) else str(each) for each in values]
+def short(label: Any) -> str:
+    """A label of an axis, as it is shown."""
+    return f"{label:.4g}" if isinstance(label, float) else str(label)
 
 
 def pictured(rows: np.ndarray) -> tuple[np.ndarray, float | None]:

@@ -4,7 +4,7 @@ import html as escaping
 import importlib.util
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -233,7 +233,7 @@ def _drawn_by_script(section: Section) -> dict[str, Any]:
 
 def _explorer(section: Section, name: str, data: Mapping[str, Any]) -> str:
     thinned = [f"{len(a['labels'])} of {a['of']} {a['name']}" for a in data["axes"] if len(a["labels"]) < a["of"]]
-    told = f"Shown here: {_listed(thinned)}; all are in the store. " if thinned else ""
+    told = f"Shown here: {', '.join(thinned)}; all are in the store. " if thinned else ""
     if data["part"] is not None:
         told += f"{data['dimensions']} dimensions, seen in the first three principal ones of each model at its end "
         told += f"({data['part']:.0%} of all squared lengths). "
@@ -266,7 +266,3 @@ def _map_data(each: Map) -> dict[str, Any]:
         "told": each.told.tolist(),
         "sweep": each.sweep,
     }
-
-
-def _listed(words: Iterable[str]) -> str:
-    return ", ".join(words)

@@ -1,24 +1,18 @@
 """What a page says of an experiment, gathered from a study: claims, findings, pictures, settings, commands."""
 
 import inspect
-import io
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from matplotlib import pyplot
-
-from toymodels import draw, ledger
+from toymodels import ledger
 from toymodels.experiment import Draw, Map, settings
 from toymodels.failures import Failed, Missing, noted
 from toymodels.lab import Study
 from toymodels.report.explorers import explorer
 from toymodels.report.packing import Packed, compressed
-
-DOTS = 200
-"""A picture's dots per inch, where it goes in as dots."""
 
 
 @dataclass
@@ -65,7 +59,7 @@ class Section:
         for each in sorted(vectors, key=lambda picture: -len(picture.data)):
             if saved >= wanted:
                 break
-            data = compressed(_drawn(self.study, each.name, "png"))
+            data = compressed(self.study.picture(each.name))
             if len(data) < len(each.data):
                 saved += len(each.data) - len(data)
                 each.kind, each.data = "png", data
@@ -125,7 +119,7 @@ def _picture(study: Study, function: Draw, left_out: list[str], failed: list[Fai
     alt = " ".join(inspect.cleandoc(function.__doc__ or name).split())
     with noted(f"figure {name} cannot be drawn", study.experiment.file, failed):
         try:
-            return Picture(name, alt, study.caption(function), "svg", compressed(_drawn(study, name, "svg")))
+            return Picture(name, alt, study.caption(function), "svg", compressed(study.picture(name, "svg")))
         except Missing as error:
             image, told = (study.figures / f"{name}.{kind}" for kind in ("png", "md"))
             if image.exists() and told.exists():
@@ -133,17 +127,6 @@ def _picture(study: Study, function: Draw, left_out: list[str], failed: list[Fai
                 return Picture(name, alt, caption, "png", compressed(image.read_bytes()))
             left_out.append(f"Figure {name}: {error}.")
     return None
-
-
-def _drawn(study: Study, name: str, kind: str) -> bytes:
-    into = io.BytesIO()
-    try:
-        figure = study.draw(name)
-        with draw.style(), pyplot.rc_context({"svg.hashsalt": name}):
-            figure.savefig(into, format=kind, dpi=DOTS, metadata={"Date": None} if kind == "svg" else None)
-    finally:
-        pyplot.close("all")
-    return into.getvalue()
 
 
 def _commands(study: Study) -> list[str]:
