@@ -8,7 +8,7 @@
 #   make replicate                every experiment on fresh seeds, and docs/replication.md (OFFSET=5000)
 #   make mutation                 every criterion inverted: does a test fail?  (docs/mutation.md)
 #   make test-slow                every experiment at tiny scale, whole
-#   make test-long                many faults, command lines, clusters (the default tests try a handful)
+#   make test-long                many faults, command lines, clusters, drawn examples (the default tests try a handful)
 #   make docs                     build/docs/index.html: tutorial, how-tos, ledger, reference, offline
 #   make test-browser             the report in headless Chromium (Debian's chromium and chromium-driver)
 #   make trust                    faults, settings, convergence: what holds?  (docs/trust.md, docs/convergence.md)
@@ -91,7 +91,7 @@ test-browser: .venv/ready-browser
 	$(BIN)/python -m pytest -m browser
 
 test-long: .venv/ready-dev
-	$(BIN)/python -m pytest -n 2 -m long
+	$(BIN)/python -m pytest -n 2 -m "long or hypothesis and not slow" --hypothesis-profile thorough
 
 check: .venv/ready-dev
 	$(BIN)/ruff check .

@@ -9,11 +9,18 @@ mpl.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmarks.contenders import OURS
 from benchmarks.report import FLOOR, Timing, ratios
 from benchmarks.sweeps import Growth
 from toymodels import draw
+
+SPEED = """How many times as long as ours a training step takes, by workload: medians over repeats with their range.
+Right of the dotted line the other is slower. Squares: the matrix products of the step alone. Made by `make
+bench`."""
+GROWTH = """Seconds of training against the number of cells (a, 500 steps each) and of steps (b, 100 cells): measured,
+and in proportion to the last point (dashed); n = 5, m = 2, batch 1024. Made by `make bench`."""
 
 
 def speed(timings: Mapping[str, Mapping[str, Timing]], path: Path) -> None:
@@ -34,8 +41,7 @@ def speed(timings: Mapping[str, Mapping[str, Timing]], path: Path) -> None:
         ax.set_yticklabels(list(timings))
         ax.invert_yaxis()
         fig.legend(loc="outside upper center", ncols=2)
-        fig.savefig(path)
-        plt.close(fig)
+        _kept(fig, path, SPEED)
 
 
 def growth(growth: Growth, path: Path) -> None:
@@ -52,5 +58,10 @@ def growth(growth: Growth, path: Path) -> None:
         axes[0].set_ylabel("seconds")
         axes[0].legend()
         draw.panel_labels(axes)
-        fig.savefig(path)
-        plt.close(fig)
+        _kept(fig, path, GROWTH)
+
+
+def _kept(fig: Figure, path: Path, caption: str) -> None:
+    draw.save(fig, path, vector=None)
+    path.with_suffix(".md").write_text(caption + "\n")
+    plt.close(fig)

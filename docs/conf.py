@@ -1,6 +1,7 @@
 """The documentation: `make docs` builds it into build/docs, offline, with warnings as errors."""
 
 import re
+from pathlib import Path
 
 project = "toymodels"
 author = "the toymodels developers"
@@ -23,7 +24,11 @@ suppress_warnings = ["misc.highlighting_failure"]
 
 def _plain(app, what, name, obj, options, lines):
     """Docstrings are plain text with code between backticks: |x| and a * b are no markup."""
+    example = False
     for place, line in enumerate(lines):
+        example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
+        if example:
+            continue
         parts = re.split(r"(`+[^`]*`+)", line)
         told = [f"``{part.strip('`')}``" if part.startswith("`") else _escaped(part) for part in parts]
         lines[place] = "".join(told)
@@ -33,5 +38,24 @@ def _escaped(text):
     return re.sub(r"([|*\\]|_(?=\W|$))", r"\\\1", text)
 
 
+HERE = Path(__file__).parent
+GALLERY = "Every figure of the project, by experiment, as it is kept in `figures/`. `toymodels run NAME` makes them."
+
+
+def _gallery(app):
+    """docs/gallery.md: each figure and its caption."""
+    lines = ["# Gallery", GALLERY]
+    for folder in sorted((HERE.parent / "figures").iterdir()):
+        pictures = [path for path in sorted(folder.glob("*.png")) if path.with_suffix(".md").exists()]
+        if pictures:
+            lines.append(f"## {folder.name}")
+        for path in pictures:
+            caption = path.with_suffix(".md").read_text().partition("\n\n")[0]
+            alt = re.sub(r"[\[\]]", "", caption.partition(".")[0])
+            lines += [f"![{alt}](../figures/{folder.name}/{path.name})", re.sub(r"([*|_\[\]<>$])", r"\\\1", caption)]
+    (HERE / "gallery.md").write_text("\n\n".join(lines) + "\n")
+
+
 def setup(app):
+    app.connect("builder-inited", _gallery)
     app.connect("autodoc-process-docstring", _plain)

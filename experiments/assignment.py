@@ -101,10 +101,12 @@ def who_ends_where(ends: xr.Dataset) -> Figure:
         ax.set(ylim=(0.3, 1.03), xlabel="ratio $s_2 / s_1$", title=f"initial scale {scale:g}")
     axes[0].set_ylabel("share named at the start")
     small = ends.isel(scale=0)
-    for ratio, colour in reversed(list(zip(ends.ratio.values, draw.PALETTE[3:], strict=False))):
-        of = small.sel(ratio=ratio)
-        draw.cloud(axes[-1], of.predicted, of.end, f"ratio {ratio:g}", colour, ms=1.4)
-    draw.theory(axes[-1], [0, 1], [0, 1])
+    series = {
+        f"ratio {ratio:g}": (small.predicted.sel(ratio=ratio).values, small.end.sel(ratio=ratio).values, colour)
+        for ratio, colour in zip(ends.ratio.values, draw.PALETTE[3:], strict=False)
+    }
+    draw.clouds(axes[-1], series, ms=1.4)
+    draw.theory(axes[-1], [0, 1], [0, 1], zorder=3)
     axes[-1].set(xlabel="limit of small starts", ylabel="|cos| at the end")
     draw.legend_below(figure, axes, columns=3)
     return figure

@@ -68,9 +68,9 @@ def _losses(swept: Swept) -> xr.Dataset:
 def loss_by_blocks(whole_copies: xr.Dataset, left_over: xr.Dataset, rays: xr.Dataset) -> Figure:
     """Least loss of n vectors confined to k equal orthogonal blocks, over that of d blocks, against the power of the
     cosine. Large dots mark the best k (of equal ones, to 1e-4, the most blocks). Dotted: the power at which the
-    Johnson-Lindenstrauss estimate switches from d blocks to one, stated where it lies further to the right. A
-    remainder: n is no multiple of d. The axis is stretched around 2. All restarts count, converged or not: any vectors
-    are a packing."""
+    Johnson-Lindenstrauss estimate switches from d blocks to one, stated where it lies further to the right. Even: the
+    loss is of |cos|; signed: only positive cosines cost; d: dimensions. A remainder: n is no multiple of d. The axis is
+    stretched around 2. All restarts count, converged or not: any vectors are a packing."""
     figure, axes = draw.panels(1, 3, height=2.7, sharey=True)
     for ax, (name, found) in zip(axes, _kinds(whole_copies, left_over, rays), strict=True):
         totals = least_totals(found, resamples=1)

@@ -127,7 +127,8 @@ def bumps_of_adam_and_sgd(pairs: Swept, bump_counts: xr.Dataset) -> Figure:
     seed = int(first.bumps.sel(optimizer="Adam").fillna(-1).argmax("seed"))
     cosine = _one(pairs, seed)
     for ax, name in zip(axes, ("SGD", "Adam"), strict=False):
-        _curves(ax, cosine.sel(optimizer=name), cosine.snapshot.clip(1))
+        moved = cosine.sel(optimizer=name).isel(snapshot=slice(1, None))
+        _curves(ax, moved, moved.snapshot)
         ax.set(title=name, xscale="log", xlabel="step", ylim=(-0.03, 1.03))
     axes[0].set_ylabel("|cos| of components")
     of = list(by_setting(mean, _more(bump_counts)))

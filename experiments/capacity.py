@@ -141,10 +141,13 @@ def capacity_of_relu_models(relus: xr.Dataset) -> Figure:
         left.plot(relus.importance, here.mean("seed"), lw=1.1, color=colour, label=f"$p={q:g}$")
     left.set(xscale="log", xlabel="importance $I_i$", ylabel="capacity $C_i$")
     draw.legend(left, loc="upper left")
-    draw.theory(middle, 1 / p, 0 * p + relus.m, "dimensions")
+    draw.theory(middle, 1 / p, 0 * p + relus.m, "dimensions", colour=draw.BLACK, zorder=3)
     numbers = (*PHASES, "sum of $C_i$"), (*phase_counts(C), C.sum("feature", skipna=False))
     shares = (*PARTS, "loss / loss of the means"), (*relus.shares.sel(threshold=NONE), relus.loss)
-    for ax, rows, name, top in ((middle, numbers, "features", C.shape[1]), (right, shares, "share of the loss", 1)):
+    for ax, rows, name, top in (
+        (middle, numbers, "features", C.shape[1]),
+        (right, shares, "share of the loss, or ratio", 1),
+    ):
         for label, values, colour in zip(*rows, ("0.6", draw.BLUE, draw.ORANGE, draw.GREEN, draw.BLACK), strict=False):
             draw.band(ax, 1 / p, over_seeds(values), label=label, colour=colour, marker="o", ms=2.5)
         ax.set(xscale="log", xlabel="$1/p$", ylabel=name, yticks=np.linspace(0, top, 5))

@@ -138,22 +138,23 @@ def damage_by_overlap(damage: xr.Dataset) -> Figure:
     """Erasing a feature by projection from toys of 20 features whose activation probabilities fall from .2 to .01: rise
     of the squared error of each other feature, every pair of every seed, coloured by how frequent the damaged feature
     is, against a: the squared cosine of the two; b: the same times the second moment of the damaged feature; dashed,
-    the proportional fit over all pairs (the few pairs that gain are not drawn). c: share of the variance over pairs
-    that a proportional fit explains, toy by toy, mean and interval; equal: all features alike."""
+    the proportional fit over all pairs (pairs that gain, or lose less than 1e-6, are not drawn). c: share of the
+    variance over pairs that a proportional fit explains, toy by toy, mean and interval; equal: all features alike."""
     figure, axes = draw.panels(1, 3, height=2.6)
     here, among = damage.sel(law="unequal"), pairs(damage.sel(law="unequal"))
     measured = here.damage.sel(by="projection").where(among)
     groups = np.array_split(np.arange(here.sizes["feature"]), 3)
     for ax, name in zip(axes[:2], FORMS, strict=True):
         x = form(here, name).broadcast_like(measured).transpose(*measured.dims)
+        series = {}
         for group, colour in zip(groups, (draw.BLUE, draw.GREEN, draw.ORANGE), strict=True):
             p = here.p.isel(feature=group).values
-            label = f"p = {p.max():.2g} to {p.min():.2g}"
             positive = measured.isel(feature=group).where(measured.isel(feature=group) > 0)
-            draw.cloud(ax, x.isel(feature=group).values.ravel(), positive.values.ravel(), colour=colour, label=label)
+            series[f"p = {p.max():.2g} to {p.min():.2g}"] = (x.isel(feature=group).values, positive.values, colour)
+        draw.clouds(ax, series)
         ends = np.array([1e-4, 1]) * float(x.where(among).max())
         factor = float(proportional(measured, x, among).factor.mean())
-        draw.theory(ax, ends, factor * ends, "proportional")
+        draw.theory(ax, ends, factor * ends, "proportional", zorder=3)
         ax.set(xscale="log", yscale="log", xlim=(ends[0], 1.5 * ends[1]), ylim=(1e-6, 1e-1))
     axes[0].set(xlabel="$\\cos^2_{ij}$", ylabel="damage to feature $j$")
     axes[1].set(xlabel="$\\cos^2_{ij}\\; \\mathrm{E}\\, x_j^2$")

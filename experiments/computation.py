@@ -116,28 +116,29 @@ def features_computed(relu_models: xr.Dataset, absolute_models: xr.Dataset, line
     _shares(axes[0, 2], absolute_models.isel(neurons=0))
     sparse = relu_models.isel(p=relu_models.sizes["p"] // 2)
     for ax, m in zip(axes[1], relu_models.neurons.values[[0, -1]], strict=False):
-        _responses(ax, sparse.sel(neurons=m), {2: draw.BLUE, 4: draw.ORANGE})
+        _responses(ax, sparse.sel(neurons=m), {2: draw.PURPLE, 4: draw.BLACK})
     ax, shown = axes[1, 2], relu_models.isel(neurons=0)
     for each, colour in zip(shown.p.values, COLOURS, strict=False):
         over = mean(shown.over_naive.sel(p=each)).estimates
         draw.band(ax, shown.power, over, label=f"$p={each:g}$", colour=colour, marker="o", ms=3)
     ax.set(xlabel="exponent of the loss", ylabel="loss / naive loss", ylim=(0, 1.15), xticks=shown.power)
     draw.levels(ax, [1], ["naive"])
-    draw.legend(ax)
+    draw.legend(ax, loc="lower left")
     draw.excluded(ax, relu_models.attrs["note"])
     return figure
 
 
 def _responses(ax: Axes, models: xr.Dataset, colours: dict[int, str]) -> None:
+    series = {}
     for power, colour in colours.items():
         up, down = models.response.sel(power=power).transpose("sign", ...).values.reshape(2, -1)
-        draw.cloud(ax, up, down, colour=colour, ms=1.6, alpha=0.4)
-        ax.plot([], [], "o", ms=3, color=colour, label=f"exponent {power}")
-    ax.plot([-0.3, 0.7], [0.3, -0.7], color=draw.BLACK, lw=0.8, label="no ReLU")
+        series[f"exponent {power}"] = (up, down, colour)
+    draw.clouds(ax, series, ms=1.8, alpha=0.4)
+    ax.plot([-0.3, 0.5], [0.3, -0.5], color=draw.THEORY, lw=0.8, label="no ReLU")
     ax.plot(1, 0, "x", color=draw.BLACK, ms=6, label="ReLU(x)")
     title = f"$n/m={models.attrs['n'] / int(models.neurons):g}$, $p={float(models.p):g}$"
     ax.set(
-        xlabel="response at $x_i=1$", ylabel="response at $x_i=-1$", xlim=(-0.3, 1.15), ylim=(-0.7, 0.9), title=title
+        xlabel="response at $x_i=1$", ylabel="response at $x_i=-1$", xlim=(-0.3, 1.15), ylim=(-0.5, 0.5), title=title
     )
     draw.legend(ax, loc="upper right")
 

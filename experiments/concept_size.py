@@ -118,8 +118,8 @@ def kept(features: xr.Dataset, name: str) -> xr.DataArray:
 def elbows(planted: xr.Dataset, features: xr.Dataset) -> Figure:
     """Components. a: of planted concepts, a shared direction and twelve minor ones whose strengths fall by a grade, of
     2,000 states, by three counts; open: exact. b: for 95 % of the variance of a toy's states in which a feature is on,
-    by its dimensionality (exact; every kept feature of every seed a dot); dashed: all 16 dimensions; dotted: the one of
-    states with it less the same states without it."""
+    by its dimensionality (exact; every kept feature of every seed a dot, spread by up to .3 about its number); dashed:
+    all 16 dimensions; dotted: the one of states with it less the same states without it."""
     figure, (left, right) = draw.panels(1, 2, height=2.7)
     for name, label, colour in (
         ("elbow", "95 % of the variance", draw.BLUE),
@@ -130,10 +130,12 @@ def elbows(planted: xr.Dataset, features: xr.Dataset) -> Figure:
         left.plot(planted.grade, planted[f"exact_{name}"], "o", ms=7, mfc="none", mew=0.8, color=colour)
     left.set(xlabel="grade of the minor directions", ylabel="components", ylim=(0, None))
     draw.legend(left, {"exact": draw.key("", draw.BLACK, marker="o", ms=7, mfc="none", mew=0.8)}, loc="upper left")
+    series = {}
     for p, colour in zip(features.p.values.tolist(), draw.PALETTE, strict=False):
         here = {name: kept(features, name).sel(p=p).values.ravel() for name in ("D", "elbow")}
         jitter = np.random.default_rng(0).uniform(-0.3, 0.3, here["elbow"].shape)
-        draw.cloud(right, here["D"], here["elbow"] + jitter, label=f"$p={p:g}$", colour=colour, alpha=0.4, ms=2)
+        series[f"$p={p:g}$"] = (here["D"], here["elbow"] + jitter, colour)
+    draw.clouds(right, series, alpha=0.4, ms=2)
     draw.levels(right, [features.hidden], [""])
     right.axhline(1, ls=draw.DOTTED, color=draw.THEORY, lw=1)
     right.set(xlabel="dimensionality $D_i$", ylabel="components", ylim=(0, None))
@@ -160,9 +162,15 @@ def encoding_lengths(features: xr.Dataset) -> Figure:
         ax.set(xlabel="$p$", ylabel=label)
         ax.set_ylim(0, 17)
     draw.legend(axes[0], loc="lower right")
-    for p, colour in zip(features.p.values.tolist(), draw.PALETTE, strict=False):
-        here = {name: features[name].sel(p=p).values.ravel() for name in ("D", "bits")}
-        draw.cloud(axes[2], here["D"], here["bits"], label=f"$p={p:g}$", colour=colour, alpha=0.4, ms=2)
+    series = {
+        f"$p={p:g}$": (
+            features.D.sel(p=p).values,
+            features.bits.sel(p=p).transpose(*features.D.sel(p=p).dims).values,
+            colour,
+        )
+        for p, colour in zip(features.p.values.tolist(), draw.PALETTE, strict=False)
+    }
+    draw.clouds(axes[2], series, alpha=0.4, ms=2)
     axes[2].set(xlabel="dimensionality $D_i$", ylabel="bits")
     draw.legend(axes[2], loc="upper left")
     return figure

@@ -99,16 +99,16 @@ def _spans(W: xr.DataArray, group: np.ndarray) -> xr.Dataset:
 # -------------------------------------------------------------------------------------------------------------- figures
 def closeness(packings: xr.Dataset, autoencoders: xr.Dataset) -> Figure:
     """How close groups come to orthogonal subspaces. a: packings of two groups that pay a penalty on |cos|^power across
-    groups: root mean square of the cosines across, a dot a seed, with lines of the predicted slope -1 / (power - 2)
-    (dashed); on the floor below 1e-8. b: the largest cosine between the spans of the groups against that, all models,
-    and their equality (dashed). c: autoencoders of two sets of five anticorrelated features in four dimensions under
-    losses |error|^power: cosines across sets against the density p of a feature, a dot a seed; dotted: up to here the
-    sets count as separate."""
+    groups: root mean square of the cosines across, a dot a seed, powers side by side, with lines of the predicted slope
+    -1 / (power - 2) (dashed); on the floor below 1e-8. b: the largest cosine between the spans of the groups against
+    that, all models, and their equality (dashed). c: autoencoders of two sets of five anticorrelated features in four
+    dimensions under losses |error|^power: cosines across sets against the density p of a feature, a dot a seed; dotted:
+    up to here the sets count as separate."""
     figure, (left, middle, right) = draw.panels(1, 3, height=2.7)
     colours = dict(zip(packings.power.values.tolist(), draw.PALETTE, strict=False))
-    for power, colour in colours.items():
-        one, x = packings.cross.sel(power=power).clip(min=1e-8), packings.penalty.values
-        draw.cloud(left, draw.aside(x, one.sizes["seed"], 0.1), one, colour=colour, label=f"packing, power {power:g}")
+    for (power, colour), aside in zip(colours.items(), 0.16 * draw.shifts(len(colours), 1.0), strict=True):
+        one, x = packings.cross.sel(power=power).clip(min=1e-8), packings.penalty.values * np.exp(aside)
+        draw.cloud(left, draw.aside(x, one.sizes["seed"], 0.05), one, colour=colour, label=f"packing, power {power:g}")
         if power > 2:
             through = np.exp(np.log(one.sel(penalty=FITTED[0], method="nearest")).mean())
             end = np.array([FITTED[0] / 3, FITTED[1] * 1.3])

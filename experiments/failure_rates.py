@@ -108,9 +108,9 @@ def losses(toys: Swept) -> xr.Dataset:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def shares_of_seeds(found_features: xr.Dataset, losses: xr.Dataset) -> Figure:
-    """a, b: share of the planted features that a method finds; every seed a dot, the dashed line nine in ten: below it
-    the method has failed. c: loss of trained toys over that of their best seed; above the dashed line they have failed.
-    Above each: the share of seeds that fail."""
+    """a, b: share of the planted features that a method finds, N features in d dimensions; every seed a dot, the dashed
+    line nine in ten: below it the method has failed. c: loss of trained toys (5 in 2: five features in two dimensions)
+    over that of their best seed; above the dashed line they have failed. Above each: the share of seeds that fail."""
     figure, axes = draw.panels(1, 3, height=2.9, width_ratios=(1.6, 1.6, 1))
     for ax, size in zip(axes, found_features["size"].values.tolist(), strict=False):
         here = found_features.found.sel(size=size)

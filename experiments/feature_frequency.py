@@ -84,8 +84,9 @@ def quarters(values: xr.DataArray) -> xr.DataArray:
 # -------------------------------------------------------------------------------------------------------------- figures
 def learned_by_importance(features: xr.Dataset) -> Figure:
     """Sparse autoencoders on planted features; top: features that differ in frequency, bottom: in strength. Left: share
-    of the features of each quarter, by importance, that are learned (cosine .9 or more with some latent) over training.
-    Right: error 1 - cos of each feature against its share of the variance, every seed a dot, medians as lines."""
+    of the features of each quarter, the most important first, that are learned (cosine .9 or more with some latent)
+    over training. Right: error 1 - cos of each feature against its share of the variance, every seed a dot, medians as
+    lines."""
     figure, axes = draw.panels(2, 2, height=4.4, sharex="col")
     colours = draw.feature_colours(QUARTERS)
     for row, uneven in zip(axes, features.uneven.values, strict=True):
@@ -94,12 +95,12 @@ def learned_by_importance(features: xr.Dataset) -> Figure:
             share = quarters((here.best.sel(coder=coder) >= FOUND).astype(float)).mean("seed").transpose("quarter", ...)
             for k, (line, colour) in enumerate(zip(share, colours, strict=True)):
                 name = f"quarter {k + 1}" if dash == "-" else None
-                row[0].plot(share.snapshot, line, ls=dash, color=colour, label=name)
+                row[0].plot(share.snapshot[1:], line[1:], ls=dash, color=colour, label=name)
         for coder, colour in zip(here.coder.values, (draw.BLUE, draw.ORANGE), strict=False):
             error, x = 1 - here.best.sel(coder=coder).isel(snapshot=-1), here.share.sel(coder=coder)
             draw.cloud(row[1], x.values.ravel(), error.values.ravel(), colour=colour, alpha=0.25, ms=1.5)
             row[1].plot(x.mean("seed"), error.median("seed"), color=colour, label=str(coder))
-        row[0].set(ylabel=f"differ in {uneven}\nshare learned", xscale="symlog", ylim=(-0.03, 1.03))
+        row[0].set(ylabel=f"differ in {uneven}\nshare learned", xscale="log", ylim=(-0.03, 1.03))
         row[1].set(ylabel="error $1 - \\cos$", xscale="log", yscale="log")
     axes[1][0].set_xlabel("step")
     axes[1][1].set_xlabel("share of the variance")

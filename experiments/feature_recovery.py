@@ -135,7 +135,9 @@ def _bars(ax: Any, values: xr.DataArray, along: str) -> None:
 
 def recovery_by_setting(recovered: xr.Dataset) -> Figure:
     """Share of planted features that each method finds, one to one, with cosine .9 or more; mean over seeds with its
-    interval. N/d = 1, 2, 4: features per dimension (p = .05); the other settings change one thing at N/d = 2."""
+    interval. N/d = 1, 2, 4: features per dimension (p = .05); the other settings change one thing at N/d = 2: the
+    probability p, the standard deviation of the noise in each dimension, or strengths, which fall from feature to
+    feature."""
     figure, ax = draw.panels(height=2.9)
     _bars(ax, recovered.rays, "setting")
     draw.ticks(

@@ -105,19 +105,21 @@ def recovery_by_geometry(recovered: xr.Dataset) -> Figure:
     """Features of trained toys (40 in 16 dimensions) in dictionaries learned from hidden states, kept features only,
     every feature of every seed a dot. Error 1 - cos of the best latent of a sparse autoencoder (top) or direction of
     dictionary learning (bottom) against the feature's dimensionality D_i, its importance, and the number of features
-    that it interacts with, |cos| of .3 or more. Dashed: cosine .9, below which a feature counts as found; errors below
-    1e-6 on the floor."""
+    that it interacts with, |cos| of .3 or more, spread by up to .3 so that dots part. Dashed: an error of .1; features
+    below it count as found; errors below 1e-6 on the floor."""
     figure, axes = draw.panels(2, 3, height=4.2, sharex="col", sharey="row")
     across = {"dimensionality $D_i$": recovered.D, "importance $I_i$": recovered.importance}
     across["partners"] = recovered.partners
     for row, method in zip(axes, recovered.by.values.tolist(), strict=False):
         error = (1 - kept_features(recovered).sel(by=method)).clip(min=1e-6)
         for ax, (name, x) in zip(row, across.items(), strict=True):
+            series = {}
             for p, colour in zip(recovered.p.values.tolist(), draw.PALETTE, strict=False):
                 here = error.sel(p=p)
                 there = (x.sel(p=p) if "p" in x.dims else x).broadcast_like(here).transpose(*here.dims)
-                draw.cloud(ax, there.values.ravel(), here.values.ravel(), colour=colour, alpha=0.4, ms=2)
-                ax.plot([], [], "o", ms=4, color=colour, label=f"$p={p:g}$")
+                apart = np.random.default_rng(0).uniform(-0.3, 0.3, there.shape) if name == "partners" else 0.0
+                series[f"$p={p:g}$"] = (there.values + apart, here.values, colour)
+            draw.clouds(ax, series, alpha=0.4, ms=2)
             ax.axhline(1 - FOUND, ls=draw.DASHED, color=draw.THEORY, lw=1)
             ax.set(yscale="log", xlabel=name)
         draw.log_axis(row[1], "x", [0.2, 0.5, 1])

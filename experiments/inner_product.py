@@ -110,7 +110,8 @@ def what_stays(one: Swept, parts: xr.Dataset) -> Figure:
     the first ratio of singular values. (a, b) SGD from the middle initial scale; time is step size x step x s_1; median
     and quartiles over seeds. (a) |cos| with the first component. (b) Length of what is orthogonal to the target's span,
     over that of the start; dashed: in the exact flow under squared error (median). A run under the inner product stops
-    at |Ã| = |A|. (c) That length at the end, every seed a dot, not below 1e-7; dashed: as at the start."""
+    at |Ã| = |A|, the target A and what is learned of it, Ã. (c) That length at the end, every seed a dot, not below
+    1e-7; dotted: as at the start."""
     figure, (right, wrong, ends) = draw.panels(1, 3, height=2.8, width_ratios=(1, 1, 1.6))
     chosen = parts.isel(ratio=0, scale=parts.sizes["scale"] // 2)
     time = chosen.snapshot.values[1:] * float(one.data.lr[0])
@@ -118,7 +119,7 @@ def what_stays(one: Swept, parts: xr.Dataset) -> Figure:
         own = chosen.sel(loss=loss, optimizer="SGD").isel(snapshot=slice(1, None))
         for ax, values in ((right, own.cosine.isel(target=0)), (wrong, own.wrong)):
             draw.band(ax, time, values.quantile(QUARTILES, "seed").values, label=loss, colour=colour)
-    draw.theory(wrong, time, chosen.exact.median("seed").values[1:], "exact flow", zorder=4)
+    draw.theory(wrong, time, chosen.exact.median("seed").values[1:], "exact flow", colour=draw.BLACK, zorder=4)
     right.set(ylabel="|cos| with the first component", ylim=(0, 1.03))
     wrong.set(ylabel="wrong part / start", yscale="log", ylim=(1e-4, 3))
     for ax in (right, wrong):
@@ -129,7 +130,7 @@ def what_stays(one: Swept, parts: xr.Dataset) -> Figure:
         for (loss, colour), shift in zip(COLOURS.items(), (-0.2, 0.2), strict=True):
             of = end.sel(optimizer=name, scale=scale, loss=loss).values
             draw.cloud(ends, draw.aside([place + shift], of.size, 0.12, log=False)[0], of.clip(1e-7), colour=colour)
-    draw.levels(ends, [1])
+    draw.levels(ends, [1], dash=draw.DOTTED)
     draw.ticks(ends, "x", range(len(columns)), [f"{name}\n{f'{scale:g}'.lstrip('0')}" for name, scale in columns])
     ends.set(yscale="log", ylabel="wrong part at the end / start", xlabel="optimizer, initial scale")
     draw.legend_below(figure, [right, wrong])

@@ -267,13 +267,14 @@ def _table(found: list[Estimated], along: str, names: list[str], seeds: np.ndarr
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def coefficients(calibrated: xr.Dataset, at_polygons: xr.Dataset, course: xr.Dataset) -> Figure:
-    """a: estimates over the coefficient that is known, means over seeds with their intervals; grey: within a tenth.
-    Products B A and a tied one by their widths, inputs-hidden-outputs, and the rank of the truth. Open: multiplicity 2,
-    which lowers what is found at a finite t; crosses: the exact expectation at this t. Orange: exact critical points
-    of six features in the plane, one active at a time. b to d: one toy in training (other seeds grey; up to one in ten
-    begins outside of the axes): its loss; the estimate at t = 100, no coefficient where it is negative, and dashed, t
-    times what the loss is still to fall below the estimate at the end; the dimensionality D_i of its features, 0 for
-    one that is dropped."""
+    """a: estimates of the learning coefficient over the one that is known, means over seeds with their intervals; grey:
+    within a tenth. Regular: all directions are determined; minimally singular: some do not matter at all. Products B A
+    and a tied one by their widths, inputs-hidden-outputs, and the rank of the truth. Open: multiplicity 2, which lowers
+    what is found at a finite t; crosses: the exact expectation at this t. Orange: exact critical points of six features
+    in the plane, one active at a time; dropped: W_i = 0 and the mean is predicted, silent: the output is always 0. b to
+    d: one toy in training (other seeds grey; up to one in ten begins outside of the axes): its loss; the estimate at t
+    = 100, no coefficient where it is negative, and dashed, t times what the loss is still to fall below the estimate at
+    the end; the dimensionality D_i of its features, 0 for one that is dropped."""
     figure = plt.figure(figsize=(draw.PAGE, 4.6))
     left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
     calibration, courses = left.subplots(), right.subplots(3, 1, sharex=True)
@@ -303,9 +304,10 @@ def _course(top: Any, middle: Any, bottom: Any, course: xr.Dataset) -> None:
 
 
 def behind(behind_normalisers: xr.Dataset) -> Figure:
-    """Estimates at a layer behind a normaliser of six inputs, means over seeds with their intervals, and dashed what is
-    known: three outputs, or ReLUs of them, or two outputs of a product B A of width 2 and rank 1. Centring takes half a
-    unit for each output from a layer that the data determine, and less from a product of low rank."""
+    """Estimates of the learning coefficient at a layer behind a normaliser of six inputs, means over seeds with their
+    intervals; lines: what is known: three outputs, or ReLUs of them, or two outputs of a product B A of width 2 and
+    rank 1. Centring takes half a unit for each output from a layer that the data determine, and less from a product of
+    low rank."""
     figure, ax = plt.subplots(figsize=(draw.COLUMN, 2.4))
     colours = dict(zip(NORMALISERS, (draw.ORANGE, draw.BLUE, draw.GREEN), strict=True))
     places = np.arange(len(OUTPUTS))
@@ -313,10 +315,10 @@ def behind(behind_normalisers: xr.Dataset) -> Figure:
         here = behind_normalisers.sel(normaliser=name)
         draw.points(ax, places + shift, mean(here.estimate.transpose("layer", "seed")).estimates, name, colour)
         for place, known in zip(places + shift, here.known.values, strict=True):
-            ax.plot([place - 0.09, place + 0.09], [known, known], color=draw.THEORY, ls=draw.DASHED, lw=1)
+            ax.plot([place - 0.11, place + 0.11], [known, known], color=draw.BLACK, lw=0.9, zorder=1.5)
     draw.ticks(ax, "x", places, list(OUTPUTS))
-    ax.set(ylabel=r"$\hat\lambda$", xlabel="layer", xlim=(-0.5, len(OUTPUTS) - 0.5), ylim=(0, None))
-    draw.legend(ax, {"known": draw.DASHED}, loc="lower left")
+    ax.set(ylabel=r"estimate $\hat\lambda$", xlabel="layer", xlim=(-0.5, len(OUTPUTS) - 0.5), ylim=(0, None))
+    draw.legend(ax, {"known": draw.key("-", draw.BLACK, lw=0.9)}, loc="lower left")
     return figure
 
 
@@ -335,7 +337,7 @@ def _calibration(ax: Any, calibrated: xr.Dataset, at_polygons: xr.Dataset) -> No
             ax.plot(np.clip([each.low, each.high], 0, 2), [row, row], color=colour, lw=1)
             ax.plot(each.value, row, "o", ms=4, color=colour, mfc="white" if hollow else colour)
     crossed = (calibrated.expected / calibrated.known).where(calibrated.multiplicity > 1).values
-    ax.plot(crossed, np.arange(len(crossed)), "x", color=draw.BLACK, ms=5)
+    ax.plot(crossed, np.arange(len(crossed)) + 0.3, "x", color=draw.BLACK, ms=4)
     draw.ticks(ax, "y", range(len(names)), [TEX.get(name, name) for name in names])
     ax.set(xlabel=r"$\hat\lambda\,/\,\lambda$", xlim=(0.75, 1.15))
     ax.invert_yaxis()

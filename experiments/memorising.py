@@ -117,13 +117,12 @@ def few_samples(memories: xr.Dataset, joint: xr.Dataset) -> Figure:
     spread = memories.sample_max / memories.sample_mean
     rows = {"loss, sample": memories.train, "loss, held out": memories.held, "largest / mean, samples": spread}
     for ax, (label, values) in zip(axes.flat, rows.items(), strict=False):
-        for start, colour in COLOURS.items():
+        for (start, colour), shift in zip(COLOURS.items(), draw.shifts(len(COLOURS), 3), strict=True):
             found = mean(values.sel(start=start)).estimates
-            draw.band(ax, T, found, label=f"start: {start}", colour=colour, marker="o", ms=2.5)
+            draw.points(ax, T, found, f"start: {start}", colour, shift=shift, ls="-", ms=2.5)
         ax.set(xscale="log", xlabel="samples $T$", ylabel=label)
     for each in (axes[0, 1], axes[1, 0]):
         draw.log_axis(each, "y", [1, 2, 5, 10])
-    axes[0, 1].set_ylim(bottom=0.7)
     draw.levels(axes[0, 1], [1], ["means"])
     draw.legend(axes[0, 0])
     ax = axes[1, 1]

@@ -5,11 +5,13 @@ Gradient flow has exact laws for the loss of one component, the levels of the pl
 one ends; momentum and Adam learn the same problem.
 """
 
+import itertools
 from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import xarray as xr
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import kstest
@@ -30,7 +32,7 @@ def problems(n: int) -> dict[str, Factorize]:
     """The problem of each sweep in n dimensions: a target with singular values that fall geometrically."""
     target, of_two = (Components(n, n, rank, Geometric(0.5)) for rank in (n, 2))
     found = {"flow": Factorize(target, scale=1e-2), "escapes": Factorize(target)}
-    found |= dict.fromkeys(("levels", "descents"), Factorize(target, components=4))
+    found |= dict.fromkeys(("levels", "descents", "climbs"), Factorize(target, components=4))
     return found | dict.fromkeys(("pairs", "early"), Factorize(of_two, components=2))
 
 
@@ -49,6 +51,9 @@ sweeps = {
     "escapes": sweep("escapes", Momentum(0.01, 0), 3000, line, ratio([0.5, 0.9]), scale([1e-3, 1e-2]), many),
     "levels": sweep("levels", climb, 3000, stairs, ratio(tenths), scale([1e-4, 1e-3, 1e-2]), few),
     "descents": sweep("descents", climb, 3000, stairs, ratio([0.5]), scale([1e-4, 1e-3]), many),
+    "climbs": sweep(
+        "climbs", climb, 3000, Record(600, 160), ratio([0.5]), scale([1e-3]), Axis("seed", "seed", range(4))
+    ),
     "pairs": sweep("pairs", Momentum(), 1000, Record(100, 80, linear=True), every, *mixed),
     "early": sweep("early", Momentum(), 1000, Record(100, 120), two, *mixed),
 }
@@ -89,6 +94,19 @@ def component_escapes(descents: Swept) -> xr.Dataset:
     by_law["window"] = (("component", "scale", "end"), [[law.ppf([0.05, 0.95]) for law in row] for row in laws])
     found = {"time": xr.concat(drops, xr.Variable("component", np.arange(last) + 1)), **by_law}
     return xr.Dataset({**found, "size": size.mean("seed"), "stage_error": treads(loss, levels).stage_error})
+
+
+def shares_learned(climbs: Swept) -> xr.Dataset:
+    """At every snapshot, how much of each target component is learned, a_kᵀ U Vᵀ b_k / s_k, and |cos| of each learned
+    component with each target one; the levels of the loss."""
+    s, levels = (each.isel(ratio=0) for each in spectra(climbs))
+    rank = climbs.sweep.base.problem.components
+    own = targets(climbs.sweep.base.problem, climbs.data.seed.values.tolist()).isel(target=slice(rank))
+    U, V = (climbs.finite(name).isel(ratio=0, scale=0) for name in "UV")
+    learned = xr.dot(xr.dot(own.left, U, dim="row"), xr.dot(own.right, V, dim="column"), dim="component")
+    part = learned / s.isel(mode=slice(rank)).rename(mode="target")
+    cosine = alignments(U, V, own.left, own.right).cosine
+    return xr.Dataset({"share": part, "cosine": cosine, "level": levels})
 
 
 def deviations(flow: Swept) -> xr.Dataset:
@@ -166,6 +184,46 @@ def _staircase(ax: Axes, cells: xr.Dataset, of: xr.Dataset, escapes: xr.Dataset)
         ax.axvspan(start, stop, color="0.88", lw=0, zorder=0)
     ax.set(xlim=(10, None), ylim=(of.expected[-1] / 2, of.expected[0] * 2))
     draw.levels(ax, of.expected.values, [f"$L_{k}$" for k in range(of.sizes["stage"])])
+
+
+def staircase_and_components(climbs: Swept, shares_learned: xr.Dataset, component_escapes: xr.Dataset) -> Figure:
+    """One run of gradient descent on a full-rank target whose singular values fall geometrically, the first seed, and
+    what it has learned on the same axis of time. (a) Loss, the predicted levels (dashed) and the predicted 5-95 % range
+    of each component's escape (shaded). (b) How much of each target component is learned, a_kᵀ U Vᵀ b_k / s_k. (c)
+    |cos| of each learned component (rows) with each target component (columns) half-way along each plateau, in the
+    logarithm of the step, and at the end: learned vectors turn as later components come, for only their span is
+    identifiable."""
+    require(float(climbs.data.ratio[0]) == float(component_escapes.ratio), "it is made for one ratio of both sweeps")
+    of, one = shares_learned.isel(seed=0), climbs.data.isel(ratio=0, scale=0, seed=0)
+    escapes = component_escapes.sel(scale=float(one.scale), method="nearest")
+    windows, means = ((escapes[name] / escapes["size"]).values for name in ("window", "mean"))
+    steps, times = one.step.values[1:], of.snapshot.values[1:]
+    middles = [means[0] / 3, *np.sqrt(means[1:] * means[:-1]), times[-1]]
+    figure = plt.figure(figsize=(draw.PAGE, 4.4))
+    grid = figure.add_gridspec(3, len(middles), height_ratios=(1.7, 0.8, 1))
+    loss = figure.add_subplot(grid[0, :])
+    shares = figure.add_subplot(grid[1, :], sharex=loss)
+    draw.runs(loss, steps, one.objective.values[1:], colour=draw.BLUE)
+    for start, stop in windows:
+        loss.axvspan(start, stop, color="0.9", lw=0, zorder=0)
+    draw.log_axis(loss, "y")
+    draw.levels(loss, of.level.values, [f"$L_{k}$" for k in range(of.sizes["stage"])])
+    counted, look = of.target.size, {"cmap": "Greys", "vmin": 0.0, "vmax": 1.0}
+    rows = of.share.transpose("target", "snapshot").values[:, 1:]
+    mesh = draw.heatmap(shares, times, np.arange(counted) + 1, rows, log_x=True, **look)
+    shares.set(xlabel="step", ylabel="target", ylim=(counted + 0.5, 0.5), yticks=np.arange(counted) + 1)
+    loss.set(ylabel="loss", xlim=(10, times[-1]))
+    loss.tick_params(labelbottom=False)
+    places = [1 + int(np.abs(np.log(times / each)).argmin()) for each in middles]
+    below = [figure.add_subplot(grid[2, column]) for column in range(len(middles))]
+    cosines = [of.cosine.isel(snapshot=place).transpose("component", "target").values for place in places]
+    draw.matrices(below, cosines, titles=[f"step {int(of.snapshot[place])}" for place in places], **look)
+    below[0].set(ylabel="learned", xlabel="target")
+    for ax, place in itertools.product((loss, shares), places[:-1]):
+        draw.moments(ax, [float(of.snapshot[place])], lw=0.7)
+    draw.colour_bar(figure, mesh, [shares, *below], "share, |cos|")
+    draw.panel_labels([loss, shares, below[0]])
+    return figure
 
 
 def flow_and_escape_law(flow: Swept, deviations: xr.Dataset, escape_times: xr.Dataset) -> Figure:
@@ -293,8 +351,14 @@ experiment = Experiment(
     source="Jermyn & Shlegeris 2022; Saxe et al. 2013; Braun et al. 2022",
     sweeps=sweeps,
     scales={"tiny": tiny, "full": full},
-    readings=[staircases, component_escapes, deviations, escape_times, even_alignments, log_alignments],
-    figures=[plateaus_and_escapes, flow_and_escape_law, alignment_over_training, bumps_by_optimizer],
+    readings=[staircases, component_escapes, shares_learned, deviations, escape_times, even_alignments, log_alignments],
+    figures=[
+        plateaus_and_escapes,
+        staircase_and_components,
+        flow_and_escape_law,
+        alignment_over_training,
+        bumps_by_optimizer,
+    ],
     findings=[the_staircase, flow_and_law, bumps_under_adam],
     cost="n = 100 instead of 32: about an hour on two CPU cores, by the cost of a step, and 0.5 GB",
 )

@@ -122,8 +122,9 @@ def _draws(problem: Decoder, count: int = 2**15) -> tuple[np.ndarray, np.ndarray
 def bias_by_noise(thresholds: xr.Dataset) -> Figure:
     """Median threshold -b / |w| of a model's live neurons against the standard deviation of the noise of its input, for
     three activation probabilities p. a: one neuron a feature; b: in superposition. Dashed: the exact optimum of one
-    neuron a feature; grey: equal to the noise. c: the slopes of a and b against p, with the exact ones. Means over
-    seeds with 95 % intervals, for all points of a series together."""
+    neuron a feature; grey: equal to the noise. c: the slopes of a and b against p over the noise levels of each panel,
+    with those of the exact optimum over the same levels (dashed). Means over seeds with 95 % intervals, for all points
+    of a series together."""
     figure, axes = draw.panels(1, 3, height=2.5)
     for ax, name in zip(axes, MODELS, strict=False):
         of = thresholds.sel(model=name)
@@ -138,11 +139,11 @@ def bias_by_noise(thresholds: xr.Dataset) -> Figure:
     for name, colour, marker in zip(MODELS, (draw.BLACK, draw.PURPLE), "os", strict=True):
         of = thresholds.sel(model=name)
         draw.points(axes[2], of.p.values, mean(of.slope).estimates, MODELS[name], colour, marker)
-        draw.theory(axes[2], of.p, of.exact_slope, "exact", colour=colour)
+        draw.theory(axes[2], of.p, of.exact_slope, colour=colour)
     axes[2].axhline(1, color="0.75", lw=2, zorder=0)
     draw.log_axis(axes[2], "x", thresholds.p.values)
     axes[2].set(xlabel="activation probability $p$", ylabel="slope of threshold")
-    draw.legend_below(figure, axes, {"equal to the noise": draw.key("-", "0.75", lw=2)})
+    draw.legend_below(figure, axes, {"exact optimum": draw.DASHED, "equal to the noise": draw.key("-", "0.75", lw=2)})
     return figure
 
 

@@ -140,10 +140,10 @@ LABELS = {"none": "no normaliser", "RMS": "RMSNorm", "layer": "LayerNorm"}
 
 def what_normalisers_change(tied_models: xr.Dataset, lost_directions: xr.Dataset, untied_models: xr.Dataset) -> Figure:
     """Tied models without a hidden bias c (left of each colour) and with it; open: untied models with it; every dot a
-    seed. a: hidden units fewer that would cost a model without a normaliser as much. b: dimensions used, the sum
-    of all D_i. c: length of c over that of a feature that is 1. d: share of the scale of a lone feature that passes,
-    1 - y(1/2) / y(1); dashed: outputs proportional to inputs. With LayerNorm the all-ones direction, which has no
-    effect, is taken out before b and c."""
+    seed. a: hidden units fewer that would cost a model without a normaliser as much. b: dimensions used, the sum of all
+    D_i. c: length of the bias over that of a feature that is 1; dashed: as long. d: share of the scale of a lone
+    feature that passes, 1 - y(1/2) / y(1); dashed: outputs proportional to inputs. With LayerNorm the all-ones
+    direction, which has no effect, is taken out first in panels b and c."""
     figure, axes = draw.panels(2, 2, height=4.6)
     rows = {
         "hidden units lost": (lost_directions.lost, None),

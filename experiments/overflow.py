@@ -165,9 +165,11 @@ def shares(
 # -------------------------------------------------------------------------------------------------------------- figures
 def the_second_head(two_linear_heads: xr.Dataset, rectified_heads: xr.Dataset, learned_heads: xr.Dataset) -> Figure:
     """(a) Features that the second of two linear heads moves, |A_2|² / gain², by their number n and the rank r of each
-    head (equal importances, a = .5); (b) exact loss over that of the mean; dashed: closed forms. (c) Share of |A|² in
-    the second head at r = 4 (of the smaller one where patterns are learned); dotted: n = r. Means over seeds with their
-    intervals; of ReLU outputs those seeds at which no output is dead."""
+    head (equal importances; half of the second head's attention leans on the other token). A = A_1 + A_2 is what the
+    heads do together, gain the factor on a feature that one head moves by itself. (b) Exact loss over that of the mean;
+    dashed: closed forms. (c) Share of |A|² in the second head at r = 4 (of the smaller one where patterns are learned),
+    kinds side by side; dotted: n = r. Means over seeds with their intervals; of ReLU outputs those seeds at which no
+    output is dead."""
     figure, (moved, losses, parts) = draw.panels(1, 3, height=2.9)
     plain = two_linear_heads.sel(lean=0.5, importance="equal")
     for rank, colour in zip(plain["rank"].values.tolist(), draw.PALETTE, strict=False):

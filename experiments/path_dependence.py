@@ -78,10 +78,10 @@ def minima(found: xr.Dataset, least: float) -> xr.DataArray:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def which_minimum(by_bias: xr.Dataset, by_rate: xr.Dataset, by_batch: xr.Dataset) -> Figure:
-    """Five features in a plane, where a square with a dropped feature and a pentagon have equal losses. a, b: rows of W
-    in the two minima. c-f: of the models that end within 2 % of the least loss, the share in each minimum, against
-    initial bias, peak learning rate, and batch size at two learning rates, with Wilson intervals that hold together at
-    95 % for each curve; grey: of all models, the share that ends above."""
+    """Five features in a plane, where a square with a dropped feature (the dot in its middle) and a pentagon have equal
+    losses. a, b: rows of W in the two minima. c-f: of the models that end within 2 % of the least loss, the share in
+    each minimum, against initial bias, peak learning rate, and batch size at two learning rates, with Wilson intervals
+    that hold together at 95 % for each curve; grey: of all models, the share that ends above."""
     factors = _factors(by_bias, by_rate, by_batch)
     figure, axes = draw.panels(1, 2 + len(factors), height=2.4, width_ratios=(0.8, 0.8, *[1.0] * len(factors)))
     least = _least(*factors.values())
@@ -90,8 +90,10 @@ def which_minimum(by_bias: xr.Dataset, by_rate: xr.Dataset, by_batch: xr.Dataset
         models = by_bias.stack(cell=("level", "seed"), create_index=False)
         inside = np.flatnonzero((minima(models, least) == name).values)
         if inside.size:
-            draw.arrows(ax, models.W.isel(cell=inside[0]).transpose("feature", "hidden").values, reach=1.4)
-        ax.set_title(name, fontsize=8)
+            W = models.W.isel(cell=inside[0]).transpose("feature", "hidden").values
+            draw.arrows(ax, W, [colours[name]] * len(W), reach=1.4)
+            ax.axis("off")
+        ax.set_title(name, fontsize=8, color=colours[name])
     for ax, (factor, found) in zip(axes[2:], factors.items(), strict=True):
         ended, x = minima(found, least).transpose("level", "seed"), np.arange(found.sizes["level"])
         for name, shift in zip(MINIMA, (-2, 2), strict=True):

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.ndimage import distance_transform_edt
 
 from toymodels import Adam, Axis, Cosine, Population, Record, Run, Sparse, SquaredError, Sweep, Tied, draw
 from toymodels.analysis.labelled import exact_losses
@@ -155,25 +156,54 @@ def overlay(axes: list[Axes], boundaries: xr.Dataset, names: list[str]) -> None:
     draw.legend_below(axes[0].figure, axes, keys, above=True)
 
 
-def phase_diagrams(models: xr.Dataset, optima: xr.Dataset, boundaries: xr.Dataset) -> Figure:
+def phase_diagrams(
+    A: Swept, B: Swept, models: xr.Dataset, optima: xr.Dataset, landscape: xr.Dataset, boundaries: xr.Dataset
+) -> Figure:
     """What is kept of two features in one dimension, importances (1, r) (A), and of three in two, (1, 1, r) (B): the
-    best of all restarts by exact loss, classified, beside the exact optimum over weights and biases. The extra feature
-    is the one with importance r. Lines: where its superposition begins and ends to win without bias (dotted), with the
-    best bias at unit norm (dashed), with everything optimised (solid). Dots: the two best arrangements are within 2 %
-    of each other in loss. Mixed signs: neither opposite nor on one side. At p = 1, and at r = 1 in B, arrangements tie
-    or nearly do, and what is trained may differ."""
+    best of all restarts by exact loss, classified, beside the exact optimum over weights and biases, three times as
+    finely. The extra feature is the one with importance r. Arrows: weights of a trained model of the region, the extra
+    feature white. Lines: where its superposition begins and ends to win without bias (dotted), with the best bias at
+    unit norm (dashed), with everything optimised (solid). Dots: the two best arrangements are within 2 % of each other
+    in loss. Mixed signs: neither opposite nor on one side. At p = 1, and at r = 1 in B, arrangements tie or nearly do,
+    and what is trained may differ."""
     figure, axes = draw.panels(1, 4, height=3.1, sharey=True, letters=False)
-    kinds = {"trained": of_best_model(models.name, models.loss), "optimal": optima.name}
-    shown = [(name, what) for name in QUESTIONS for what in kinds]
-    for ax, (name, what) in zip(axes, shown, strict=True):
-        names = kinds[what].sel(diagram=name).transpose("p", "r")
-        draw.categories(ax, names.r, names.p, names, COLOURS, log_x=True, log_y=True)
+    trained = of_best_model(models.name, models.loss)
+    drawn = []
+    for pair, (name, swept) in zip(axes.reshape(2, 2), (("A", A), ("B", B)), strict=True):
+        losses = landscape[name].transpose("p", "r", f"{name}_arrangement")
+        best = losses[f"{name}_arrangement"][losses.argmin(f"{name}_arrangement")]
+        for ax, what, names in zip(
+            pair, ("trained", "optimal"), (trained.sel(diagram=name).transpose("p", "r"), best), strict=True
+        ):
+            draw.categories(ax, names.r, names.p, names, COLOURS, log_x=True, log_y=True)
+            ax.set_title(f"{name}, {what}")
+            drawn.append(names)
         close = np.argwhere(optima.gap.sel(diagram=name).values <= MARGIN)
-        ax.plot(names.r[close[:, 1]], names.p[close[:, 0]], "o", ms=1.5, mew=0, color="black")
-        ax.set_title(f"{name}, {what}")
-    overlay(axes, boundaries, [name for name, _ in shown])
-    draw.category_legend(figure, COLOURS, list(kinds.values()))
+        pair[0].plot(optima.r[close[:, 1]], optima.p[close[:, 0]], "o", ms=1.5, mew=0, color="black")
+        _pictograms(pair[0], trained.sel(diagram=name).transpose("p", "r").values, swept)
+    overlay(axes, boundaries, ["A", "A", "B", "B"])
+    draw.category_legend(figure, COLOURS, drawn)
     return figure
+
+
+def _pictograms(ax: Axes, names: np.ndarray, swept: Swept) -> None:
+    """In each region of 3 % or more, where it is widest: the arrows of the best restart there."""
+    W = swept.final("W", unconverged=True).transpose("p", "r", "seed", "feature", "hidden").values
+    final = swept.finite("objective", step=-1).transpose("p", "r", "seed").fillna(np.inf).values
+    for name in np.unique(names):
+        inside = np.pad(names == name, 1)
+        if inside.sum() < 0.03 * names.size:
+            continue
+        depth = distance_transform_edt(inside)[1:-1, 1:-1]
+        row, column = np.unravel_index(depth.argmax(), depth.shape)
+        if depth[row, column] < 2:
+            continue  # too narrow to hold it
+        rows = W[row, column, final[row, column].argmin()]
+        rows = np.pad(rows, ((0, 0), (0, 2 - rows.shape[1])))
+        x, y = ((place + 0.5) / size for place, size in zip((column, row), names.shape[::-1], strict=True))
+        inset = ax.inset_axes((x - 0.13, y - 0.1, 0.26, 0.2))
+        draw.arrows(inset, rows, ["black"] * (len(rows) - 1) + ["white"], reach=1.4)
+        inset.axis("off")
 
 
 def extra_feature(models: xr.Dataset, boundaries: xr.Dataset) -> Figure:

@@ -26,7 +26,7 @@ from toymodels.estimates import bootstrap, mean
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import Above, AtLeast, Below, Finding, Near, ours, report, stated
 from toymodels.results import OK
-from toymodels.shapes.polytopes import polygon, simplex
+from toymodels.shapes.polytopes import antiprism, polygon, simplex
 from toymodels.theory.factors import saving_table
 
 ORTHOGONAL, DEAD, SAME = 0.1, 0.25, 0.1
@@ -37,6 +37,15 @@ TOLERANCE, RESAMPLES = 1.25, 499
 SHAPES = {each.name: each.vectors for each in (simplex(0), simplex(1), polygon(3), simplex(3), polygon(5))}
 """Factors whose loss is exact: at most five features, which symmetry exchanges."""
 KINDS = [*SHAPES, "other"]
+POLYTOPES = {
+    name: np.pad(shape.vectors, ((0, 0), (0, max(0, 2 - shape.vectors.shape[1]))))
+    for name, shape in zip(
+        polytope_lines(), (simplex(0), simplex(3), simplex(2), simplex(1), polygon(5), antiprism(4)), strict=True
+    )
+}
+"""Of the lines of feature dimensionality, in the plane or in space."""
+AROUND = 0.01
+"""Distance from a line up to which a dimensionality is drawn in its color, and factors count as being there."""
 COLOURS = dict(zip(KINDS, (draw.ORANGE, draw.BLUE, draw.GREEN, draw.SKY, draw.RED, draw.PURPLE), strict=True))
 PAPER, SPECTRAL, EXACT = "Elhage et al. 2022", "Ivanov et al. 2026, arXiv 2602.02224", "exact loss of factors"
 STICKY, ATTACKS = f"{PAPER}, dimensions per feature", f"{PAPER}, adversarial robustness"
@@ -134,15 +143,21 @@ def dimensions_per_feature_by_sparsity(shelf: Swept, widths: Swept, models: xr.D
 
 def feature_dimensionalities(shelf: Swept, models: xr.Dataset) -> Figure:
     """a: dimensionality D_i = |W_i|^2 / sum_j (Ŵ_i · W_j)^2 of every feature of every seed against 1/p (open if not
-    converged), with the values of regular polytopes. b: factors (whose members share their dimensionality) of all
-    converged models of a seed within 0.01 of each value, and the number that the neighbourhood predicts: means over
-    seeds with their 95 % intervals."""
+    converged), with the values of regular polytopes; in color what lies within 0.01 of one. b: factors (whose members
+    share their dimensionality) of all converged models of a seed within 0.01 of each value, and the number that the
+    neighbourhood predicts: means over seeds with their 95 % intervals."""
     figure, (left, right) = draw.panels(1, 2, height=2.8, width_ratios=(1.7, 1))
     D, converged = models.D.transpose("p", "seed", "feature").values, models.converged.transpose("p", "seed").values
-    x = draw.aside(1 / models.p.values, D.shape[-1])  # members of a cell side by side
-    draw.scatter_lines(left, x[:, None, :], D, polytope_lines(), ~converged[..., None])
+    x = np.broadcast_to(draw.aside(1 / models.p.values, D.shape[-1])[:, None, :], D.shape)  # a cell's side by side
+    draw.scatter_lines(left, x, D, polytope_lines(), ~converged[..., None], colour="0.6")
+    for (name, value), colour in zip(polytope_lines().items(), draw.PALETTE, strict=False):
+        near = (abs(D - value) <= AROUND) & converged[..., None]
+        draw.cloud(left, x[near], D[near], colour=colour, alpha=0.4)
+        low, high = left.get_ylim()
+        inset = left.inset_axes((0.01, (value - low) / (high - low) - 0.04, 0.07, 0.08))
+        draw.polytope(inset, POLYTOPES[name], [colour] * len(POLYTOPES[name]), size=1.8)
     draw.log_axis(left)
-    left.set_xlabel("$1/p$")
+    left.set(xlabel="$1/p$", xlim=(0.55, None))
     draw.excluded(left, shelf.left_out("open"))
     rows = -np.arange(models.sizes["line"])
     for name, shift, colour in (("observed", 2, draw.BLUE), ("expected", -2, draw.THEORY)):

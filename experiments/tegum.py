@@ -184,7 +184,7 @@ def _by_size(packed: xr.Dataset, name: str, panel: Callable[..., None], extra: A
 def _power_axis(ax: Axes, one: xr.Dataset, at: list[float]) -> None:
     draw.stretched_axis(ax, 2, 0.1, at)
     ax.set_xlim(0.7, max(8.0, 1.3 * float(one.power.max())))
-    ax.set_title(f"{int(one.n)} vectors in $\\mathbb{{R}}^{{{int(one.d)}}}$")
+    ax.set_title(f"{int(one.n)} vectors in $\\mathbb{{R}}^{{{int(one.d)}}}$", loc="left")
     lost = int(one.loss.isnull().sum())
     draw.excluded(ax, f"{lost} left out" if lost else "")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toymodels import Adam, Annealed, Axis, Population, Record, Run, Sparse, Sweep, Tied, cli, lab, sweep
+from toymodels import Adam, Annealed, Axis, Packing, Record, Run, Sweep, cli, lab, sweep
 from toymodels.experiment import Swept
 from toymodels.report.clips import clips
 
@@ -35,13 +35,13 @@ def test_several_labels_are_several_clips(flat: Swept) -> None:
 
 
 def test_of_an_annealed_problem_frames_are_along_what_changes() -> None:
-    low, high = (Population(Sparse(2, p), Tied(1)) for p in (0.1, 0.8))
+    low, high = (Packing(5, 2, power) for power in (2.0, 8.0))
     run = Run(Annealed(low, high, stairs=5), Adam(1e-2), steps=50, record=Record(6, 6, linear=True))
     what = Sweep(run, [Axis("seed", "seed", range(2))])
     (clip,), over = clips(Swept(what, sweep(what)), {})
-    assert over == "p"
-    np.testing.assert_allclose(clip.x, [0.1, *np.geomspace(0.1, 0.8, 5)], rtol=1e-5)
-    assert clip.captions[-1] == "p = 0.8"
+    assert over == "power"
+    np.testing.assert_allclose(clip.x, [2, *np.geomspace(2, 8, 5)], rtol=1e-5)
+    assert clip.captions[-1] == "power = 8"
 
 
 def test_a_frame_is_a_snapshot(flat: Swept) -> None:

@@ -117,8 +117,9 @@ def test_question_to_picture(toy: Path, call) -> None:
     assert "up to date" in call("run", "toy.py").out
 
     shutil.rmtree(toy / "figures")
-    assert call("figure", "toy.py", "losses").code == 0
+    assert call("figure", "toy.py", "losses", "--vector", "pdf").code == 0
     assert (toy / "figures/toy/losses.png").exists()
+    assert (toy / "figures/toy/losses.pdf").read_bytes().startswith(b"%PDF")
 
     same = call("cell", "toy.py", "packed", "power=3", "seed=2")
     assert same.out.count("same bits") == 6
@@ -284,6 +285,22 @@ def test_help_reads(call) -> None:
         assert outcome.code == 0
         assert max(map(len, outcome.out.splitlines())) < 130
     assert "PowerError(4)" in call("run", "--help").out
+
+
+@pytest.mark.parametrize("words", [["run", "toy.py"], ["figure", "toy.py", "losses"], ["report", "toy.py"]])
+def test_help_after_an_experiment_tells_its_fields(toy: Path, call, words: list[str]) -> None:
+    told = call(*words, "--help")
+    assert told.code == 0, told.err
+    lines = [" ".join(line.split()) for line in told.out.splitlines()]
+    assert "axis power: 2, 3" in lines
+    assert "problem.power = 2 exponent of the loss, at least 1" in lines
+    assert "steps = 100 training steps" in lines
+
+
+def test_help_after_no_experiment_is_one_sentence(toy: Path, call) -> None:
+    told = call("run", "nowhere", "--help")
+    assert (told.code, told.err.count("\n")) == (2, 1)
+    assert "no such experiment" in told.err
 
 
 QUICK = ("intro",)

@@ -62,6 +62,7 @@ PRIMITIVES = {
     "points": lambda ax, data: draw.points(ax, STEPS, np.sort(data[:3], 0), shift=3, flagged=data[0] > 0.5, ls="-"),
     "census": lambda ax, data: draw.census(ax, np.sort(data[:3], 0), data[3], shift=3),
     "cloud": lambda ax, data: draw.cloud(ax, STEPS, data),
+    "clouds": lambda ax, data: draw.clouds(ax, {"a": (STEPS, data, "r"), "b": (STEPS, -data, "b")}),
     "discs": lambda ax, data: draw.discs(ax, STEPS, data[0], data[1]),
     "stacked": lambda ax, data: draw.stacked(ax, STEPS, {"a": data[0], "b": data[1]}, {"a": "r", "b": "b"}),
     "matrix": lambda ax, data: draw.matrix(ax, data),

@@ -187,7 +187,7 @@ def test_code_is_what_a_function_refers_to(monkeypatch) -> None:
 
 ASK = """
 from toymodels import lab
-names = ["intro", "reduced_rank", "phase_diagram"]
+names = ["intro", "losses"]
 for name in names if {forwards} else names[::-1]:  # whatever the process has done before
     study = lab.study(name)
     print(name, study._findings_address(asked=True), *(each.asked for each in study.sweeps.values()))

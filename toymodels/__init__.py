@@ -340,3 +340,15 @@ class _Package(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
+
+
+def _show_in_notebooks() -> None:
+    shell = sys.modules["IPython"].get_ipython()
+    if shell is not None:
+        from toymodels.notebook import register
+
+        register(shell.display_formatter.formatters["text/html"], _HOMES)
+
+
+if "IPython" in sys.modules:
+    _show_in_notebooks()

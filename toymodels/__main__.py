@@ -1,4 +1,5 @@
 """`toymodels` and `python -m toymodels`: signals are heard before the command line is imported."""
+# PYTHON_ARGCOMPLETE_OK
 
 import os
 import signal

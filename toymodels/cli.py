@@ -4,11 +4,12 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from toymodels import __version__, verbs
+from toymodels import __version__, completion, verbs
 from toymodels.screen import fail
 from toymodels.stopping import stopping
 
@@ -19,14 +20,29 @@ overrides: any field of a sweep's config, or the values of any of its axes, as p
   steps=2000 batch=256             fields of the run
   problem.loss=PowerError(4)       a config, written as in Python
   shelf.optimizer.lr=3e-3          only in the sweep `shelf`
-`toymodels show EXPERIMENT` lists sweeps, axes and fields. Another question has a folder of its own, named by its
-overrides: figures/EXPERIMENT/p=0.1,seed=0:2. The same overrides find it again.
+`toymodels run EXPERIMENT --help` lists its axes and fields, and what they mean. Another question has a folder of its
+own, named by its overrides: figures/EXPERIMENT/p=0.1,seed=0:2. The same overrides find it again.
 """
 
 ENDINGS = """
 exit codes: 0 all is done; 1 a figure, a finding or training failed, and everything else is done and kept;
 2 bad input, nothing is written; 128 + n stopped by signal n, what was trained is kept.
 """
+
+
+class _Help(argparse.Action):
+    """The options, and of the experiments that are named before it every field that can be set."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        told = "this; after the name of an experiment also its axes and fields, and what they mean"
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=told)
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: Any) -> None:
+        parser.print_help()
+        words = getattr(namespace, "words", None) or [getattr(namespace, "experiment", None)]
+        if namespace.of_experiments:
+            verbs.tell_fields(namespace, [word for word in words if word and "=" not in word])
+        parser.exit()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -51,8 +67,11 @@ def _parser() -> argparse.ArgumentParser:
             description=summary,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
+            add_help=False,
             **more,
         )
+        made.set_defaults(of_experiments=False)
+        made.add_argument("-h", "--help", action=_Help)
         made.add_argument(
             "--runs", type=Path, metavar="DIR", default=Path("runs"), help="the pool of results (default: runs)"
         )
@@ -63,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     def with_experiment(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        made.set_defaults(of_experiments=True)
         made.add_argument("experiment", help="a name from `toymodels list`, or the path of an experiment file")
         return with_scale(made)
 
@@ -74,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     run = with_figures(
         with_scale(verb("run", "Train what is missing of experiments, then draw and judge them.", epilog=OVERRIDES))
     )
+    run.set_defaults(of_experiments=True)
     run.add_argument("words", nargs="+", metavar="experiment | path=value", help="names or files, and overrides")
     run.add_argument("--dry-run", action="store_true", help="say cells, programs, time and disk, and stop")
     run.add_argument("--only", metavar="SWEEP", action="append", help="this sweep alone (may be repeated); no figures")
@@ -85,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     figure.add_argument(
         "names", nargs="*", metavar="figure | path=value", help="which ones (default: all), and overrides"
     )
+    figure.add_argument("--vector", choices=("pdf", "svg"), help="write a vector file too, beside each PNG")
     with_experiment(verb("show", "Show an experiment's sweeps, axes and fields, and what is stored of them."))
     cell = with_experiment(verb("cell", "Retrain one stored cell by its labels and compare it bit for bit."))
     cell.add_argument("sweep", help="a sweep of the experiment")
@@ -128,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     report = with_scale(
         verb("report", "One offline page of experiments: claims, figures, findings, models to scrub.", epilog=OVERRIDES)
     )
+    report.set_defaults(of_experiments=True)
     report.add_argument(
         "words",
         nargs="*",
@@ -158,24 +181,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _main(arguments: Sequence[str] | None) -> None:
-    args, rest = _parser().parse_known_args(arguments)
-    # `--path=value` and `--path value` are overrides too, so that any field can be set the way flags are.
-    extra = _as_overrides(rest)
-    if extra and args.verb not in ("run", "figure", "cell", "animate", "claims", "export", "report"):
-        fail(f"{rest[0]}: `toymodels {args.verb}` has no such option")
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "toymodels"))
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter shows its code
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    with _errors_in_a_line():
+        parser = _parser()
+        completion.complete(parser)
+        args, rest = parser.parse_known_args(arguments)
+        # `--path=value` and `--path value` are overrides too, so that any field can be set the way flags are.
+        extra = _as_overrides(rest)
+        if extra and args.verb not in ("run", "figure", "cell", "animate", "claims", "export", "report"):
+            fail(f"{rest[0]}: `toymodels {args.verb}` has no such option")
+        _done(args, extra)
+
+
+def _done(args: argparse.Namespace, extra: list[str]) -> None:
+    from toymodels.engine.devices import keep_programs
+
+    keep_programs(os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "toymodels")))
     args.executor = None
     try:
-        from toymodels.engine.devices import keep_programs
-
-        keep_programs(cache)
         if args.verb in ("run", "replicate") or getattr(args, "run", False):
             _use_cores(args.cores)
             args.executor = _executor(args.dask, args.cores)
         verbs.VERBS[args.verb](args, extra)
+    finally:
+        if args.executor:
+            args.executor.close()
+            logging.disable(logging.NOTSET)
+
+
+@contextmanager
+def _errors_in_a_line() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:  # whoever reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -185,10 +224,6 @@ def _main(arguments: Sequence[str] | None) -> None:
         if isinstance(error, OSError) or _is_refusal(error):
             fail(error)
         fail(f"{_where(error)}; with TOYMODELS_TRACEBACK=1 it says how it came to this", 1)
-    finally:
-        if args.executor:
-            args.executor.close()
-            logging.disable(logging.NOTSET)
 
 
 def _where(error: Exception) -> str:

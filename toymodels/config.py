@@ -4,6 +4,13 @@
 config): it can be swept inside one compiled program. A field declared with `static(...)` changes shapes or code and
 lives in the treedef, so `jax.tree.structure(run)` tells which cells share a program. Values are coerced to their
 annotated type and checked when a config is built by hand, never when JAX rebuilds one around tracers.
+
+>>> from toymodels import Adam, Packing, Run
+>>> run = Run(Packing(6, 3), Adam(lr=0.01))
+>>> replace(run, {'problem.power': 4.0, 'steps': 500}).problem
+Packing(n=6, d=3, power=4.0, signed=False)
+>>> get(run, 'optimizer.lr')
+0.01
 """
 
 import dataclasses

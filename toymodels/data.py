@@ -4,6 +4,12 @@ A distribution has `n` features, draws `sample(key, batch) -> (batch, n)` and st
 each feature is on, `mean()` and `second_moment() = E[x xᵀ]`. Throughout, p is the activation probability of a feature
 (one minus the sparsity S of Elhage et al. 2022). Cells that differ in p see the same draws: where p is larger, the same
 features are on, and more.
+
+>>> data = Sparse(3, p=(0.5, 0.25, 0.125))
+>>> data.mean().tolist()
+[0.25, 0.125, 0.0625]
+>>> data.marginals().tolist()
+[0.5, 0.25, 0.125]
 """
 
 from typing import Protocol, runtime_checkable

@@ -3,6 +3,12 @@
 A criterion states a region of numbers, prints itself, and decides by the whole interval: `HOLDS` where all of it lies
 inside, `FAILS` where all of it lies outside, `UNDECIDED` where it straddles the edge or there is nothing to judge.
 Imprecision never passes a test. A series is judged at every label: one that fails makes it fail.
+
+>>> import xarray as xr
+>>> from toymodels.estimates import mean
+>>> sampled = mean(xr.DataArray([2.5, 2.6, 2.7, 2.4], dims="seed"))
+>>> AtLeast(2.0).decide(sampled), AtLeast(2.6).decide(sampled), AtLeast(3.0).decide(sampled)
+('holds', 'undecided', 'fails')
 """
 
 import json

@@ -8,7 +8,6 @@
 What is current is decided by addresses (see `readings`), never by the times of files: nothing is computed twice.
 """
 
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from toymodels.failures import Failed, Missing, checked, noted
 from toymodels.files import appearing, check_writable, write_text
 from toymodels.findings import Finding
 from toymodels.overrides import Effect, traced
+from toymodels.progress import listener
 from toymodels.results import census, open_view
 from toymodels.store import Grid, Pool, StoredBatch, StoreError, View
 from toymodels.sweep import Sweep, sweep
@@ -94,16 +94,18 @@ class Study:
         self,
         shard: tuple[int, int] = (0, 1),
         plans: Mapping[str, Plan] | None = None,
-        listen: Callable[[str], Events] = lambda sweep: Events(),
+        listen: Callable[[str], Events] | None = None,
         executor: Executor | None = None,
     ) -> "Study":
-        """Train what is missing; `listen` gives each sweep its listener. `plans` are for the executor's devices."""
+        """Train what is missing; `listen` gives each sweep its listener, by default one that tells a notebook how far
+        training is. `plans` are for the executor's devices."""
         executor = executor or Here()
         plans = plans or self.plans(shard, devices=executor.devices)
         if any(todo.programs for todo in plans.values()):
             executor.prepare()
         for name, todo in plans.items():
-            sweep(self.sweeps[name], self.view(name), shard=shard, events=listen(name), todo=todo, executor=executor)
+            events = listen(name) if listen else listener(name, todo.steps)
+            sweep(self.sweeps[name], self.view(name), shard=shard, events=events, todo=todo, executor=executor)
         for made in ("_swept", "_read", "_unread", "_addresses"):
             getattr(self, made).clear()
         return self
@@ -223,11 +225,16 @@ class Study:
         return list(found)
 
     def write_figures(
-        self, names: Iterable[str] = (), anew: bool = False, failed: list[Failed] | None = None
+        self,
+        names: Iterable[str] = (),
+        anew: bool = False,
+        failed: list[Failed] | None = None,
+        vector: str | None = None,
     ) -> Iterator[Path]:
-        """Draw figures that are not current into the folder, captions beside them; yields those that were drawn.
+        """Draw figures that are not current into the folder, captions beside them; yields what was written of them.
 
-        With a list `failed`, a figure that cannot be drawn is appended to it, and the others are drawn.
+        With a list `failed`, a figure that cannot be drawn is appended to it, and the others are drawn. `vector`: "pdf"
+        or "svg" for such files beside the PNGs that are drawn.
         """
         check_writable(self.figures)
         chosen = [self.experiment.figure(name) for name in names] or list(self.experiment.figures)
@@ -236,28 +243,26 @@ class Study:
             mark = f"\n\n<!-- made from {self._address_of(function)} -->\n"
             if not anew and path.exists() and told.exists() and told.read_text().endswith(mark):
                 continue
-            drawn = False
+            drawn: list[Path] = []
             with noted(f"figure {function.__name__} cannot be drawn{self._here}", self.experiment.file, failed):
-                content = self.picture(function.__name__)
-                with appearing(path) as partial:
-                    partial.write_bytes(content)
+                for kind in ("png", vector) if vector else ("png",):
+                    content = self.picture(function.__name__, kind)
+                    with appearing(path.with_suffix(f".{kind}")) as partial:
+                        partial.write_bytes(content)
+                    drawn.append(path.with_suffix(f".{kind}"))
                 write_text(told, self.caption(function) + mark)
-                drawn = True
-            if drawn:
-                yield path
+            yield from drawn
 
     def picture(self, name: str, kind: str = "png") -> bytes:
-        """A figure of this name as a file, "png" or "svg": the same bytes for the same figure."""
+        """A figure of this name as a file, "png", "svg" or "pdf": the same bytes for the same figure."""
         from matplotlib import pyplot
 
-        into = io.BytesIO()
         try:
             made = self.draw(name)
-            with drawing.style(), pyplot.rc_context({"svg.hashsalt": name}):
-                made.savefig(into, dpi=200, format=kind, metadata={"Date": None} if kind == "svg" else None)
+            with drawing.style():
+                return drawing.encoded(made, kind, salt=name)
         finally:
             pyplot.close("all")
-        return into.getvalue()
 
     @property
     def _here(self) -> str:

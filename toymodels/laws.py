@@ -1,4 +1,10 @@
-"""Laws over features: one number, or a scalar rule, that gives a vector - frequencies, importances, spectra."""
+"""Laws over features: one number, or a scalar rule, that gives a vector - frequencies, importances, spectra.
+
+>>> per_feature(Geometric(0.5), 4).tolist()
+[1.0, 0.5, 0.25, 0.125]
+>>> per_feature(PowerLaw(2.0), 2).tolist()
+[1.0, 0.25]
+"""
 
 from collections.abc import Callable
 

@@ -255,10 +255,14 @@ What researchers of superposition said or asked, and what the findings of this p
 {counted}. `make claims`
 works it out again; `toymodels claims ID path=value --run` asks at other settings.
 
-A claim names findings, and one rule decides. *Supported*: every finding holds. *Refuted*: one that is needed fails at
-every setting. *Qualified*: each holds at some setting, and one fails at another. *Undecided*: intervals straddle, or
-too few cells are usable. Findings decide by their whole interval, at 95 % for all settings of a series together.
-Criteria were written before their sweeps ran; a criterion that was changed afterwards is marked *revised*.
+A: learning several components at once. B: interference and capacity. C: monosemantic neurons. D: recovering features.
+E: erasing, steering and truth-like directions. F: computing, failing, memorising, learning coefficients. Symbols are
+those of [notation](notation.md); the words of a setting are the axes and fields of its page.
+
+A claim names findings, and one rule decides. *Supported*: every finding holds. *Refuted*: one of them fails at every
+setting. *Qualified*: each holds at some setting, and one fails at another. *Undecided*: intervals straddle the
+criterion, or too few cells are usable. Findings decide by their whole interval, at 95 % for all settings of a series
+together. Criteria were written before their sweeps ran; a criterion that was changed afterwards is marked *revised*.
 
 """
 
@@ -270,7 +274,10 @@ def page(rows: Sequence[Row]) -> str:
 
 def markdown(rows: Sequence[Row], root: str = "..") -> str:
     """A table of claims and a section for each; links start from `root`."""
-    head = ["| claim | | verdict | deciding numbers | fresh seeds | other settings |", "|---|---|---|---|---|---|"]
+    head = [
+        "| claim | statement | verdict | deciding numbers | fresh seeds | other settings |",
+        "|---|---|---|---|---|---|",
+    ]
     for each in rows:
         link, numbers = f"[{each.claim.id}](#{each.claim.id.lower()})", "<br>".join(map(told, deciding(each.answer)))
         elsewhere = ", ".join(change.verdict for change in each.changed)
@@ -302,7 +309,11 @@ def _section(row: Row, root: str) -> list[str]:
     seeds += f" Cells: {row.cells}." if row.cells else ""
     seeds += f" On seeds moved by {OFFSET}: {row.fresh.verdict}."
     page = f"[`experiments/{row.experiment.name}.py`]({root}/experiments/{row.experiment.name}.py)"
-    return [*lines, "", f"{seeds} Page: {page}. Again, or with other settings: `{row.command}`"]
+    return [
+        *lines,
+        "",
+        f"{seeds} Source: {row.experiment.source}. Page: {page}. Again, or with other settings: `{row.command}`",
+    ]
 
 
 def _why(answer: Answer) -> str:

@@ -21,6 +21,7 @@ from toymodels.engine.names import RESERVED, check_names
 from toymodels.engine.plan import Group, Plan, Shape, group_digest, plan
 from toymodels.engine.runs import Runs, Unset
 from toymodels.executors import Events, Executor, Here
+from toymodels.progress import listener
 from toymodels.provenance import provenance
 from toymodels.results import DIVERGED, dataset
 from toymodels.store import Batch, Grid, View, locate
@@ -298,7 +299,7 @@ def sweep(
         view.pool.check_writable()
         view.pool.set_aside()
         view.write(grid)
-    executor.run(todo, pool, events or Events(), _train_batch)
+    executor.run(todo, pool, events or listener("training", todo.steps), _train_batch)
     if view:
         view.pool.check_kept(grid.groups, grid.digests if shard[1] == 1 else _digests(todo))
     data = dataset(grid, pool.cells(grid.groups))

@@ -38,6 +38,20 @@ def print_plans(plans: Mapping[str, Any]) -> None:
     )
 
 
+def print_sweep(name: str, sweep: Any) -> None:
+    """Axes and fields, a line each: path, value, and what it means."""
+    from toymodels import config as configs
+    from toymodels.experiment import describe
+    from toymodels.meanings import fields
+
+    say(f"\n{name}", "bold")
+    for axis in sweep.axes:
+        say(f"  axis {axis.name}: {', '.join(map(describe, axis.labels))}")
+    for field in fields(sweep.base):
+        value = f": {type(field.value).__name__}" if configs.is_config(field.value) else f" = {describe(field.value)}"
+        say(f"  {field.path + value:<40}  {field.meaning}".rstrip())
+
+
 def train_missing(study: Any, executor: Any) -> None:
     train(study, study.plans(devices=executor.devices), (0, 1), False, executor)
 
@@ -112,13 +126,13 @@ def _print_profile(plans: Mapping[str, Any], times: Mapping[tuple[str, str], Map
     console.print(f"peak memory {peak_memory() / 2**20:.0f} MiB")
 
 
-def draw(study: Any, names: Sequence[str] = (), anew: bool = False) -> list[Any]:
+def draw(study: Any, names: Sequence[str] = (), anew: bool = False, vector: str | None = None) -> list[Any]:
     """Draw and judge; returns what failed."""
     import matplotlib as mpl
 
     mpl.use("agg")
     failed: list[Any] = []
-    print_drawn(study, study.write_figures(names, anew, failed), [], failed)
+    print_drawn(study, study.write_figures(names, anew, failed, vector), [], failed)
     if not names and study.experiment.findings:
         print_findings(study.verdicts(failed))
     return failed

@@ -158,25 +158,18 @@ def figure(args: argparse.Namespace, extra: list[str]) -> None:
     with _refusing():
         for name in names:
             study.experiment.figure(name)
-    _end(tables.draw(study, names, anew=True))
+    _end(tables.draw(study, names, anew=True, vector=args.vector))
 
 
 def show(args: argparse.Namespace, extra: list[str]) -> None:
-    from toymodels import config as configs
-    from toymodels.experiment import describe, summary
+    from toymodels.experiment import summary
     from toymodels.results import open_view
 
     study = _study(args, args.experiment)
     say(f"{study.name}: {study.experiment.question}", "bold")
     say(study.experiment.source)
     for name, sweep in study.sweeps.items():
-        say(f"\n{name}", "bold")
-        for axis in sweep.axes:
-            labels = ", ".join(f"{x:g}" if isinstance(x, float) else str(x) for x in axis.labels)
-            say(f"  axis {axis.name}: {labels}")
-        for path, value in configs.paths(sweep.base):
-            shown = f": {type(value).__name__}" if configs.is_config(value) else f" = {describe(value)}"
-            say(f"  {path}{shown}")
+        tables.print_sweep(name, sweep)
         view = study.view(name)
         if not view.file.exists():
             say("  nothing is stored yet")
@@ -184,6 +177,15 @@ def show(args: argparse.Namespace, extra: list[str]) -> None:
         batches = [batch for group in view.read().groups for batch in study.pool.batches(group)]
         for key, value in summary(open_view(view), batches).items():
             say(f"  stored {key}: {value}")
+
+
+def tell_fields(args: argparse.Namespace, names: Iterable[str]) -> None:
+    """What `--help` adds after the names of experiments: their axes and fields."""
+    for name in names:
+        study = _study(args, name)
+        say(f"\n{study.name}: every axis and field, set as path=value", "bold")
+        for each, sweep in study.sweeps.items():
+            tables.print_sweep(each, sweep)
 
 
 def cell(args: argparse.Namespace, extra: list[str]) -> None:

@@ -5,6 +5,14 @@ snapshots, ...) broadcast between the two arguments. Numpy arrays and nested lis
 numpy; if either argument is a JAX array the answer is one too, in its dtype, and `alignment`, `projection` and
 `span_alignment` can be traced by `jit` and `vmap`. A vector that holds a NaN or an infinity gives NaN and leaves its
 neighbours alone.
+
+>>> import numpy as np
+>>> targets = np.eye(3)[:2]
+>>> learned = [[3.0, 4.0, 0.0], [4.0, -3.0, 0.0]]  # the same plane, turned
+>>> alignment(learned, targets).round(3).tolist()
+[[0.6, 0.8], [0.8, 0.6]]
+>>> span_alignment(learned, targets)
+1.0
 """
 
 from types import ModuleType

@@ -2,6 +2,13 @@
 
 A spectrum is a list of variances along orthogonal directions, none negative: of centred vectors those of PCA, of
 vectors as they are the squared singular values over their number.
+
+>>> components_for([6.0, 3.0, 0.5, 0.5], share=0.9)
+2
+>>> round(participation_ratio([6.0, 3.0, 0.5, 0.5]), 3)
+2.198
+>>> round(entropy_number([1.0, 1.0, 1.0]), 3)
+3.0
 """
 
 import numpy as np

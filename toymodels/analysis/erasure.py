@@ -9,6 +9,14 @@ concept z is one flag a row. Three erasers, each h -> centre + A (h - centre):
 
 Equal class means are what no linear predictor with a convex loss gets past (Belrose et al. 2023, theorem 3.1): its best
 coefficients are 0. A classifier's share of right answers is no convex loss, and `best_linear_accuracy` is what remains.
+
+>>> import numpy as np
+>>> h, z = np.array([[2.0, 0.0], [2.0, 1.0], [0.0, 0.0], [0.0, 1.0]]), np.array([True, True, False, False])
+>>> best_linear_accuracy(h, z)
+1.0
+>>> erased = leace(h, z)(h)
+>>> best_linear_accuracy(erased, z)
+0.5
 """
 
 import itertools

@@ -5,6 +5,21 @@ DataArray are kept; there, a model that is not finite is NaN. The five measures 
 (float64 out) or JAX arrays (traceable, differentiable also at zero rows, in the array's own precision). They work with
 unit rows and relative lengths, so that no square overflows or underflows before the result does. A row is dead when its
 norm is at most `dead` times the largest norm; 0, the default of the measures, means zero rows only.
+
+>>> from toymodels.shapes.frames import tegum_product
+>>> from toymodels.shapes.polytopes import polygon, simplex
+>>> pentagon = polygon(5).vectors
+>>> feature_dimensionality(pentagon).round(3).tolist()
+[0.4, 0.4, 0.4, 0.4, 0.4]
+>>> round(float(dimensions_per_feature(pentagon)), 3)
+0.4
+>>> both = tegum_product(pentagon, simplex(1).vectors)  # and a digon, in a dimension of its own
+>>> tegum_factors(both).name
+'pentagon ⊕ digon'
+>>> factor_count(both)
+2
+>>> int(orthogonal_pairs(both, 1e-6))
+20
 """
 
 import functools

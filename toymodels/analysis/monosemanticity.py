@@ -2,6 +2,13 @@
 
 A is features x hidden, with any number of models before: A_fj is what neuron j gives when feature f is on alone, with
 value 1 and without noise. Jermyn, Schiefer & Hubinger 2022, arXiv 2211.09169.
+
+>>> import numpy as np
+>>> A = np.array([[1.0, 0.5], [0.0, 0.5]])  # the first neuron answers to one feature
+>>> concentrations(A).tolist()
+[1.0, 0.5]
+>>> share_above(concentrations(A), [0.9]).tolist()
+[0.5]
 """
 
 import numpy as np

@@ -3,6 +3,15 @@
 Directions are rows; their lengths do not count, and a row of zeros is no direction: it has cosine 0 with everything.
 `signed`: directions are rays, and the opposite one does not count; otherwise lines. What chance gives is in
 `theory.random_dictionaries`, and `shuffled` is the control that keeps a dictionary's entries.
+
+>>> import numpy as np
+>>> truth, found = np.eye(3), np.array([[1.0, 0.1, 0.0], [0.0, -1.0, 0.0]])
+>>> best_cosines(truth, found).round(3).tolist()
+[0.995, 1.0, 0.0]
+>>> best_cosines(truth, found, signed=True).round(3).tolist()
+[0.995, 0.1, 0.0]
+>>> round(score(truth, found, at=0.9).recall, 3)
+0.667
 """
 
 from typing import NamedTuple

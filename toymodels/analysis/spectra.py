@@ -6,6 +6,15 @@ the dimensionality D_i = |W_i|² / E_i[l] and the leverage |W_i|² E_i[1/l], whi
 most the leverage, with equality exactly where feature i lies in one eigenspace: capacity is saturated, sum_i D_i =
 rank W, exactly when every feature is localised, and W then is an orthogonal sum of tight frames. Ivanov et al. 2026,
 arXiv 2602.02224; Benedetto & Fickus 2003.
+
+>>> import numpy as np
+>>> W = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])  # a digon and a feature by itself
+>>> frame_spectrum(W).round(6).tolist()
+[2.0, 1.0]
+>>> leverage(W).round(6).tolist()
+[0.5, 0.5, 1.0]
+>>> round(float(saturation(W).ratio), 6)
+1.0
 """
 
 from typing import NamedTuple

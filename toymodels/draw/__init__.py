@@ -29,6 +29,7 @@ Points
     shifts(count)                           shifts for series side by side
     census(ax, share, loss, label=)         basins: share with its interval, across; loss, up
     cloud(ax, x, y)                         many small dots; aside(x, count) places the members of a cell side by side
+    clouds(ax, {"name": (x, y, colour)})    several clouds, dots in random order
     discs(ax, x, y, share)                  area proportional to a share
     flagged_points(ax, x, y, flagged)       filled and open markers without intervals
     scatter_lines(ax, x, D, lines)          every D_i, with guide lines
@@ -58,18 +59,19 @@ Legends
 Style and files
     style(), COLUMN, PAGE, PALETTE, BLUE ..., THEORY, DASHED, DOTTED
     save(figure, path, vector="svg")        PNG and a vector file, the same bytes for the same figure
+    encoded(figure, "pdf")                  these bytes
 """
 
 from toymodels.draw.axes import log_axis, outer_labels, panel_labels, panels, sparsity_axis, ticks
 from toymodels.draw.bars import feature_bar, feature_colours, stack, stacked
 from toymodels.draw.curves import arrowhead, band, ecdf, levels, loss_curves, moments, runs, spans, theory, trajectories
-from toymodels.draw.files import save
+from toymodels.draw.files import encoded, save
 from toymodels.draw.geometry import arrows, polytope, polytope_and_gram, polytopes_at
 from toymodels.draw.legends import category_legend, colour_bar, key, legend, legend_below
 from toymodels.draw.maps import categories, edges, heatmap
 from toymodels.draw.margin import excluded
 from toymodels.draw.matrices import bias, gram, lengths, matrices, matrix, part
-from toymodels.draw.points import aside, census, cloud, discs, flagged_points, points, scatter_lines, shifts
+from toymodels.draw.points import aside, census, cloud, clouds, discs, flagged_points, points, scatter_lines, shifts
 from toymodels.draw.restarts import restarts
 from toymodels.draw.scales import names_along, stretched_axis
 from toymodels.draw.style import (
@@ -117,10 +119,12 @@ __all__ = [
     "category_legend",
     "census",
     "cloud",
+    "clouds",
     "colour_bar",
     "discs",
     "ecdf",
     "edges",
+    "encoded",
     "excluded",
     "feature_bar",
     "feature_colours",

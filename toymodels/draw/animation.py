@@ -64,6 +64,8 @@ def training(
             mark.set_data([clip.x[k]], [_height(clip, k)])
 
     frame(0)
+    figure.canvas.draw()  # places the axes, which stay there from now on: quicker, and nothing jumps
+    figure.set_layout_engine("none")
     return FuncAnimation(figure, frame, frames=frames + HELD, interval=100, cache_frame_data=False)
 
 

@@ -1,13 +1,29 @@
 """Figures as files, the same bytes for the same figure."""
 
+import io
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+UNDATED = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+DOTS = 200
+"""Dots per inch, of a PNG and of what is dots within a vector file."""
+
+
+def encoded(figure: Figure, kind: str, salt: str = "toymodels") -> bytes:
+    """A figure as a "png" at 200 dpi, an "svg" or a "pdf", without dates and random ids.
+
+    salt: of what the ids within an SVG are made; two on one page need two.
+    """
+    into = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": salt}):
+        figure.savefig(into, dpi=DOTS, format=kind, metadata=UNDATED[kind])
+    return into.getvalue()
+
 
 def save(figure: Figure, path: Path | str, vector: str | None = "svg") -> list[Path]:
-    """A PNG at 200 dpi and a vector file ("svg", "pdf" or None) beside it, without dates and random ids.
+    """A PNG and a vector file ("svg", "pdf" or None) beside it, as `encoded`.
 
     path: with or without .png; returns the paths written.
     """
@@ -15,11 +31,9 @@ def save(figure: Figure, path: Path | str, vector: str | None = "svg") -> list[P
         raise ValueError(f'vector {vector!r}: it is "svg", "pdf" or None')
     base = Path(path)
     base = base.with_suffix("") if base.suffix == ".png" else base
-    written = [base.with_name(f"{base.name}.png")]
-    figure.savefig(written[0], dpi=200, metadata={"Software": None})
-    if vector is not None:
-        written.append(base.with_name(f"{base.name}.{vector}"))
-        dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-        with mpl.rc_context({"svg.hashsalt": "toymodels"}):
-            figure.savefig(written[1], dpi=200, metadata=dates[vector])
+    written = []
+    for kind in ("png", vector):
+        if kind:
+            written.append(base.with_name(f"{base.name}.{kind}"))
+            written[-1].write_bytes(encoded(figure, kind))
     return written

@@ -1,12 +1,13 @@
 """Points: with intervals, open where flagged, in clouds, as a census, as discs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
@@ -90,6 +91,22 @@ def cloud(
     look = {"ms": 2.2, "mew": 0, "rasterized": True, "zorder": 1.8, **look}
     (line,) = ax.plot(xs[good], ys[good], "o", color=colour, alpha=alpha, label=label, **look)
     return line
+
+
+def clouds(
+    ax: Axes,
+    series: Mapping[str, tuple[Any, Any, Any]],
+    ms: float = 2.2,
+    alpha: float = 0.5,
+) -> None:
+    """Clouds of several series, label -> (x, y, colour), in random order: none lies on top of another."""
+    arrays = [(*np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float)), c) for x, y, c in series.values()]
+    parts = [(np.ravel(x), np.ravel(y), [to_rgba(colour, alpha)] * np.size(x)) for x, y, colour in arrays]
+    x, y, colours = (np.concatenate([part[place] for part in parts]) for place in range(3))
+    order = np.random.default_rng(0).permutation(np.flatnonzero(np.isfinite(x) & np.isfinite(y)))
+    ax.scatter(x[order], y[order], s=ms**2, c=colours[order], lw=0, rasterized=True, zorder=1.8)
+    for label, (_, _, colour) in series.items():
+        ax.plot([], [], "o", ms=3.5, color=colour, label=label)
 
 
 def discs(

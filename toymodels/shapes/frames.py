@@ -1,4 +1,12 @@
-"""Families of frames, vectors as rows: orthonormal and harmonic ones, and products in orthogonal subspaces."""
+"""Families of frames, vectors as rows: orthonormal and harmonic ones, and products in orthogonal subspaces.
+
+>>> cross_polytope(2).tolist()
+[[1.0, 0.0], [0.0, 1.0], [-1.0, -0.0], [-0.0, -1.0]]
+>>> import numpy as np
+>>> gram = harmonic_frame(5, 2) @ harmonic_frame(5, 2).T
+>>> np.round(gram[0], 3).tolist()
+[1.0, 0.309, -0.809, -0.809, 0.309]
+"""
 
 import math
 

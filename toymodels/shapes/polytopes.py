@@ -2,6 +2,11 @@
 
 The catalogue holds irreducible configurations: what falls into orthogonal parts (square, octahedron, bipyramids) is a
 tegum product, taken apart and named by `toymodels.analysis.geometry.tegum_factors`.
+
+>>> simplex(2).name
+'triangle'
+>>> [each.name for each in catalog(5, 2)]
+['pentagon']
 """
 
 import itertools

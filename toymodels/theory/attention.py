@@ -7,6 +7,9 @@ what head h sees, weight P_hk is on token k, and the features of token 0 are wan
 
 Given all heads but one, the best of that one is a truncated singular value decomposition: reduced-rank regression
 (Izenman 1975), summed over heads.
+
+>>> round(float(gain(0.5)), 3)
+1.0
 """
 
 from typing import NamedTuple

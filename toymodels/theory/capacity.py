@@ -16,6 +16,11 @@ square length l C_i with 0 < C_i < 1, sum_i C_i = d whole, can be taken from sqr
 1923, Horn 1954): a tight frame, in which every row has the capacity C_i. So the optimum is a semi-orthogonal block that
 all sharing features have in common, beside one dimension for each feature of capacity 1. The roles of kurtosis and of
 marginal returns, and the blocks, are those of arXiv 2210.01892; the formulas are derived here.
+
+>>> import numpy as np
+>>> found = best_allocation(2, [1.0, 1.0, 1.0, 0.1], kurtosis=10.0)
+>>> np.round(found.capacity, 3).tolist()
+[0.667, 0.667, 0.667, 0.0]
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,12 @@
-"""The Johnson-Lindenstrauss estimate of the loss of k equal orthogonal factors, and which k it prefers. Jermyn 2022."""
+"""The Johnson-Lindenstrauss estimate of the loss of k equal orthogonal factors, and which k it prefers. Jermyn 2022.
+
+>>> round(float(jl_switch(1000, 100)), 3)
+2.627
+>>> jl_best_factors(1000, 100, 2.0)
+100
+>>> jl_best_factors(1000, 100, 6.0)
+1
+"""
 
 import math
 

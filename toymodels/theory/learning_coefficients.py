@@ -3,6 +3,11 @@
 K >= 0 is an excess loss, m the multiplicity of the pole -lambda of its zeta function. Under exp(-t K) times a smooth
 prior, t E_t[K] -> lambda - (m - 1) / log t: a multiplicity lowers what is measured at any reachable t. Watanabe 2009,
 Algebraic Geometry and Statistical Learning Theory, chapters 2 and 6.
+
+>>> regular_polygon(5)
+Coefficient(value=7.0, multiplicity=1)
+>>> reduced_rank(inputs=4, outputs=3, hidden=2, rank=1)
+Coefficient(value=4.0, multiplicity=1)
 """
 
 from collections.abc import Sequence

@@ -6,6 +6,10 @@ deviation `noise`; unit i is r_i = ReLU(x_i + noise_i - t), and W r predicts x, 
 By symmetry the best W is a 1 + c J, J all ones: the mean of the other units stands in for the missing bias, and with
 one feature there is none. Derived here; every moment is closed, in the normal law. Units that also read a little of
 other features do better where features are dense: trained thresholds are 3 % lower at p = 1/4, noise 0.3 and n = 8.
+
+>>> unit = best_units(0.05, 0.1)
+>>> round(unit.threshold, 4)
+0.1662
 """
 
 from typing import NamedTuple

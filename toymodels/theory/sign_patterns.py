@@ -4,6 +4,14 @@ Fact i has a vector V_i, its hidden state less that of its negation. A direction
 V_i · θ > 0, and its negation where V_i · θ < 0. It is truth-like if it takes a side on every fact: whichever it takes,
 it is as consistent as truth. Its pattern is s_i = sign V_i · θ. Exact: V_i · θ = s_i for all i; at tolerance t: within
 t of it.
+
+>>> import numpy as np
+>>> cover_count(5, 3)
+22
+>>> pattern_count(np.random.default_rng(0).normal(size=(5, 3)))
+22
+>>> pattern_count(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]))  # two facts along one line
+4
 """
 
 import itertools

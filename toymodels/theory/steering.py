@@ -2,6 +2,9 @@
 
 A map f(x) = sum_i g_i u_i s(v_i . x) reads along unit vectors v_i and writes along unit vectors u_i; c is the cosine of
 two reads, w that of their writes. Ours; the question is that of Mack & Turner 2024, "Deep causal transcoding".
+
+>>> round(departure_radius(0.5), 4)
+1.4421
 """
 
 from typing import NamedTuple

@@ -1,6 +1,12 @@
 """Two features in one dimension, importances 1 and r: which is kept, when both are, and the boundaries between.
 
 The phase diagram of Elhage et al. 2022, section 4, in closed form where there is one, else by a search.
+
+>>> best = two_features(0.1, 0.5).best
+>>> round(float(best.loss), 6)
+0.002485
+>>> round(float(boundary_without_bias(0.1)), 4)  # p / (2 - p)
+0.0526
 """
 
 from typing import Any, NamedTuple
