@@ -9,7 +9,7 @@ from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 
 from toymodels.arrays import Float
-from toymodels.draw.axes import panels
+from toymodels.draw.axes import log_axis, panels
 from toymodels.draw.geometry import arrows, polytope
 from toymodels.draw.matrices import matrix
 from toymodels.draw.style import BLACK, PALETTE
@@ -49,8 +49,8 @@ def training(
             look = {"color": PALETTE[place], "lw": 1.4} if other is clip else {"color": "0.8", "lw": 0.8}
             own[2].plot(*other.curve, **look)
         marks.append(own[2].plot([], [], "o", color=BLACK, ms=6, zorder=5)[0])
-        scales = {f"{name}scale": "log" for name, wanted in zip("xy", log, strict=True) if wanted}
-        own[2].set(xlabel=xlabel if row == len(clips) - 1 else "", ylabel=ylabel, **scales)
+        log_axis(own[2], "".join(name for name, wanted in zip("xy", log, strict=True) if wanted))
+        own[2].set(xlabel=xlabel if row == len(clips) - 1 else "", ylabel=ylabel)
 
     def frame(k: int) -> None:
         k = min(k, frames - 1)
@@ -60,7 +60,7 @@ def training(
             _vectors(vectors, clip.W[k], reach, k)
             vectors.set_title(f"{clip.name}\n{clip.captions[k]}" if clip.name else clip.captions[k])
             matrix(products, clip.W[k] @ clip.W[k].T, largest=reach**2)
-            products.set_title("$W W^\\mathsf{T}$")
+            products.set(title="$W W^\\mathsf{T}$", xticks=[], yticks=[])
             mark.set_data([clip.x[k]], [_height(clip, k)])
 
     frame(0)
@@ -79,7 +79,7 @@ def _vectors(ax: Axes, W: np.ndarray, reach: float, k: int) -> None:
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
     else:
         arrows(ax, np.pad(W, ((0, 0), (0, 2 - W.shape[1]))), reach=reach)
-        ax.set(xlabel="", ylabel="")
+        ax.axis("off")
 
 
 def _height(clip: Clip, k: int) -> float:
