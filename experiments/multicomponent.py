@@ -203,7 +203,7 @@ def staircase_and_components(climbs: Swept, shares_learned: xr.Dataset, componen
     grid = figure.add_gridspec(3, len(middles), height_ratios=(1.7, 0.8, 1))
     loss = figure.add_subplot(grid[0, :])
     shares = figure.add_subplot(grid[1, :], sharex=loss)
-    draw.runs(loss, steps, one.objective.values[1:], colour=draw.BLUE)
+    draw.runs(loss, steps, one.objective.values[1:], colour=draw.BLUE, lw=1.4, alpha=1)
     for start, stop in windows:
         loss.axvspan(start, stop, color="0.9", lw=0, zorder=0)
     draw.log_axis(loss, "y")
