@@ -278,7 +278,7 @@ experiment = Experiment(
             "Moderate negative biases go with monosemantic neurons at equal loss; a negative start engineers them.",
             ["goes-with", "engineered", "beyond-thresholds", "at-equal-loss"],
             "starting_bias",
-            ["starts.p=0.03125", "starts.steps=6000 starts.bias=(0,-1,-2)"],
+            ["starts.p=0.03125", "starts.steps=8000 starts.bias=(0,-1,-2)"],
             "Orderings are judged between starts whose held-out losses agree within 2 % only.",
         ),
         Claim(

@@ -173,8 +173,7 @@ def learning_from_noise(on_entries: xr.Dataset, on_inputs: xr.Dataset) -> Figure
         look = {} if ratio == data.ratio.values[0] else {"mfc": "white"}
         draw.points(axes[3], range(data.sizes["noise"]), found, f"{name}, {ratio:g}", colour, shift=shift, **look)
     draw.ticks(axes[3], "x", range(on_entries.sizes["noise"]), ["none", "weak", "strong"][: on_entries.sizes["noise"]])
-    axes[3].set(xlabel="noise", ylabel="bumps per run", ylim=(0, None))
-    axes[3].margins(y=0.5)
+    axes[3].set(xlabel="noise", ylabel="bumps per run", ylim=(0, 4.5))
     draw.legend(axes[3], loc="upper center", title="noise on, ratio")
     return figure
 

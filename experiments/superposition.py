@@ -154,7 +154,8 @@ def feature_dimensionalities(shelf: Swept, models: xr.Dataset) -> Figure:
         near = (abs(D - value) <= AROUND) & converged[..., None]
         draw.cloud(left, x[near], D[near], colour=colour, alpha=0.4)
         low, high = left.get_ylim()
-        inset = left.inset_axes((0.01, (value - low) / (high - low) - 0.04, 0.07, 0.08))
+        beside = 0.08 * (name == "square antiprism")  # which would lie on the pentagon
+        inset = left.inset_axes((0.01 + beside, (value - low) / (high - low) - 0.04, 0.07, 0.08))
         draw.polytope(inset, POLYTOPES[name], [colour] * len(POLYTOPES[name]), size=1.8)
     draw.log_axis(left)
     left.set(xlabel="$1/p$", xlim=(0.55, None))

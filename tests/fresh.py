@@ -23,8 +23,8 @@ changes.
 
 ## What to expect
 
-A new environment in an empty folder, as `python -m tests.fresh` ran it; long answers are cut. At tiny scale models are hardly
-trained, so findings fail.
+A new environment in an empty folder, as `python -m tests.fresh` ran it; long answers are cut. At tiny scale models are
+hardly trained, so findings fail.
 
 ```text
 """

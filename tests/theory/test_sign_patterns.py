@@ -53,6 +53,13 @@ def test_small_whole_numbers_are_seldom_in_general_position(seed: int, n: int, m
     assert pattern_count(V) == by_programming(V) == by_sampling(V)
 
 
+def test_what_depends_on_others_to_rounding_is_seen() -> None:
+    """The second is the first less the third; the determinant of their Gram matrix is 1e-16, whose root is not 0."""
+    V = np.array([[0.0, -1.0, 1.0], [-1.0, -1.0, 1.0], [1.0, 0.0, 0.0]])
+    assert not in_general_position(V)
+    assert pattern_count(V) == by_programming(V) == 6
+
+
 def test_degenerate_positions_do_not_take_the_formula() -> None:
     octahedron = np.vstack([np.eye(3), -np.eye(3)])
     assert not in_general_position(octahedron)

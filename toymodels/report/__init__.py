@@ -51,6 +51,8 @@ def write(studies: Sequence[Study], path: Path, failed: list[Failed] | None = No
 
 def stored(study: Study) -> bool:
     """Whether all cells of a study are here."""
+    if not all(study.view(name).file.exists() for name in study.sweeps):
+        return False  # nothing to work out
     try:
         for name in study.sweeps:
             study.swept(name)

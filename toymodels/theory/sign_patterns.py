@@ -45,8 +45,10 @@ def in_general_position(V: Facts, tolerance: float = 1e-9) -> bool:
         return False
     size = min(V.shape)
     subsets = np.array(list(itertools.combinations(range(len(V)), size)))
-    gram = unit[subsets] @ unit[subsets].transpose(0, 2, 1)
-    return bool(np.sqrt(np.abs(np.linalg.det(gram))).min() > tolerance)
+    volumes = np.linalg.svd(unit[subsets], compute_uv=False).prod(
+        axis=1
+    )  # of a Gram matrix rounding leaves a root: 1e-8
+    return bool(volumes.min() > tolerance)
 
 
 def pattern_count(V: Facts, tolerance: float = 1e-9) -> int:
