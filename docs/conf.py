@@ -19,7 +19,7 @@ nb_merge_streams = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autosummary_generate = True
-suppress_warnings = ["misc.highlighting_failure"]
+suppress_warnings = ["misc.highlighting_failure", "ref.python"]  # the second: one letter for several fields
 
 
 def _plain(app, what, name, obj, options, lines):
@@ -31,7 +31,7 @@ def _plain(app, what, name, obj, options, lines):
             continue
         parts = re.split(r"(`+[^`]*`+)", line)
         told = [f"``{part.strip('`')}``" if part.startswith("`") else _escaped(part) for part in parts]
-        lines[place] = "".join(told)
+        lines[place] = re.sub(r"(``[^`]+``)(?=\w)", r"\1\\ ", "".join(told))  # code that a word follows at once
 
 
 def _escaped(text):
