@@ -163,11 +163,7 @@ def encoding_lengths(features: xr.Dataset) -> Figure:
         ax.set_ylim(0, 17)
     draw.legend(axes[0], loc="lower right")
     series = {
-        f"$p={p:g}$": (
-            features.D.sel(p=p).values,
-            features.bits.sel(p=p).transpose(*features.D.sel(p=p).dims).values,
-            colour,
-        )
+        f"$p={p:g}$": (*xr.broadcast(features.D.sel(p=p), features.bits.sel(p=p)), colour)
         for p, colour in zip(features.p.values.tolist(), draw.PALETTE, strict=False)
     }
     draw.clouds(axes[2], series, alpha=0.4, ms=2)

@@ -45,7 +45,7 @@ POLYTOPES = {
 }
 """Of the lines of feature dimensionality, in the plane or in space."""
 AROUND = 0.01
-"""Distance from a line up to which a dimensionality is drawn in its color, and factors count as being there."""
+"""Distance from a line up to which a dimensionality is drawn in its color, that within which `local_excess` counts."""
 COLOURS = dict(zip(KINDS, (draw.ORANGE, draw.BLUE, draw.GREEN, draw.SKY, draw.RED, draw.PURPLE), strict=True))
 PAPER, SPECTRAL, EXACT = "Elhage et al. 2022", "Ivanov et al. 2026, arXiv 2602.02224", "exact loss of factors"
 STICKY, ATTACKS = f"{PAPER}, dimensions per feature", f"{PAPER}, adversarial robustness"

@@ -75,7 +75,7 @@ def states_its_moments(data: Any, seed: int) -> None:
     means_agree(observed[:, :, None] * observed[:, None, :], second, 2 * range_**2)
 
 
-@settings(max_examples=20)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["one", "geometric", "power", "each"]),
     st.sampled_from(["uniform", "constant", "exponential"]),

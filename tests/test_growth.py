@@ -123,7 +123,7 @@ def outcome(make: Any) -> Any:
         return str(error)
 
 
-@settings(max_examples=12)
+@settings(max_examples=25)
 @given(SWEEPS)
 def test_cells_are_told_as_one_by_one(drawn: tuple) -> None:
     """The same addresses, configs, draws and programs, or the same sentence, as of runs that are made one by one."""
@@ -141,7 +141,7 @@ def test_cells_are_told_as_one_by_one(drawn: tuple) -> None:
     assert [config.to_dict(run) for run in what.runs()] == [config.to_dict(run) for run in expected]
 
 
-@settings(max_examples=12)
+@settings(max_examples=25)
 @given(SWEEPS, st.sampled_from([2, 4, 8]), st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.data())
 def test_batches_are_those_of_lists(
     drawn: tuple, width: int, devices: int, shards: int, every: int, data: st.DataObject

@@ -62,7 +62,7 @@ def test_samples_have_the_moments_stated(name: str) -> None:
     np.testing.assert_allclose(draw(same, jax.random.key(1))[0], h, atol=1e-3)  # the root of a rounded zero is 1e-4
 
 
-@settings(max_examples=12)
+@settings(max_examples=25)
 @given(st.floats(0.05, 1), st.floats(0.05, 1), st.floats(0, 2), st.floats(2.1, 4), seeds)
 def test_hierarchies_have_exact_marginals_and_no_child_without_its_parent(p, q, a, b, seed) -> None:
     data = Hierarchy(2, 1, p, q, Uniform(-a, b))

@@ -42,7 +42,7 @@ def test_widths_follow_sizes() -> None:
     assert batch_width(moved) == batch_width(autoencoder(20, 2))
 
 
-@settings(max_examples=10)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(1, 70), min_size=1, max_size=12),
     st.sampled_from([1, 2, 16, 64]),

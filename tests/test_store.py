@@ -78,7 +78,7 @@ SLICES = st.slices(2).filter(lambda cut: len(range(2)[cut]) > 0)
 INDEX = st.one_of(st.integers(0, 1), SLICES, st.lists(st.integers(0, 1), min_size=1, max_size=3).map(np.asarray))
 
 
-@settings(max_examples=30)
+@settings(max_examples=100)
 @given(st.tuples(*[INDEX] * 5))
 def test_lazy_indexing_is_indexing(memory: xr.Dataset, key: tuple) -> None:
     """Any outer index of a variable on disk gives what the same index of the whole array gives."""

@@ -302,7 +302,7 @@ def test_axes_are_checked() -> None:
         Sweep(AUTOENCODER, [Axis("p", "problem.data.p", [0.5, 1.5])]).runs()
 
 
-@settings(max_examples=12)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=30, unique=True), st.integers(1, 5), st.integers(1, 4))
 def test_every_cell_is_planned_once(seeds: list[int], powers: int, shards: int) -> None:
     """Over all shards, batches hold each cell, in rows of one seed, all of one shape."""

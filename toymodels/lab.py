@@ -245,22 +245,22 @@ class Study:
                 continue
             drawn: list[Path] = []
             with noted(f"figure {function.__name__} cannot be drawn{self._here}", self.experiment.file, failed):
-                for kind in ("png", vector) if vector else ("png",):
-                    content = self.picture(function.__name__, kind)
+                kinds = ("png", vector) if vector else ("png",)
+                for kind, content in zip(kinds, self.pictures(function.__name__, *kinds), strict=True):
                     with appearing(path.with_suffix(f".{kind}")) as partial:
                         partial.write_bytes(content)
                     drawn.append(path.with_suffix(f".{kind}"))
                 write_text(told, self.caption(function) + mark)
             yield from drawn
 
-    def picture(self, name: str, kind: str = "png") -> bytes:
-        """A figure of this name as a file, "png", "svg" or "pdf": the same bytes for the same figure."""
+    def pictures(self, name: str, *kinds: str) -> list[bytes]:
+        """A figure of this name, drawn once, as files: "png", "svg" or "pdf"; the same bytes for the same figure."""
         from matplotlib import pyplot
 
         try:
             made = self.draw(name)
             with drawing.style():
-                return drawing.encoded(made, kind, salt=name)
+                return [drawing.encoded(made, kind, salt=name) for kind in kinds]
         finally:
             pyplot.close("all")
 

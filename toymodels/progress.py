@@ -3,7 +3,6 @@
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -46,6 +45,3 @@ class Line(Events):
         left = seconds * (self.steps / self.done - 1) if self.done else 0.0
         bar = f"<progress value='{self.done}' max='{self.steps}'></progress>"
         return f"{escape(self.name)} {bar} {self.done:,} of {self.steps:,} steps, {seconds:.0f} s, {left:.0f} s to go"
-
-    def committed(self, group: Group, seconds: Mapping[str, float]) -> None:
-        """The steps are told as they are made."""

@@ -13,7 +13,7 @@ def directions(seed: int, count: int = 12, d: int = 8) -> np.ndarray:
     return recovery.unit(np.random.default_rng(seed).normal(size=(count, d)))
 
 
-@settings(max_examples=10)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.booleans())
 def test_the_truth_in_any_order_and_length_is_found_whole(seed: int, signed: bool) -> None:
     truth, rng = directions(seed), np.random.default_rng(seed + 1)

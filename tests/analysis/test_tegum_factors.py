@@ -109,7 +109,7 @@ def test_dimensionalities_of_a_product_are_ranks(factors, seed):
     assert orthogonal_pairs(W, 1e-9) >= len(W) ** 2 - sum(f.size**2 for f in found.factors)
 
 
-@settings(max_examples=12)
+@settings(max_examples=25)
 @given(products(RAYS), seeds, st.integers(1, 4))
 def test_dead_rows_are_labelled_minus_one(factors, seed, dead):
     rng = np.random.default_rng(seed)
@@ -121,7 +121,7 @@ def test_dead_rows_are_labelled_minus_one(factors, seed, dead):
     assert same_partition(padded.labels[padded.labels >= 0], labels)
 
 
-@settings(max_examples=12)
+@settings(max_examples=25)
 @given(products(RAYS), seeds)
 def test_labels_follow_a_permutation_and_names_do_not_care(factors, seed):
     rng = np.random.default_rng(seed)

@@ -39,7 +39,7 @@ def started(problem: Dictionary) -> dict[str, jax.Array]:
     )
 
 
-@settings(max_examples=12)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31 - 1), st.integers(1, 9), st.floats(0, 1))
 def test_the_kth_largest_is_that_of_a_sort(seed: int, k: int, zeros: float) -> None:
     rng = np.random.default_rng(seed)

@@ -160,7 +160,7 @@ def test_preparing_maps_over_cells(target: Any) -> None:
 # --------------------------------------------------------------------------------------------------------- factorize
 
 
-@settings(max_examples=12)
+@settings(max_examples=25)
 @given(
     st.sampled_from(["equal", "geometric", "power", "given"]),
     st.integers(1, 4),
@@ -231,7 +231,7 @@ def test_inner_product_is_done_where_the_norms_meet(size: float, ratio: float) -
 BATCH = 30_000
 
 
-@settings(max_examples=10)
+@settings(max_examples=20)
 @given(
     st.sampled_from([Sparse(4, (0.9, 0.5, 0.3, 0.1)), Correlated(2, 2, 0.4), Anticorrelated(2, 2, 0.4)]),
     arrays(np.float32, (5, 2), elements=st.floats(-1, 1, width=32)),

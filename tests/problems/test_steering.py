@@ -25,7 +25,7 @@ from toymodels.problems.steering import (
 MAP = Planted(4, 6, gain=(1.0, 2.0, 0.5, 1.0))
 
 
-@settings(max_examples=10)
+@settings(max_examples=20)
 @given(st.integers(0, 999), st.floats(-0.3, 1))
 def test_leaning_vectors_have_one_cosine(seed: int, c: float) -> None:
     rows = np.asarray(Equiangular(c).draw(jax.random.key(seed), 4, 6), float)

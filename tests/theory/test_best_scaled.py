@@ -37,7 +37,7 @@ def test_rare_features_cost_what_the_best_polygon_does_with_one_at_a_time():
     assert [found.radius, found.bias] == pytest.approx([known.radius, known.bias], abs=5e-3)
 
 
-@settings(max_examples=8)
+@settings(max_examples=15)
 @given(st.floats(0.005, 0.95))
 def test_no_descent_from_elsewhere_ends_lower(p):
     best = float(best_scaled(TRIANGLE, p).loss)

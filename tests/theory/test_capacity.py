@@ -34,7 +34,7 @@ def test_the_loss_is_the_variance_of_the_error() -> None:
         assert abs(square.mean() - exact) <= 6 * square.std() / np.sqrt(len(x))
 
 
-@settings(max_examples=12)
+@settings(max_examples=30)
 @given(weights, st.floats(1.2, 30), st.integers(1, 4))
 def test_no_allocation_is_better(v: list[float], k: float, m: int) -> None:
     """A general optimiser from several starts (for k <= 3 the corners, where a concave sum is least) finds no less."""
@@ -60,7 +60,7 @@ def test_no_allocation_is_better(v: list[float], k: float, m: int) -> None:
         assert np.ptp(returns[inner]) <= 1e-6 * returns.max() if inner.any() else True
 
 
-@settings(max_examples=20)
+@settings(max_examples=50)
 @given(st.integers(0, 10**6), st.floats(1.1, 40), st.integers(1, 3))
 def test_every_model_is_above_the_bound(seed: int, k: float, m: int) -> None:
     rng = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ def test_every_model_is_above_the_bound(seed: int, k: float, m: int) -> None:
     assert loss >= np.sum(feature_loss(np.clip(C, 0, 1), v, k)) * (1 - 1e-5)  # of its own capacities, at their best
 
 
-@settings(max_examples=20)
+@settings(max_examples=50)
 @given(weights, st.floats(1.2, 30), st.integers(1, 4))
 def test_some_weights_reach_the_bound(v: list[float], k: float, m: int) -> None:
     """With the capacities allocated, and, for k > 3, in one block for all features that share dimensions."""

@@ -36,7 +36,7 @@ def test_the_exact_loss_is_the_mean_over_draws(law, loss, p):
 
 
 @given(st.integers(0, 99), st.floats(0.01, 0.99))
-@settings(max_examples=8)
+@settings(max_examples=15)
 def test_sets_of_one_feature_are_independent_features(seed, p):
     W, b = models(seed)
     np.testing.assert_allclose(correlated_loss(W, b, p, 4), expected_loss(W, b, p), rtol=1e-10)

@@ -18,7 +18,7 @@ from toymodels.theory.cross_interference import (
 )
 
 
-@settings(max_examples=20)
+@settings(max_examples=50)
 @given(st.integers(0, 2**31), st.integers(1, 3), st.floats(0, 2))
 def test_the_overlap_is_within_its_bound(seed: int, rank: int, leak: float) -> None:
     rng = np.random.default_rng(seed)

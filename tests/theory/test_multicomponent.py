@@ -51,7 +51,7 @@ def integrate(A, a0, b0, t):
 # ------------------------------------------------------------------------------------------------ rank one
 
 
-@settings(max_examples=12)
+@settings(max_examples=25)
 @given(seeds, sizes, sizes, log_scales, st.floats(-1, 1))
 def test_rank_one_flow_is_the_solution_of_its_differential_equation(seed, n, m, log_scale, log_ratio):
     A, a0, b0 = draw(seed, n, m, scale=10**log_scale)
@@ -175,7 +175,7 @@ def test_times_may_have_any_order_and_shape():
 # -------------------------------------------------------------------------------------- more components
 
 
-@settings(max_examples=10)
+@settings(max_examples=20)
 @given(seeds, sizes, sizes, st.integers(1, 4), st.floats(-4, 0.5), st.sampled_from([1.0, 1.0, 0.2, 3.0]))
 def test_balanced_flow_is_the_integrated_flow(seed, n, m, rank, log_scale, ratio):
     A, U0, V0 = draw_balanced(seed, n, m, rank, 10**log_scale)

@@ -38,7 +38,7 @@ def test_moments_of_rectified_noise_by_quadrature(u: float, noise: float, power:
         assert slope == pytest.approx(power * rectified_moment(u, noise, power - 1), abs=1e-6)
 
 
-@settings(max_examples=12)
+@settings(max_examples=30)
 @given(st.floats(-1, 1.5), probabilities, levels)
 def test_moments_of_a_unit_by_quadrature(t: float, p: float, noise: float) -> None:
     of = unit_moments(t, p, noise)
@@ -61,7 +61,7 @@ def test_loss_and_gains_are_those_of_least_squares_on_draws() -> None:
     assert units.cross == pytest.approx(W[~np.eye(n, dtype=bool)].mean(), rel=0.1)
 
 
-@settings(max_examples=8)
+@settings(max_examples=15)
 @given(probabilities, levels, st.integers(1, 30))
 def test_no_threshold_is_better(p: float, noise: float, n: int) -> None:
     found = best_units(p, noise, n)

@@ -75,7 +75,7 @@ def within_error(samples, value, sigmas=5.0):
 
 class TestExpectedLoss:
     @given(W=vectors(2), b=vectors(2), p=vectors(2, PROBABILITY), importance=vectors(2, st.floats(0, 2)))
-    @settings(max_examples=60)
+    @settings(max_examples=200)
     def test_two_features_agree_with_exact_arithmetic(self, W, b, p, importance):
         W = np.array(W)[:, None]
         exact = rational_loss(W @ W.T, b, p, importance)
@@ -297,7 +297,7 @@ class TestTwoFeatures:
         assert set(found.name.ravel()) == {"first", "second", "antipodal"}
 
     @given(p=PROBABILITY, r=st.floats(0.05, 20))
-    @settings(max_examples=10)
+    @settings(max_examples=20)
     def test_swapping_the_features_inverts_the_importance(self, p, r):
         one, other = theory.two_features(p, r), theory.two_features(p, 1 / r)
         assert one.best.loss == pytest.approx(r * other.best.loss, rel=1e-9)

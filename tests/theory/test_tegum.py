@@ -181,7 +181,7 @@ def holds(loss, bound):
     return bound <= loss * (1 + 1e-9) + 1e-12  # bounds that are met are met to rounding
 
 
-@settings(max_examples=30)
+@settings(max_examples=100)
 @given(st.sampled_from([(3, 2), (5, 2), (7, 3), (8, 4), (6, 6)]), st.data(), powers, st.booleans())
 def test_no_configuration_is_below_a_bound(size, data, power, signed):
     V = data.draw(arrays(float, size, elements=entries).filter(lambda V: np.abs(V).max(axis=1).min() > 1e-3))

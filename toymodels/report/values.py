@@ -59,7 +59,7 @@ class Section:
         for each in sorted(vectors, key=lambda picture: -len(picture.data)):
             if saved >= wanted:
                 break
-            data = compressed(self.study.picture(each.name))
+            data = compressed(*self.study.pictures(each.name, "png"))
             if len(data) < len(each.data):
                 saved += len(each.data) - len(data)
                 each.kind, each.data = "png", data
@@ -119,7 +119,7 @@ def _picture(study: Study, function: Draw, left_out: list[str], failed: list[Fai
     alt = " ".join(inspect.cleandoc(function.__doc__ or name).split())
     with noted(f"figure {name} cannot be drawn", study.experiment.file, failed):
         try:
-            return Picture(name, alt, study.caption(function), "svg", compressed(study.picture(name, "svg")))
+            return Picture(name, alt, study.caption(function), "svg", compressed(*study.pictures(name, "svg")))
         except Missing as error:
             image, told = (study.figures / f"{name}.{kind}" for kind in ("png", "md"))
             if image.exists() and told.exists():
