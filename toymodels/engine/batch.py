@@ -1,13 +1,12 @@
 """One batch, on the host: rows shared out to devices, stretches of steps sent to them, results gathered."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from toymodels.analysis.convergence import SMALL
 from toymodels.arrays import Array, Float, Int
 from toymodels.config import stack
 from toymodels.engine import remaining
@@ -58,12 +57,13 @@ def _trained(grid: Sequence[Sequence[Run]], progress: Callable[[int], None], dev
         if is_snapshot:
             snapshots.append(_joined([share.states.params for share in shares]))
         progress(int(bounds[-1] - bounds[0]))
+    curves = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *scalars)
     return Results(
         first.record.loss_steps(first.steps),
         first.record.snapshot_steps(first.steps),
-        jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *scalars),
+        curves,
         _named(jax.tree.map(lambda *each: np.stack(each, axis=1), *snapshots)),
-        _end(first, shares),
+        _end(first, shares, curves["objective"]),
     )
 
 
@@ -83,28 +83,26 @@ class _Share:
         self.states, records = self._advance(bounds, self._keys, self._runs, self.states)
         return records
 
-    def gradients(self, points: Float[np.ndarray, "cells halves parameters"], batches: int) -> tuple[Array, Array]:
-        """Losses and gradients of the cells at other parameters."""
-        placed = jax.device_put((points, np.int32(batches)), self.device)
-        return self._gradients(*placed, self._keys, self._runs, self.states)
+    def gradients(self, points: Float[np.ndarray, "cells halves parameters"], batches: np.int32) -> tuple[Array, Array]:
+        """Losses and gradients of the cells at other parameters; returns at once."""
+        states = self.states
+        return self._gradients(points, batches, self._keys.evaluation, self._runs, states.problem, states.params)
 
 
-def _end(run: Run, shares: Sequence[_Share]) -> dict[str, np.ndarray]:
-    """What each cell has still to gain, see `remaining.measure`; a thread for each device, as the host works too."""
-    with ThreadPoolExecutor(len(shares)) as pool:
-        found = list(pool.map(partial(_still_to_gain, run), shares))
-    return {name: np.concatenate([each[name] for each in found]).astype(np.float32) for name in found[0]}
-
-
-def _still_to_gain(run: Run, share: _Share) -> dict[str, np.ndarray]:
+def _end(run: Run, shares: Sequence[_Share], loss: Float[np.ndarray, "cells steps"]) -> dict[str, np.ndarray]:
+    """What each cell has still to gain, see `remaining.measure`; all devices work at the same time."""
     double = run.double or remaining.is_exact(run)
 
-    def gradients(batches: int, points: np.ndarray) -> tuple[Array, Array]:
+    def gradients(batches: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        points = points.astype(np.float64 if double else np.float32)
         with jax.enable_x64(double):
-            return share.gradients(points.astype(np.float64 if double else np.float32), batches)
+            parts = np.split(points, len(shares))
+            found = [share.gradients(part, np.int32(batches)) for share, part in zip(shares, parts, strict=True)]
+        return _joined(found)
 
-    found = remaining.measure(gradients, remaining.flat(share.states.params), run)
-    return {name: values for name, values in found.items() if name != "bottom"}
+    x = np.concatenate([remaining.flat(share.states.params) for share in shares])
+    found = remaining.measure(gradients, x, run, np.abs(loss[:, -1]) <= SMALL * np.abs(loss[:, 0]))
+    return {name: values.astype(np.float32) for name, values in found.items() if name != "bottom"}
 
 
 def _joined(parts: Sequence[Any]) -> Any:

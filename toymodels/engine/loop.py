@@ -174,11 +174,16 @@ def _advance_batch(
 
 
 def _gradients_batch(
-    points: Float[Array, "cells halves parameters"], batches: Int[Array, ""], row_keys: Keys, runs: Run, states: State
+    points: Float[Array, "cells halves parameters"],
+    batches: Int[Array, ""],
+    evaluation_keys: Array,
+    runs: Run,
+    problems: Any,
+    params: Any,
 ) -> tuple[Float[Array, "cells halves"], Float[Array, "cells halves parameters"]]:
-    """Loss and gradient of each cell at other parameters, on the problem of its last step: exact, or on each half of a
-    sample, of so many batches, that neither training nor the records have seen."""
-    problems = _at(jnp.asarray(runs.steps - 1), states.problem, runs.steps)
+    """Loss and gradient of each cell at other parameters than its `params`, on the problem of its last step: exact, or
+    on each half of a sample, of so many batches, that neither training nor the records have seen."""
+    problems = _at(jnp.asarray(runs.steps - 1), problems, runs.steps)
 
     def gradients(problems: Any, points: Float[Array, "cells parameters"], examples: Any) -> tuple[Array, Array]:
         def one(problem: Any, like: Any, point: Float[Array, " parameters"], examples: Any) -> tuple[Array, Array]:
@@ -190,13 +195,13 @@ def _gradients_batch(
 
             return written_out(jax.value_and_grad(loss))(point)
 
-        return jax.vmap(one)(problems, states.params, points, examples)
+        return jax.vmap(one)(problems, params, points, examples)
 
     def half(own: tuple[Array, Array]) -> tuple[Array, Array]:
         first, points = own
 
         def add(index: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
-            sample_keys = jax.vmap(partial(_fold_in, first + index))(row_keys.evaluation)
+            sample_keys = jax.vmap(partial(_fold_in, first + index))(evaluation_keys)
             examples = _draw(problems, sample_keys, runs.batch, jnp.size(runs.seed))
             return jax.tree.map(jnp.add, sums, gradients(problems, points, examples))
 
@@ -232,7 +237,8 @@ class Program(NamedTuple):
     advance: dict[jax.Device, jax.stages.Compiled]
     """(bounds, keys, runs, states) -> states at bounds[-1], and records (rows * cells, chunk - 1) at bounds[1:]."""
     gradients: dict[jax.Device, jax.stages.Compiled]
-    """(points, batches, keys, runs, states) -> losses and gradients at points (rows * cells, halves, parameters)."""
+    """(points, batches, evaluation keys, runs, problems, params) -> losses and gradients at points, (rows * cells,
+    halves, parameters)."""
     seconds: list[float]
 
 
@@ -277,7 +283,8 @@ def program(row_keys: Keys, runs: Run, devices: Sequence[jax.Device]) -> Program
             shape = (jnp.size(runs.seed), 1 if exact else 2, _size(states.params))
             points = np.zeros(shape, np.float64 if exact or runs.double else np.float32)
             with jax.enable_x64(exact or runs.double):
-                code, placed = jax.jit(_gradients_batch), (points, np.int32(1), *arguments[1:])
+                code = jax.jit(_gradients_batch)
+                placed = (points, np.int32(1), row_keys.evaluation, runs, states.problem, states.params)
                 lowered += [code.lower(*jax.device_put(placed, device)) for device in missing]
             with ThreadPoolExecutor(len(lowered)) as pool:
                 compiled = list(pool.map(jax.stages.Lowered.compile, lowered))

@@ -30,14 +30,14 @@ class Limits(NamedTuple):
     """... of at most so many products with the Hessian each."""
     tolerance: float
     """Done where a step promises less than this part of the loss ..."""
-    enough: float
-    """... or where the loss has come down to this part of the first."""
     difference: float
     """Length over which gradients are compared, as a part of the norm of the parameters."""
     flat: float
     """Curvature below this part of the largest one leads down, not to a minimum."""
     rounding: float
     """A fall by less than this part of the loss cannot be seen."""
+    gradients: int = 10**9
+    """A run asks for at most so many of its own."""
 
 
 class Descent(NamedTuple):
@@ -50,39 +50,52 @@ class Descent(NamedTuple):
     """Norm of the gradient at the start."""
     done: Bool[np.ndarray, " runs"]
     """Whether there was no more to gain."""
+    far: Bool[np.ndarray, " runs"]
+    """Whether it ended before that, as there was enough to gain ..."""
+    cut: Bool[np.ndarray, " runs"]
+    """... or as it had asked for all the gradients it may ask for."""
 
 
 def descend(
     gradient: Callable[[Vectors], tuple[Numbers, Vectors]],
     x: Vectors,
     limits: Limits,
+    enough: Callable[[Vectors, Numbers, Numbers], Bool[np.ndarray, " runs"]],
     skip: Bool[np.ndarray, " runs"] | None = None,
 ) -> Descent:
     """Descend from each row of x; `gradient(x)` gives the loss and the gradient of every run at its row.
 
-    A run to `skip`, or whose first loss is not finite, stays where it is.
+    A run to `skip`, or whose first loss is not finite, stays where it is. `enough(x, loss, first_loss)` says which runs
+    have come down so far that they need go no further.
     """
     loss, slope = gradient(x)
+    left = np.full(len(x), limits.gradients - 1)
     first_loss, first_slope = loss, _norm(slope)
     size = _norm(x)
     reach, radius = np.where(size > 0, size, 1.0) * limits.difference, np.where(size > 0, 0.1 * size, 1e-3)
     done = ~(np.isfinite(loss) & np.isfinite(first_slope)) | (False if skip is None else skip)
+    far = np.zeros_like(done)
     # Where the gradient is exactly 0 - nothing learned, a saddle point - any direction may lead down.
     nudge = np.where(np.arange(x.shape[1]) % 2, -0.7e-3, 1e-3) * (size[:, None] / np.sqrt(x.shape[1]) + 1e-3)
     trusted = ~done
     for count in range(limits.steps):
+        going = ~done & ~far & (left >= 2)  # a product, and the step it leads to
         product = partial(_product, gradient, x, slope, reach)
-        move, promised, falling = _newton(product, slope, radius, done, limits)
+        most = np.where(going, np.minimum(limits.products, left - 1), 0)
+        move, promised, falling, products = _newton(product, slope, radius, most, limits.flat)
+        left -= products + 1
         stuck = (first_slope == 0) & (count == 0)
         move = np.where(stuck[:, None], nudge, move)
         # A step down from a saddle point promises little where it is short: as long as it holds, it gets longer.
         falling = (falling | stuck) & trusted
-        done = done | ((promised <= limits.tolerance * np.abs(loss)) & ~falling)
-        if done.all():
+        whole = (products < most) | (most >= min(limits.products, x.shape[1]))  # not cut: what it promises is all
+        done = done | (going & whole & (promised <= limits.tolerance * np.abs(loss)) & ~falling)
+        going = going & ~done
+        if not going.any():
             break
         found, ahead = gradient(x + move)
         blind = falling & (promised < limits.rounding * np.abs(loss))
-        held = ~done & (found < loss + blind * limits.rounding * np.abs(loss)) & np.isfinite(ahead).all(-1)
+        held = going & (found < loss + blind * limits.rounding * np.abs(loss)) & np.isfinite(ahead).all(-1)
         with np.errstate(invalid="ignore", divide="ignore"):
             good = (loss - found) / promised
         trusted, length = held & ((good > 0.25) | stuck | blind), _norm(move)
@@ -90,8 +103,8 @@ def descend(
         radius = np.where(trusted, radius, length / 4)
         x, slope = (np.where(held[:, None], new, old) for new, old in ((x + move, x), (ahead, slope)))
         loss = np.where(held, found, loss)
-        done = done | (np.abs(loss) <= limits.enough * np.abs(first_loss))
-    return Descent(x, loss, first_loss, first_slope, done)
+        far = far | (going & enough(x, loss, first_loss))
+    return Descent(x, loss, first_loss, first_slope, done, far, ~done & ~far & (left < 2))
 
 
 class _Search(NamedTuple):
@@ -119,24 +132,29 @@ class _Search(NamedTuple):
 
 
 def _newton(
-    product: Callable[[Rows, Searched], Searched], slope: Vectors, radius: Numbers, done: np.ndarray, limits: Limits
-) -> tuple[Vectors, Numbers, Bool[np.ndarray, " runs"]]:
+    product: Callable[[Rows, Searched], Searched],
+    slope: Vectors,
+    radius: Numbers,
+    most: Int[np.ndarray, " runs"],
+    flat: float,
+) -> tuple[Vectors, Numbers, Bool[np.ndarray, " runs"], Int[np.ndarray, " runs"]]:
     """The move of each run, within its radius, that lowers its quadratic model, and by how much: conjugate gradients,
-    cut short at the edge and where the curvature is negative - whether it is, comes third."""
+    cut short at the edge and where the curvature is negative - whether it is, comes third - and after so many products
+    at `most`; how many they took comes last."""
     size = _norm(slope)
     moves, promised, falling = np.zeros_like(slope), np.full(len(size), -0.0), np.zeros(len(size), bool)
-    search = _started(np.flatnonzero(~done & (size > 0)), slope, size)
-    buffer, most = np.empty_like(search.slope), min(limits.products, slope.shape[1])  # so many directions there are
-    for count in range(most):
-        if not search.rows.size:
-            break
+    search = _started(np.flatnonzero((most > 0) & (size > 0)), slope, size)
+    buffer, products = np.empty_like(search.slope), np.zeros_like(most)
+    most = np.minimum(most, slope.shape[1])  # so many directions there are
+    while search.rows.size:
         rows, scale, _, move, image, residual, direction, square, steepest = search
         bent = product(rows, direction)
+        products[rows] += 1
         bent /= scale
         with np.errstate(invalid="ignore", divide="ignore"):
             a, b, curvature = _dot(direction, direction), _dot(move, direction), _dot(direction, bent)
             steepest = np.fmax(steepest, np.abs(curvature / a))
-            falling[rows] |= curvature / a <= limits.flat * steepest
+            falling[rows] |= curvature / a <= flat * steepest
             length = np.where(curvature > 0, square / curvature, np.inf)
             edge = (np.sqrt(np.maximum(b**2 - a * (_dot(move, move) - radius[rows] ** 2), 0)) - b) / a
         inside, length, part = length < edge, np.minimum(length, edge)[:, None], buffer[: len(rows)]
@@ -148,12 +166,12 @@ def _newton(
             direction *= (left / square)[:, None]
             direction -= residual
         search = search._replace(square=left, steepest=steepest)
-        going = inside & (left > ACCURACY**2) & (count + 1 < most)
+        going = inside & (left > ACCURACY**2) & (products[rows] < most[rows])
         if not going.all():
             ended = search.where(~going)
             moves[ended.rows], promised[ended.rows] = ended.move, ended.promised()
             search = search.where(going)
-    return moves, promised, falling
+    return moves, promised, falling, products
 
 
 def _started(rows: Rows, slope: Vectors, size: Numbers) -> _Search:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 
-from toymodels.arrays import Array, Float, Number
+from toymodels.arrays import Array, Bool, Float, Number
 from toymodels.config import config, paths, replace, static, substitute
 from toymodels.observations import Observations, prepared
 
@@ -129,25 +129,48 @@ class JumpRelu:
         return codes, jnp.asarray(self.penalty) * jnp.sum(step)
 
 
+FEW = 8
+"""Up to so many of the largest are found one after another."""
+
+
 def kth_largest(values: Stacked, k: Number) -> OfEach:
     """The k-th largest of values that are not negative, along the first axis; 0 where k is more than there are.
 
-    By bisection on the bits, which order such floats: exact, a pass over the values for each bit, for a k that may be
-    traced. A sort takes several times as long. No gradient passes.
+    Exact, for a k that may be traced, and a fraction of what a sort takes: up to k = 8 by a pass over the values for
+    each, above by bisection on the bits, which order such floats, a pass for each bit. No gradient passes.
     """
-    values = jax.lax.stop_gradient(values)
+    values, few = jax.lax.stop_gradient(values), jnp.asarray(k) <= FEW
+    return _by_bisection(values, k, ~few, start=_one_by_one(values, k, few))
+
+
+def _one_by_one(values: Stacked, k: Number, wanted: Bool[Array, ""]) -> OfEach:
+    """The largest, the largest below it, and so on, to the k-th, where equal ones count each; 0 unless wanted."""
+
+    def counted(largest: OfEach) -> tuple[OfEach, Any]:
+        return largest, wanted & (largest > 0) & (jnp.sum(values >= largest, axis=0) < jnp.asarray(k))
+
+    def lower(passed: tuple[Any, Any]) -> tuple[OfEach, Any]:
+        largest, short = passed  # and whether fewer than k have been passed
+        return counted(jnp.where(short, jnp.max(jnp.where(values < largest, values, 0.0), axis=0), largest))
+
+    first = counted(jnp.where(wanted, jnp.max(values, axis=0), 0.0))
+    return jax.lax.while_loop(lambda passed: jnp.any(passed[1]), lower, first)[0]
+
+
+def _by_bisection(values: Stacked, k: Number, wanted: Bool[Array, ""], start: OfEach) -> OfEach:
+    """`start` unless wanted."""
     wide = values.dtype == jnp.float64
     bits = jax.lax.bitcast_convert_type(values, jnp.int64 if wide else jnp.int32)
-    first = 1 << (62 if wide else 30)
+    least = jax.lax.bitcast_convert_type(start, bits.dtype)
 
-    def one(_: Any, state: tuple[Array, Array]) -> tuple[Array, Array]:
+    def one(state: tuple[Any, Any]) -> tuple[Any, Any]:
         least, bit = state
         higher = least + bit
         enough = jnp.sum(bits >= higher, axis=0) >= jnp.asarray(k)
         return jnp.where(enough, higher, least), bit // 2
 
-    start = (jnp.zeros(values.shape[1:], bits.dtype), jnp.asarray(first, bits.dtype))
-    least = jax.lax.fori_loop(0, 63 if wide else 31, one, start)[0]
+    first = jnp.where(wanted, 1 << (62 if wide else 30), 0).astype(bits.dtype)
+    least = jax.lax.while_loop(lambda state: state[1] > 0, one, (least, first))[0]
     return jax.lax.bitcast_convert_type(least, values.dtype)
 
 
