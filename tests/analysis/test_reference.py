@@ -23,7 +23,17 @@ def test_directions_are_unit_rows_and_the_spectral_ones_at_most_as_many_as_dimen
     found = reference.METHODS[name](h, 12, 3)
     assert found.shape == ((12, 6) if name in ("NMF", "dictionary learning") else (6, 6))
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-9)
-    np.testing.assert_array_equal(found, reference.METHODS[name](h, 12, 3))  # a seed is all that is random
+    anew = getattr(reference.METHODS[name], "__wrapped__", reference.METHODS[name])
+    np.testing.assert_array_equal(found, anew(h, 12, 3))  # a seed is all that is random
+
+
+def test_what_is_remembered_is_of_these_observations_and_this_seed_and_cannot_be_spoilt() -> None:
+    h = sparse(6, 100, 0.3)
+    first = reference.kmeans(h, 4, 0)
+    first[:] = 0
+    np.testing.assert_array_equal(reference.kmeans(h, 4, 0), reference.kmeans.__wrapped__(h, 4, 0))
+    for other in ((h, 4, 1), (h, 3, 0), (h[:, ::-1], 4, 0), (h[:99], 4, 0)):
+        np.testing.assert_array_equal(reference.kmeans(*other), reference.kmeans.__wrapped__(*other))
 
 
 def test_pca_finds_orthogonal_features_of_different_variance_and_svd_mixes_the_mean_in() -> None:

@@ -6,7 +6,9 @@ others leave signs open, and `oriented` fixes them by the skewness of the projec
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from functools import wraps
+from hashlib import blake2b
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.stats import skew
@@ -17,6 +19,26 @@ from toymodels.arrays import Array, Float
 Observed = Float[Array, "examples d"]
 Directions = Float[np.ndarray, "count d"]
 Asked, Fitted = TypeVar("Asked"), TypeVar("Fitted")
+
+
+Method = Callable[..., Float[np.ndarray, "count d"]]
+_fits: dict[tuple[Any, ...], Float[np.ndarray, "count d"]] = {}
+
+
+def remembered(method: Method) -> Method:
+    """The method, which gives what it gave in this process before where it is asked for the same again: other settings
+    of an experiment often have the same observations."""
+
+    @wraps(method)
+    def fitted(h: Observed, *asked: Any, **options: Any) -> Float[np.ndarray, "count d"]:
+        values = np.ascontiguousarray(h)
+        about = method.__name__, values.shape, values.dtype.str, asked, tuple(sorted(options.items()))
+        key = blake2b(values.tobytes()).digest(), *about
+        if key not in _fits:
+            _fits[key] = method(values, *asked, **options)
+        return _fits[key].copy()
+
+    return fitted
 
 
 def svd(h: Observed, count: int, seed: int = 0) -> Directions:
@@ -31,6 +53,7 @@ def pca(h: Observed, count: int, seed: int = 0) -> Directions:
     return np.linalg.svd(h - h.mean(axis=0), full_matrices=False)[2][:count]
 
 
+@remembered
 def ica(h: Observed, count: int, seed: int = 0) -> Directions:
     """FastICA (log cosh): columns of the mixing matrix. Hyvärinen & Oja 2000."""
     from sklearn.decomposition import FastICA  # an extra, and slow to import
@@ -42,6 +65,7 @@ def ica(h: Observed, count: int, seed: int = 0) -> Directions:
     return unit(found.mixing_.T)
 
 
+@remembered
 def nmf(h: Observed, count: int, seed: int = 0) -> Directions:
     """Non-negative matrix factorisation of h less its minimum, coordinate by coordinate. Lee & Seung 1999.
 
@@ -56,6 +80,7 @@ def nmf(h: Observed, count: int, seed: int = 0) -> Directions:
     return unit(found.components_)
 
 
+@remembered
 def dictionary_learning(h: Observed, count: int, seed: int = 0, penalty: float = 0.2, passes: int = 6) -> Directions:
     """Online dictionary learning, |h - c D|²/2 + penalty |c|_1, with codes by coordinate descent. Mairal et al. 2009.
 
@@ -79,6 +104,7 @@ def dictionary_learning(h: Observed, count: int, seed: int = 0, penalty: float =
         return unit(learner.fit(np.asarray(h, np.float64)).components_)
 
 
+@remembered
 def kmeans(h: Observed, count: int, seed: int = 0) -> Float[np.ndarray, "count d"]:
     """Centres of k-means, at their own lengths: a dictionary of which one latent is on. Mini-batches, Sculley 2010."""
     from sklearn.cluster import MiniBatchKMeans
@@ -110,7 +136,6 @@ def side_by_side(fit: Callable[[Asked], Fitted], asked: Iterable[Asked]) -> list
         return list(Parallel(n_jobs=-1, prefer="threads")(delayed(fit)(each) for each in asked))
 
 
-Method = Callable[..., Directions]
 METHODS: Mapping[str, Method] = {
     "uncentred SVD": svd,
     "PCA": pca,
