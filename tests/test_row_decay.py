@@ -6,9 +6,11 @@ import numpy as np
 import optax
 import pytest
 
-from toymodels import Run
+from toymodels import Axis, Record, Run, Sweep, sweep
 from toymodels.optimizers import Adam, Cosine, RowDecay
 from toymodels.problems.packing import Packing
+from toymodels.problems.quadratic import Quadratic
+from toymodels.results import OK
 
 STEPS = 400
 
@@ -62,3 +64,13 @@ def test_a_constant_rate_is_a_rate():
 def test_a_problem_without_rows_of_features_is_refused_before_anything_runs():
     with pytest.raises(ValueError, match="RowDecay updates W, but Packing has no W"):
         Run(Packing(6, 3), RowDecay())
+
+
+def test_what_rests_off_the_bottom_is_judged_by_its_curve():
+    """The bottom is at a length of 3. Adam pushes by a rate a step at most, and at length 2 that is the pull to 1."""
+    base = Run(Quadratic(1, 1, weights=9.0), RowDecay(Cosine(1e-1, floor=0.05), -1.0), steps=400, record=Record(40, 2))
+    data = sweep(Sweep(base, [Axis("decay", "optimizer.decay", [-1.0, 0.0])])).load()
+    assert (data.status == OK).all()
+    np.testing.assert_allclose(abs(data.W.isel(snapshot=-1)).squeeze(), [2, 3], rtol=0.02)
+    assert np.isnan(data.gain_low.sel(decay=-1.0))
+    assert np.isfinite(data.gain_low.sel(decay=0.0))

@@ -151,6 +151,11 @@ class RowDecay:
     lr: Rate = 1e-3
     decay: float = 0.0
 
+    @property
+    def off_bottom(self) -> bool:
+        """Whether it comes to rest off the bottom of a valley: then the curve alone tells whether it has."""
+        return self.decay != 0
+
     def check(self) -> None:
         check_lr(self.lr)
 

@@ -7,6 +7,7 @@ been imported can be named, those of the experiment's own file too; the library'
 
 import ast
 import dataclasses
+import difflib
 import importlib
 import pkgutil
 import re
@@ -186,7 +187,9 @@ def _unknown(sweep: Sweep, path: str, text: str) -> str:
         configs.get(sweep.base, path)
     except ValueError as error:
         axes = ", ".join(axis.name for axis in sweep.axes)
-        return f"{text}: {error}; the axes are {axes or 'none'}"
+        deeper = [each for each, _ in configs.paths(sweep.base) if each.endswith("." + path)]
+        meant = f"; did you mean {' or '.join(deeper)}?" if deeper else ""
+        return f"{text}: {error}; the axes are {axes or 'none'}{meant}"
     raise AssertionError
 
 
@@ -260,7 +263,7 @@ def _evaluate(node: ast.expr, text: str) -> Any:
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
             cls = configs.class_named(name)
             if cls is None:
-                raise ValueError(f"{text}: no config is called {name}; there are {', '.join(configs.class_names())}")
+                raise ValueError(f"{text}: no config is called {name}; {_instead_of(name)}")
             named = {str(keyword.arg): _evaluate(keyword.value, text) for keyword in keywords}
             return _build(cls, [_evaluate(arg, text) for arg in args], named, text)
     raise ValueError(
@@ -268,8 +271,17 @@ def _evaluate(node: ast.expr, text: str) -> Any:
     )
 
 
+def _instead_of(name: str) -> str:
+    """What somebody may have meant by the name of a config that there is not."""
+    if name == "range":
+        return "a range of integers is written start:stop or start:stop:step"
+    close = difflib.get_close_matches(name, configs.class_names(), 3)
+    return f"did you mean {' or '.join(close)}?" if close else "`toymodels show` tells what an experiment is made of"
+
+
 def _build(cls: type, args: Sequence[Any], named: Mapping[str, Any], text: str) -> Any:
     try:
         return cls(*args, **named)
     except TypeError as error:
-        raise ValueError(f"{text}: {str(error).replace('.__init__()', '')}") from error
+        fields = ", ".join(field.name for field in dataclasses.fields(cls))
+        raise ValueError(f"{text}: {str(error).replace('.__init__()', '')}; it takes {fields or 'none'}") from error

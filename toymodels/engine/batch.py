@@ -63,7 +63,7 @@ def _trained(grid: Sequence[Sequence[Run]], progress: Callable[[int], None], dev
         first.record.snapshot_steps(first.steps),
         curves,
         _named(jax.tree.map(lambda *each: np.stack(each, axis=1), *snapshots)),
-        _end(first, shares, curves["objective"]),
+        _end(grid, shares, curves["objective"]),
     )
 
 
@@ -89,8 +89,14 @@ class _Share:
         return self._gradients(points, batches, self._keys.evaluation, self._runs, states.problem, states.params)
 
 
-def _end(run: Run, shares: Sequence[_Share], loss: Float[np.ndarray, "cells steps"]) -> dict[str, np.ndarray]:
-    """What each cell has still to gain, see `remaining.measure`; all devices work at the same time."""
+def _end(
+    grid: Sequence[Sequence[Run]], shares: Sequence[_Share], loss: Float[np.ndarray, "cells steps"]
+) -> dict[str, np.ndarray]:
+    """What each cell has still to gain, see `remaining.measure`; all devices work at the same time.
+
+    Where an optimizer rests off the bottom it is not a number, with no bound above: the curve decides.
+    """
+    run = grid[0][0]
     double = run.double or remaining.is_exact(run)
 
     def gradients(batches: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,6 +108,8 @@ def _end(run: Run, shares: Sequence[_Share], loss: Float[np.ndarray, "cells step
 
     x = np.concatenate([remaining.flat(share.states.params) for share in shares])
     found = remaining.measure(gradients, x, run, np.abs(loss[:, -1]) <= SMALL * np.abs(loss[:, 0]))
+    off = np.array([getattr(each.optimizer, "off_bottom", False) for row in grid for each in row])
+    found |= {name: np.where(off, value, found[name]) for name, value in (("gain_low", np.nan), ("gain_high", np.inf))}
     return {name: values.astype(np.float32) for name, values in found.items() if name != "bottom"}
 
 
