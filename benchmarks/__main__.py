@@ -17,7 +17,7 @@ from rich.console import Console
 
 from benchmarks import figures, report, sweeps
 from benchmarks.contenders import OURS, contenders, products_alone
-from benchmarks.report import FLOOR, Timing
+from benchmarks.report import FLOOR, WHOLE, Timing
 from benchmarks.workloads import WORKLOADS, Workload
 from toymodels.engine.devices import peak_memory, use_cores
 from toymodels.engine.loop import compile_seconds
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _time(name: str, workload: Workload, repeats: int) -> dict[str, Timing]:
-    built: dict[str, tuple[Callable[[int], None], int, float]] = {}
+    built: dict[str, tuple[Callable[[int], float | None], int, float]] = {}
     for label, make in {**contenders(), FLOOR: products_alone}.items():
         start, before = time.perf_counter(), compile_seconds()
         train = make(workload)
@@ -67,21 +67,22 @@ def _time(name: str, workload: Workload, repeats: int) -> dict[str, Timing]:
         compiling = compile_seconds() - before if label == OURS else once
         steps = workload.steps if label == OURS else _steps(train, workload.steps)
         built[label] = (train, steps, compiling)
-    seconds: dict[str, list[float]] = {label: [] for label in built}
+    seconds: dict[str, list[float]] = {label: [] for label in (OURS, WHOLE, *built)}
     for _ in range(repeats):
         for label, (train, steps, _) in built.items():
             start = time.perf_counter()
-            train(steps)
-            each = (time.perf_counter() - start) / steps
+            training = train(steps)
+            whole = time.perf_counter() - start
+            each = (whole if training is None else training) / steps
             seconds[label].append(each * (workload.instances if label.endswith("one model at a time") else 1))
+            if training is not None:
+                seconds[WHOLE].append(whole / steps)
     memory = {label: _memory(name, label) for label in built if label != FLOOR}
-    return {
-        label: Timing(np.asarray(seconds[label]), compiling, memory.get(label))
-        for label, (_, _, compiling) in built.items()
-    }
+    compiling = {label: each for label, (_, _, each) in built.items()}
+    return {label: Timing(np.asarray(each), compiling.get(label), memory.get(label)) for label, each in seconds.items()}
 
 
-def _steps(train: Callable[[int], None], most: int) -> int:
+def _steps(train: Callable[[int], float | None], most: int) -> int:
     start = time.perf_counter()
     train(2)
     return int(np.clip(2 * SECONDS / (time.perf_counter() - start), 1, most))

@@ -8,13 +8,13 @@ import numpy as np
 
 from toymodels import Axis, Choice, Record, Run, Sweep
 from toymodels.data import Sparse
-from toymodels.models import Tied
+from toymodels.models import Relu, Tied
 from toymodels.optimizers import Adam, AdamW, Sgd
+from toymodels.problems.attention import Attention
+from toymodels.problems.decoder import Decoder, Projection
 from toymodels.problems.factorize import Components, Factorize
 from toymodels.problems.packing import Packing
 from toymodels.problems.supervised import Supervised
-
-BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,14 @@ class Autoencoders:
     densest: float = 1.0
     independent: bool = False
     """Each instance its own seed and draws; else one seed, whose draws all share (ours only: peers draw for each)."""
+    batch: int = 1024
 
     def probabilities(self) -> np.ndarray:
         return np.geomspace(self.sparsest, self.densest, self.instances)
 
     def base(self) -> Run:
         problem = Supervised(Sparse(self.n, self.sparsest), Tied(self.m))
-        return Run(problem, AdamW(), steps=self.steps, batch=BATCH, record=Record(1, 1, examples=1024))
+        return Run(problem, AdamW(), steps=self.steps, batch=self.batch, record=Record(1, 1, examples=1024))
 
     def sweep(self) -> Sweep:
         base = self.base()
@@ -47,8 +48,66 @@ class Autoencoders:
 
     def products(self) -> list[tuple[int, int, int]]:
         """(rows, columns, terms) of the matrix products of one step: two forward, three backward."""
-        n, m, batch = self.n, self.m, BATCH
+        n, m, batch = self.n, self.m, self.batch
         return [(m, batch, n), (n, batch, m), (m, batch, n), (n, m, batch), (n, m, batch)]
+
+
+@dataclass(frozen=True)
+class Decoders:
+    """Features from a fixed random projection by a hidden layer of ReLUs, Adam: Jermyn et al. 2022."""
+
+    n: int
+    m: int
+    k: int
+    instances: int
+    steps: int
+    batch: int = 256
+    p: float = 1 / 16
+    rate: float = 3e-3
+
+    def probabilities(self) -> np.ndarray:
+        return np.full(self.instances, self.p)
+
+    def sweep(self) -> Sweep:
+        problem = Decoder(Sparse(self.n, self.p), Projection(self.m), self.k)
+        record = Record(1, 1, examples=self.batch)
+        base = Run(problem, Adam(self.rate), steps=self.steps, batch=self.batch, record=record)
+        return Sweep(base, [Axis("seed", "seed", range(self.instances))])
+
+    def projection(self) -> np.ndarray:
+        """(n, m), which all instances share."""
+        return np.array(Projection(self.m).directions(self.n))
+
+    def products(self) -> list[tuple[int, int, int]]:
+        n, m, k, batch = self.n, self.m, self.k, self.batch
+        return [(m, batch, n), (k, batch, m), (n, batch, k), (k, batch, n), (n, k, batch), (m, k, batch)]
+
+
+@dataclass(frozen=True)
+class Attentions:
+    """Two heads move sparse features from the previous token, one sees half of the present one, too; ReLU, Adam."""
+
+    n: int
+    rank: int
+    instances: int
+    steps: int
+    batch: int = 128
+    p: float = 0.3
+    rate: float = 3e-3
+    bias: float = 0.3
+
+    def probabilities(self) -> np.ndarray:
+        return np.full(self.instances, self.p)
+
+    def sweep(self) -> Sweep:
+        problem = Attention(Sparse(self.n, self.p), 2, self.rank, output=Relu(), bias=self.bias)
+        record = Record(1, 1, examples=self.batch)
+        base = Run(problem, Adam(self.rate), steps=self.steps, batch=self.batch, record=record)
+        return Sweep(base, [Axis("seed", "seed", range(self.instances))])
+
+    def products(self) -> list[tuple[int, int, int]]:
+        n, r, batch = self.n, self.rank, self.batch
+        return 2 * [(r, batch, n), (n, batch, r), (r, batch, n), (n, r, batch), (n, r, batch)]
 
 
 @dataclass(frozen=True)
@@ -59,6 +118,9 @@ class Factorizations:
     rank: int
     instances: int
     steps: int
+
+    def probabilities(self) -> np.ndarray:
+        return np.ones(self.instances)
 
     def sweep(self) -> Sweep:
         problem = Factorize(Components(self.n, self.n, self.rank), self.rank, scale=0.1)
@@ -78,6 +140,9 @@ class Packings:
     instances: int
     steps: int
 
+    def probabilities(self) -> np.ndarray:
+        return np.ones(self.instances)
+
     def sweep(self) -> Sweep:
         base = Run(Packing(self.n, self.d, 4.0), Adam(0.01), steps=self.steps, record=Record(1, 1))
         return Sweep(base, [Axis("restart", "seed", range(self.instances))])
@@ -86,8 +151,8 @@ class Packings:
         return [(self.n, self.n, self.d), (self.n, self.d, self.n)]
 
 
-Workload = Autoencoders | Factorizations | Packings
-Contender = Callable[[Any], Callable[[int], None]]
+Workload = Autoencoders | Decoders | Attentions | Factorizations | Packings
+Contender = Callable[[Any], Callable[[int], float | None]]
 
 WORKLOADS: dict[str, Workload] = {
     "n=5 m=2, 10 instances": Autoencoders(5, 2, 10, 3000),
@@ -98,6 +163,8 @@ WORKLOADS: dict[str, Workload] = {
     "n=400 m=30, 20 instances": Autoencoders(400, 30, 20, 60),
     "n=400 m=30, 20 instances p <= .1": Autoencoders(400, 30, 20, 60, densest=0.1),
     "n=2 m=1, 2500 instances": Autoencoders(2, 1, 2500, 300),
+    "decoder 64 in 32, 128 neurons, 32 seeds": Decoders(64, 32, 128, 32, 600),
+    "two heads of rank 4, 8 features, 512 seeds": Attentions(8, 4, 512, 1000),
     "factorize 100 x 100, rank 10, 256 cells": Factorizations(100, 10, 256, 300),
     "pack 16 in 4, 512 restarts": Packings(16, 4, 512, 3000),
 }

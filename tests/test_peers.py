@@ -3,12 +3,15 @@
 import importlib.util
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 
+from benchmarks import in_jax
 from benchmarks.contenders import JaxInstances, TorchInstances
-from benchmarks.workloads import Autoencoders
+from benchmarks.workloads import Attentions, Autoencoders, Decoders, Factorizations, Packings
 from toymodels import Axis, Record, Sweep, config, sweep
 from toymodels.theory.superposition import expected_loss
 
@@ -56,3 +59,29 @@ def test_the_test_sees_another_learning_rate(ours: np.ndarray) -> None:
     other = exact(data.W.values, data.b.values)
     smallest = min(scipy.stats.ks_2samp(a, b).pvalue for a, b in zip(ours.T, other.T, strict=True))
     assert smallest < 5e-4
+
+
+SMALL = [
+    Autoencoders(5, 2, 2, 10, batch=64),
+    Decoders(8, 4, 12, 2, 10, batch=64),
+    Attentions(4, 2, 2, 10, batch=64),
+    Factorizations(6, 2, 2, 10),
+    Packings(5, 3, 2, 10),
+]
+
+
+@pytest.mark.parametrize("workload", SMALL, ids=lambda each: type(each).__name__)
+def test_peers_have_our_loss_on_the_same_examples(workload: Any) -> None:
+    """At their own start, on their own examples."""
+    model, problem = in_jax.MODELS[type(workload)](workload), workload.sweep().base.problem
+    params, x = model.init(jax.random.key(1)), model.sample(jax.random.key(2), jnp.float32(0.3))
+
+    def ours(example: Any) -> Any:
+        given = {Autoencoders: (example, example), Decoders: (example, None)}  # with what is wanted, or noise
+        return problem.objective(params, given.get(type(workload), example))
+
+    expected = ours(None) if x is None else jax.vmap(ours)(x).mean()
+    np.testing.assert_allclose(model.loss(params, x), expected, rtol=1e-5)
+    assert {name: leaf.shape for name, leaf in params.items()} == {
+        name: leaf.shape for name, leaf in problem.init(jax.random.key(0)).items()
+    }
