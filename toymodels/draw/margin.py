@@ -13,10 +13,11 @@ from toymodels.draw.style import THEORY
 def excluded(ax: Axes, text: str) -> None:
     """A note above the upper right corner: how many cells are left out, and why. Nothing for an empty text.
 
-    Over a narrow panel it breaks into lines: the upper left corner is that of the panel's letter.
+    Over a narrow panel it breaks into lines: the upper left corner is that of the panel's letter. A title stays below.
     """
     if text:
-        shift = ScaledTranslation(0, 3 / 72, ax.figure.dpi_scale_trans)
+        above = 3 + (ax.title.get_fontsize() + 6 if ax.get_title() else 0)
+        shift = ScaledTranslation(0, above / 72, ax.figure.dpi_scale_trans)
         width = 72 * ax.get_window_extent().width / ax.figure.dpi
         text = textwrap.fill(text, max(int(width / 3.3), 12))  # a letter is about 3.3 points wide
         ax.text(1, 1, text, transform=ax.transAxes + shift, fontsize=7, color=THEORY, ha="right", va="bottom")
