@@ -16,7 +16,7 @@ def excluded(ax: Axes, text: str) -> None:
     Over a narrow panel it breaks into lines: the upper left corner is that of the panel's letter. A title stays below.
     """
     if text:
-        above = 3 + (ax.title.get_fontsize() + 6 if ax.get_title() else 0)
+        above = 3 + (float(ax.title.get_fontsize()) + 6 if ax.get_title() else 0)
         shift = ScaledTranslation(0, above / 72, ax.figure.dpi_scale_trans)
         width = 72 * ax.get_window_extent().width / ax.figure.dpi
         text = textwrap.fill(text, max(int(width / 3.3), 12))  # a letter is about 3.3 points wide
