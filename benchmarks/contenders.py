@@ -17,8 +17,9 @@ import optax
 
 from benchmarks import in_jax
 from benchmarks.workloads import Contender, Workload
+from toymodels import Sweep
 from toymodels.engine.batch import train_batch
-from toymodels.engine.plan import plan
+from toymodels.engine.plan import Group, plan
 
 OURS = "toymodels"
 Params = dict[str, Any]
@@ -32,29 +33,44 @@ def contenders() -> dict[str, Contender]:
     return found | {"JAX, a dispatch a step": jax_instances, "JAX, one model at a time": jax_one_by_one}
 
 
-def ours(workload: Workload) -> Callable[[int], float]:
-    """All instances as the cells of a sweep, in the batches and on the devices that a sweep would take."""
-    (group,) = plan(workload.sweep().runs()).groups
-    devices = jax.local_devices()[: group.shape.devices]
+def one_program(sweep: Sweep) -> tuple[Group, list[jax.Device]]:
+    """The batches of a sweep that is one program, and the devices that take them."""
+    (group,) = plan(sweep.runs()).groups
+    return group, jax.local_devices()[: group.shape.devices]
 
-    def train(steps: int) -> float:
-        assert steps == workload.steps, "the number of steps is part of a run"
-        training = 0.0
-        for grid in group.batches:
+
+def trainer(sweep: Sweep) -> Callable[..., tuple[float, float]]:
+    """A function that trains a sweep of one program, or the first so many of its batches, as a sweep would: seconds of
+    the steps, and with what is measured after them."""
+    group, devices = one_program(sweep)
+
+    def train(first: int | None = None) -> tuple[float, float]:
+        steps = whole = 0.0
+        for grid in group.batches[:first]:
             times = [time.perf_counter()]
             train_batch(grid, lambda _, times=times: times.append(time.perf_counter()), devices)
-            training += times[-1] - times[0]
-        return training
+            steps, whole = steps + times[-1] - times[0], whole + time.perf_counter() - times[0]
+        return steps, whole
 
     return train
 
 
+def ours(workload: Workload) -> Callable[[int], float]:
+    """All instances as the cells of a sweep, in the batches and on the devices that a sweep would take."""
+    train = trainer(workload.sweep())
+
+    def training(steps: int) -> float:
+        assert steps == workload.steps, "the number of steps is part of a run"
+        return train()[0]
+
+    return training
+
+
 def products_alone(workload: Workload) -> Callable[[int], None]:
     """The matrix products of a step and nothing else, in our shapes and on our devices: the floor of dense training."""
-    (group,) = plan(workload.sweep().runs()).groups
-    shape = group.shape
-    width = shape.devices * shape.width
-    mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()[: shape.devices]), "cells")
+    group, devices = one_program(workload.sweep())
+    width = group.shape.devices * group.shape.width
+    mesh = jax.sharding.Mesh(np.asarray(devices), "cells")
     split, whole = (jax.sharding.PartitionSpec(*axes) for axes in (("cells",), ()))
 
     def chain(factors: list[tuple[jax.Array, jax.Array]], steps: jax.Array) -> list[jax.Array]:

@@ -8,17 +8,16 @@ counted for all. Machines drift: repeats alternate, and only ratios within one o
 import argparse
 import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.contenders import trainer
 from benchmarks.report import machine
 from toymodels import Adam, Axis, Dictionary, Embedded, Record, ReluL1, Run, Sparse, Sweep, use_cores
-from toymodels.engine.batch import train_batch
 from toymodels.engine.devices import available_cores
-from toymodels.engine.plan import plan
 from toymodels.problems.dictionary import planted
 
 N, D, P, LR = 128, 64, 0.03, 1e-3
@@ -41,25 +40,6 @@ def sweep(width: int, batch: int) -> Sweep:
     problem = Dictionary(Embedded(Sparse(N, P), D), ReluL1(), width)
     base = Run(problem, Adam(LR), steps=STEPS, batch=batch, record=Record(1, 1, examples=batch))
     return Sweep(base, [Axis("penalty", "problem.coder.penalty", PENALTIES), Axis("seed", "seed", SEEDS)], planted)
-
-
-def ours(width: int, batch: int) -> Callable[[int], tuple[float, float]]:
-    """All models of one width, or the first so many batches of them, on the devices that a sweep would take: seconds of
-    the steps, and of all."""
-    import jax
-
-    (group,) = plan(sweep(width, batch).runs()).groups
-    devices = jax.local_devices()[: group.shape.devices]
-
-    def train(batches: int) -> tuple[float, float]:
-        steps = whole = 0.0
-        for grid in group.batches[:batches]:
-            times = [time.perf_counter()]
-            train_batch(grid, lambda _, times=times: times.append(time.perf_counter()), devices)
-            steps, whole = steps + times[-1] - times[0], whole + time.perf_counter() - times[0]
-        return steps, whole
-
-    return train
 
 
 class Torch:
@@ -94,14 +74,14 @@ class Torch:
 
 
 def measure(width: int, batch: int, repeats: int) -> Timing:
-    train, count = ours(width, batch), len(PENALTIES) * len(SEEDS)
+    train, count = trainer(sweep(width, batch)), len(PENALTIES) * len(SEEDS)
     models = [Torch(width, batch, float(PENALTIES[k]), k) for k in range(MODELS)]
     train(1)  # compiles
     for model in models:
         model.train(5)
     times: list[tuple[float, float, float]] = []
     for _ in range(repeats):
-        times.append((*train(count), min(_loop(models, threads) for threads in {1, available_cores()})))
+        times.append((*train(), min(_loop(models, threads) for threads in {1, available_cores()})))
     milliseconds = 1e3 * np.asarray(times) / [STEPS * count, STEPS * count, LOOP_STEPS * MODELS]
     return Timing(*milliseconds.T)
 

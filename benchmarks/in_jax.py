@@ -11,8 +11,6 @@ import optax
 from benchmarks.workloads import Attentions, Autoencoders, Decoders, Factorizations, Packings
 
 Params = dict[str, Any]
-LEANING = ((1.0, 0.0), (0.5, 0.5))
-"""Weights of two heads on the previous token and the present one."""
 
 
 class Model(NamedTuple):
@@ -57,10 +55,10 @@ def decoder(workload: Decoders) -> Model:
 
 
 def attention(workload: Attentions) -> Model:
-    n, rank, pattern = workload.n, workload.rank, jnp.asarray(LEANING)
+    n, rank, pattern = workload.n, workload.rank, jnp.asarray(workload.pattern)
 
     def init(key: jax.Array) -> Params:
-        u, v = jax.random.normal(key, (2, len(LEANING), n, rank)) * np.sqrt(2 / (n + rank))
+        u, v = jax.random.normal(key, (2, len(pattern), n, rank)) * np.sqrt(2 / (n + rank))
         return {"U": u, "V": v, "b": jnp.full(n, workload.bias)}
 
     def loss(params: Params, x: jax.Array) -> jax.Array:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.in_jax import LEANING
 from benchmarks.workloads import Attentions, Autoencoders, Decoders, Factorizations, Packings
 
 Params = dict[str, Any]
@@ -52,8 +51,8 @@ def decoder(workload: Decoders, generator: torch.Generator) -> Model:
 
 def attention(workload: Attentions, generator: torch.Generator) -> Model:
     n, rank, count = workload.n, workload.rank, workload.instances
-    pattern = torch.tensor(LEANING)
-    shape = (count, len(LEANING), n, rank)
+    pattern = torch.tensor(workload.pattern)
+    shape = (count, len(pattern), n, rank)
     start = {name: _normal(generator, *shape) * np.sqrt(2 / (n + rank)) for name in "UV"}
     start["b"] = torch.full((count, n), workload.bias)
 

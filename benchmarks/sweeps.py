@@ -3,15 +3,13 @@
 import time
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
+from benchmarks.contenders import trainer
 from toymodels import Axis, Choice, Record, Run, Sweep, config, sweep
 from toymodels.data import Sparse
-from toymodels.engine.batch import train_batch
 from toymodels.engine.devices import peak_memory
 from toymodels.engine.loop import compile_seconds
-from toymodels.engine.plan import plan
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, AdamW
 from toymodels.problems.population import Population
@@ -82,10 +80,7 @@ def growth() -> Growth:
 def _seconds(cells: int, steps: int) -> float:
     base = Run(Supervised(Sparse(5, 0.1), Tied(2)), AdamW(), steps=int(steps), batch=1024, record=Record(1, 1))
     what = Sweep(base, [Axis("p", "problem.data.p", np.geomspace(0.01, 1, cells))])
-    (group,) = plan(what.runs()).groups
-    devices = jax.local_devices()[: group.shape.devices]
-    train_batch(group.batches[0], devices=devices)
-    before, start = compile_seconds(), time.perf_counter()
-    for grid in group.batches:
-        train_batch(grid, devices=devices)
-    return time.perf_counter() - start - (compile_seconds() - before)
+    train = trainer(what)
+    train(1)
+    before = compile_seconds()
+    return train()[1] - (compile_seconds() - before)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -69,10 +69,7 @@ class Decoders:
         return np.full(self.instances, self.p)
 
     def sweep(self) -> Sweep:
-        problem = Decoder(Sparse(self.n, self.p), Projection(self.m), self.k)
-        record = Record(1, 1, examples=self.batch)
-        base = Run(problem, Adam(self.rate), steps=self.steps, batch=self.batch, record=record)
-        return Sweep(base, [Axis("seed", "seed", range(self.instances))])
+        return _over_seeds(self, Decoder(Sparse(self.n, self.p), Projection(self.m), self.k))
 
     def projection(self) -> np.ndarray:
         """(n, m), which all instances share."""
@@ -95,19 +92,25 @@ class Attentions:
     p: float = 0.3
     rate: float = 3e-3
     bias: float = 0.3
+    pattern: ClassVar = ((1.0, 0.0), (0.5, 0.5))
+    """Weights of each head on the previous token and the present one: those of `Leaning`."""
 
     def probabilities(self) -> np.ndarray:
         return np.full(self.instances, self.p)
 
     def sweep(self) -> Sweep:
-        problem = Attention(Sparse(self.n, self.p), 2, self.rank, output=Relu(), bias=self.bias)
-        record = Record(1, 1, examples=self.batch)
-        base = Run(problem, Adam(self.rate), steps=self.steps, batch=self.batch, record=record)
-        return Sweep(base, [Axis("seed", "seed", range(self.instances))])
+        heads = len(self.pattern)
+        return _over_seeds(self, Attention(Sparse(self.n, self.p), heads, self.rank, output=Relu(), bias=self.bias))
 
     def products(self) -> list[tuple[int, int, int]]:
         n, r, batch = self.n, self.rank, self.batch
-        return 2 * [(r, batch, n), (n, batch, r), (r, batch, n), (n, r, batch), (n, r, batch)]
+        return len(self.pattern) * [(r, batch, n), (n, batch, r), (r, batch, n), (n, r, batch), (n, r, batch)]
+
+
+def _over_seeds(workload: Decoders | Attentions, problem: Any) -> Sweep:
+    record = Record(1, 1, examples=workload.batch)
+    base = Run(problem, Adam(workload.rate), steps=workload.steps, batch=workload.batch, record=record)
+    return Sweep(base, [Axis("seed", "seed", range(workload.instances))])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from toymodels.engine.polish import Limits, descend
 EXACT = Limits(steps=60, products=40, tolerance=1e-10, difference=1e-6, flat=1e-9, rounding=1e-13)
 
 
-def never(x, loss, first_loss):
+def never(x, loss, first_loss, going):
     return np.zeros(len(x), bool)
 
 
@@ -96,7 +96,7 @@ def test_a_run_ends_once_it_has_come_down_enough():
     H, centre, floor, start = drawn(4)
     wanted = np.arange(5) < 3
 
-    def halved(x, loss, first_loss):
+    def halved(x, loss, first_loss, going):
         return wanted & (loss < first_loss / 2)
 
     found = descend(quadratics(H, centre, floor), start, EXACT, halved)

@@ -60,13 +60,13 @@ def descend(
     gradient: Callable[[Vectors], tuple[Numbers, Vectors]],
     x: Vectors,
     limits: Limits,
-    enough: Callable[[Vectors, Numbers, Numbers], Bool[np.ndarray, " runs"]],
+    enough: Callable[[Vectors, Numbers, Numbers, Bool[np.ndarray, " runs"]], Bool[np.ndarray, " runs"]],
     skip: Bool[np.ndarray, " runs"] | None = None,
 ) -> Descent:
     """Descend from each row of x; `gradient(x)` gives the loss and the gradient of every run at its row.
 
-    A run to `skip`, or whose first loss is not finite, stays where it is. `enough(x, loss, first_loss)` says which runs
-    have come down so far that they need go no further.
+    A run to `skip`, or whose first loss is not finite, stays where it is. `enough(x, loss, first_loss, going)` says
+    which of the runs still going have come down so far that they need go no further.
     """
     loss, slope = gradient(x)
     left = np.full(len(x), limits.gradients - 1)
@@ -103,7 +103,7 @@ def descend(
         radius = np.where(trusted, radius, length / 4)
         x, slope = (np.where(held[:, None], new, old) for new, old in ((x + move, x), (ahead, slope)))
         loss = np.where(held, found, loss)
-        far = far | (going & enough(x, loss, first_loss))
+        far = far | (going & enough(x, loss, first_loss, going))
     return Descent(x, loss, first_loss, first_slope, done, far, ~done & ~far & (left < 2))
 
 

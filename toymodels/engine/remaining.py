@@ -119,14 +119,17 @@ def _measured(
         """Losses where the descents on the other halves have led."""
         return of_runs(each(points)[:, ::-1].reshape(cells * halves, -1))[0]
 
-    def enough(points: Vectors, loss: Numbers, first: Numbers) -> Bool[np.ndarray, " runs"]:
+    def enough(
+        points: Vectors, loss: Numbers, first: Numbers, going: Bool[np.ndarray, " runs"]
+    ) -> Bool[np.ndarray, " runs"]:
         gained, size = first - loss, np.abs(first)
         if halves == 1:
             return np.where(small, np.abs(loss) <= REST * size, gained > FAR * size)
         followed = gained > FOLLOWED * size
-        if not ((gained > FAR * size) & ~followed & ~np.repeat(small, halves)).any():
+        asked = ~small & each(going).any(1) & each((gained > FAR * size) & ~followed).any(1)
+        if not asked.any():  # it takes a gradient
             return followed
-        known = ~small & (each(first - unseen(points)).mean(1) > FAR * each(size).mean(1))
+        known = asked & (each(first - unseen(points)).mean(1) > FAR * each(size).mean(1))
         return followed | np.repeat(known, halves)
 
     first, slope = map(each, of_runs(np.repeat(x, halves, axis=0)))
