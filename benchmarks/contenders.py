@@ -153,7 +153,10 @@ def jax_one_by_one(workload: Workload) -> Callable[[int], None]:
         params = init(key)
         return jax.lax.fori_loop(0, steps, step, (params, optimizer.init(params)))[0]
 
-    return lambda steps: jax.block_until_ready(run(jax.random.key(0), steps))
+    def train(steps: int) -> None:
+        jax.block_until_ready(run(jax.random.key(0), steps))
+
+    return train
 
 
 # -------------------------------------------------------------------------------------------------------------- PyTorch

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -29,8 +30,12 @@ def odd(final: xr.Dataset) -> Iterator[Finding]:
     yield 1 / 0
 
 
+def bare(final: xr.Dataset) -> Iterator[Finding]:
+    yield Finding("bare", "least loss", best(final.loss), 0.1, ours("a bare number"), "best of k")
+
+
 experiment = Experiment(""",
-).replace("[losses], [lowest]", "[broken, nothing, losses], [odd, lowest]")
+).replace("[losses], [lowest]", "[broken, nothing, losses], [odd, bare, lowest]")
 
 PAIR = TOY.replace(
     '{"packed": packings()}', '{"packed": packings(), "few": Sweep(PACKING, [Axis("steps", "steps", [20])])}'
@@ -51,19 +56,25 @@ def test_a_figure_and_a_finding_that_fail_cost_a_line_each(toy: Path, call, besi
     for _ in range(2):  # they are tried again, and told again
         done = call("run", "broken.py", *(["toy.py"] if beside else []), "seed=0:2")
         assert done.code == 1
-        figure, empty, finding = done.err.splitlines()
+        figure, empty, finding, bare = done.err.splitlines()
         line = BROKEN.splitlines().index('    raise RuntimeError("[/b] of no use")') + 1
         assert figure.endswith(
             f"figure broken cannot be drawn with these settings: broken.py:{line}: RuntimeError: [/b] of no use"
         )
-        assert "nothing returns NoneType, and should return a Figure" in empty
+        assert re.search(r": broken.py:\d+: nothing returns NoneType, and should return a Figure", empty)
         assert "findings of odd cannot be judged" in finding
         assert "ZeroDivisionError" in finding
+        assert "findings of bare cannot be judged" in bare
         assert "least loss" in done.out
     folder = toy / "figures/broken/seed=0:2"
     assert (folder / "losses.png").exists()
-    assert [each["id"] for each in json.loads((folder / "findings.json").read_text())["findings"]] == ["lowest"]
+    written = json.loads((folder / "findings.json").read_text())
+    assert [each["id"] for each in written["findings"]] == ["lowest"]
+    assert len(written["failed"]) == 2
+    assert "findings of odd cannot be judged" in (folder / "findings.md").read_text()
     one_line(call("figure", "broken.py", "broken", "seed=0:2"), 1, "figure broken")
+    (toy / "broken.py").write_text(BROKEN.replace("ax.plot(", "ax.plot[1]("))
+    one_line(call("figure", "broken.py", "losses", "seed=0:2"), 1, "losses.png is older", "TypeError")
     verdicts = call("verdicts", "toy.py", "broken.py")
     assert "not run, or not wholly" in verdicts.out
 
@@ -151,6 +162,11 @@ def test_input_that_cannot_be_is_one_line_and_writes_nothing(toy: Path, call, wo
     assert sorted(toy.rglob("*")) == before
 
 
+def test_a_scale_that_is_not_stated_is_said(toy: Path, call) -> None:  # noqa: F811
+    assert "toy states no scale full: its default is taken" in call("run", "toy.py", "--scale", "full", "--dry-run").out
+    assert "states no scale" not in call("run", "toy.py", "--scale", "tiny", "--dry-run").out
+
+
 def test_a_folder_may_be_called_anything(toy: Path, call) -> None:  # noqa: F811
     done = call("run", "toy.py", "--scale", "tiny", "--figures", "fig[/b]s :smile:")
     assert done.code == 0, done.err
@@ -159,11 +175,11 @@ def test_a_folder_may_be_called_anything(toy: Path, call) -> None:  # noqa: F811
 
 def test_an_experiment_that_cannot_be_loaded_is_a_line_of_the_list(toy: Path, call) -> None:  # noqa: F811
     (toy / "experiments").mkdir()
-    (toy / "experiments/bad.py").write_text("raise SystemExit('[/b]')")
+    (toy / "experiments/bad.py").write_text("\nraise SystemExit('[/b]')")
     (toy / "experiments/toy.py").write_text(TOY)
     done = call("list")
     assert (done.code, done.err) == (0, "")
-    assert "cannot be loaded" in " ".join(done.out.split())
+    assert "cannot be loaded (line 2, SystemExit" in " ".join(done.out.split())
     assert "What?" in done.out
 
 

@@ -1,5 +1,6 @@
 """Criteria decide by the whole interval; findings print, count and write themselves."""
 
+import copy
 import json
 import math
 
@@ -211,6 +212,13 @@ def test_numbers_that_json_lacks_are_null() -> None:
 def test_findings_that_leave_something_out_are_refused(change: dict) -> None:
     with pytest.raises((ValueError, TypeError), match="size"):
         Finding(**(vars(FOUND) | change))
+
+
+def test_a_bare_number_is_no_criterion() -> None:
+    bare = copy.copy(FOUND)
+    object.__setattr__(bare, "criterion", 0.1)
+    with pytest.raises(ValueError, match=r"size: criterion=0.1 is none, such as AtLeast\(0.1\)"):
+        findings.check_criterion(bare)
 
 
 def test_ids_are_unique() -> None:

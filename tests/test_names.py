@@ -1,13 +1,16 @@
 """What is amiss in a loss, a law, a model or a problem of one's own is one sentence, before anything is compiled."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from toymodels import Adam, Run, Sparse, Supervised, Tied, train
+from toymodels import Adam, Axis, Run, Sparse, Supervised, Sweep, Tied, sweep, train
 from toymodels.config import config, static
 from toymodels.engine.loop import programs_compiled
+from toymodels.models import Held
 
 
 @config
@@ -52,6 +55,85 @@ class Loose:
 
 
 @config
+class Short:
+    """Its second moment is that of three features."""
+
+    n: int = static(default=5)
+
+    def sample(self, key, batch):
+        return jax.random.uniform(key, (batch, self.n))
+
+    def marginals(self):
+        return jnp.ones(self.n)
+
+    def mean(self):
+        return jnp.ones(self.n) / 2
+
+    def second_moment(self):
+        return jnp.eye(3)
+
+
+class Scaled(nnx.Module):
+    def __init__(self, n, config, rngs):
+        self.layer = nnx.Linear(n, n, rngs=rngs)
+        self.scale = {"attribute": config.scale, "variable": nnx.Variable(config.scale)}.get(
+            config.kept, nnx.static(Held(config))
+        )
+        self.kept = config.kept
+
+    def __call__(self, x):
+        return self.layer(x) * (self.scale.config.scale if self.kept == "held" else self.scale)
+
+
+@config
+class Scaling:
+    """A model that needs a number of its config when it is called."""
+
+    kept: str = static(default="held")
+    scale: float = 1.0
+
+    def init(self, key, n):
+        return Scaled(n, self, nnx.Rngs(key))
+
+
+def test_a_number_that_is_held_sweeps_and_is_not_learned() -> None:
+    run = Run(Supervised(Sparse(5, 0.1), Scaling()), Adam(0.1), steps=5, batch=5)
+    data = sweep(Sweep(run, [Axis("scale", "problem.model.scale", [0.5, 2.0])]))
+    first = data.objective.isel(step=0)
+    assert first[0] != first[1]
+    assert {"layer.kernel", "layer.bias"} < set(data.data_vars)
+    assert "scale" not in data.data_vars
+
+
+@config
+class Plain:
+    """A model that is started by its key alone, of a problem that knows how."""
+
+    def init(self, key):
+        return {"V": jax.random.normal(key, (5, 2))}
+
+
+@config
+class Own:
+    data: Sparse = Sparse(5, 0.1)
+    model: Plain = Plain()
+    dims: ClassVar = {}
+
+    def init(self, key):
+        return self.model.init(key)
+
+    def sample(self, key, batch):
+        return self.data.sample(key, batch)
+
+    def objective(self, params, example):
+        return jnp.sum((example @ params["V"]) ** 2)
+
+
+def test_a_model_of_another_kind_is_left_alone() -> None:
+    assert train(Run(Own(), Adam(0.1), steps=5, batch=5)).objective.notnull().all()
+
+
+@config
 class Named:
     """A problem with dims or an objective of a wrong kind."""
 
@@ -82,6 +164,12 @@ LAW, MODEL = Sparse(5, 0.1), Tied(2)
             lambda: Supervised(Turned(5), MODEL),
             r"Turned: sample.* gives shape \(5, 2\), and the batch has to come first",
         ),
+        (lambda: Supervised(Short(), MODEL), r"Short: second_moment.* gives shape \(3, 3\), and for n=5 "),
+        (
+            lambda: Supervised(LAW, Scaling("attribute")),
+            r"Scaled: scale is a number, .*Held",
+        ),
+        (lambda: Supervised(LAW, Scaling("variable")), r"scale is a Variable, and only an nnx.Param is learned"),
         (lambda: Supervised(LAW, Loose()), r"test_names.py:\d+: a number is needed .* declare `static`"),
         (lambda: Named(), r"dims names 1 axes of V, whose shape is \(3, 2\)"),
         (lambda: Named("word"), "dims of V is a word, 'ab'"),

@@ -119,6 +119,7 @@ def test_names_that_two_files_share_are_refused() -> None:
         ("x.y", "write a number"),
         ("{1: 2}", "write a number"),
         ("__import__('os')", "no config is called __import__"),
+        ("losses.SquaredError(2)", "write SquaredError(...), a class by its bare name"),
         ("Sgdd(0.1)", "no config is called Sgdd"),
         ("Sgd(0.1)(2)", "write a number"),
         ("Sgdd(0.1)", "did you mean Sgd"),

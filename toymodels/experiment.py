@@ -16,6 +16,7 @@ import inspect
 import json
 import linecache
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -236,7 +237,9 @@ def load(path: Path) -> Experiment:
     try:
         module = _loaded(name, path)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
+        own = [each.lineno for each in traceback.extract_tb(error.__traceback__) if each.filename == str(path)]
+        line = f"line {own[-1]}, " if own else ""
+        raise ValueError(f"{path}: cannot be loaded ({line}{type(error).__name__}: {error})") from error
     experiment = getattr(module, "experiment", None)
     if not isinstance(experiment, Experiment):
         raise ValueError(f"{path}: an experiment file defines `experiment = Experiment(...)`")

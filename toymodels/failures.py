@@ -1,5 +1,6 @@
 """What a page's own function raised, in one line: a figure or a finding that fails costs itself, not the rest."""
 
+import inspect
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,10 @@ from toymodels.store import StoreError
 
 class Missing(ValueError):
     """Cells that are needed are not stored."""
+
+
+class WrongKind(TypeError):
+    """A page's function returned something else than it should, told with the place of that function."""
 
 
 class Failed(NamedTuple):
@@ -42,7 +47,7 @@ def noted(what: str, file: Path, failed: list[Failed] | None) -> Iterator[None]:
 
 def why(error: BaseException, file: Path) -> str:
     """The error in a line, with the place in the page where it arose."""
-    if isinstance(error, Unfit):
+    if isinstance(error, Unfit | WrongKind):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename) == file] or frames
@@ -52,8 +57,16 @@ def why(error: BaseException, file: Path) -> str:
     return f"{place}{type(error).__name__}" + (f": {said}" if said else "")
 
 
+def at(function: Callable[..., Any]) -> str:
+    """The place of a function: its file and line."""
+    code = inspect.unwrap(function).__code__
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
+
+
 def checked(made: Any, kind: type, function: Callable[..., Any]) -> Any:
-    """What a function returned; TypeError in a sentence if it is of another kind."""
+    """What a function returned; WrongKind in a sentence if it is of another kind."""
     if not isinstance(made, kind):
-        raise TypeError(f"{function.__name__} returns {type(made).__name__}, and should return a {kind.__name__}")
+        raise WrongKind(
+            f"{at(function)}: {function.__name__} returns {type(made).__name__}, and should return a {kind.__name__}"
+        )
     return made

@@ -442,6 +442,13 @@ def _short(value: Any) -> str:
 # ----------------------------------------------------------------------------------------------------- tables and files
 
 
+def check_criterion(finding: Finding) -> Finding:
+    """The same finding; ValueError where its criterion is something else, such as a bare number."""
+    if not isinstance(finding.criterion, Criterion | None):
+        raise ValueError(f"{finding.id}: criterion={finding.criterion!r} is none, such as AtLeast(0.1)")
+    return finding
+
+
 def write(path: Path, experiment: str, address: str, found: Sequence[Mapping[str, Any]], **more: Any) -> None:
     """Findings, as JSON data, into a file in one act, sealed."""
     data = {"experiment": experiment, "address": address, **more, "findings": list(found)}

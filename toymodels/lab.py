@@ -244,7 +244,10 @@ class Study:
             if not anew and path.exists() and told.exists() and told.read_text().endswith(mark):
                 continue
             drawn: list[Path] = []
-            with noted(f"figure {function.__name__} cannot be drawn{self._here}", self.experiment.file, failed):
+            what = f"figure {function.__name__} cannot be drawn{self._here}"
+            if path.exists():
+                what += f" ({path} is older)"
+            with noted(what, self.experiment.file, failed):
                 kinds = ("png", vector) if vector else ("png",)
                 for kind, content in zip(kinds, self.pictures(function.__name__, *kinds), strict=True):
                     with appearing(path.with_suffix(f".{kind}")) as partial:
@@ -292,7 +295,7 @@ class Study:
             what = f"findings of {function.__name__} cannot be judged{self._here}"
             with noted(what, self.experiment.file, failed):
                 for finding in self._made(function):
-                    checked(finding, Finding, function).to_dict()  # decides
+                    findings.check_criterion(checked(finding, Finding, function)).to_dict()  # decides
                     found.append((function, finding))
         findings.check_unique([finding for _, finding in found])
         return found
@@ -322,12 +325,13 @@ class Study:
         check_writable(self.figures)
         before = len(failed or ())
         found, asked = self._judged(failed), self._findings_address(asked=True)
-        if len(failed or ()) > before:
-            address = asked = ""
-        about = {"asked": asked, "question": self.experiment.question, "source": self.experiment.source}
+        about: dict[str, Any] = {"asked": asked, "question": self.experiment.question, "source": self.experiment.source}
+        missed = [str(each) for each in (failed or ())[before:]]
+        if missed:
+            address, about = "", about | {"asked": "", "failed": missed}
         cells = {function: self._cells(function) for function, _ in found}
         data = [finding.to_dict() | {"cells": cells[function]} for function, finding in found]
-        write_text(self.figures / "findings.md", findings.markdown(data) + "\n")
+        write_text(self.figures / "findings.md", "\n\n".join([findings.markdown(data), *missed]) + "\n")
         findings.write(self._findings_file, self.name, address, data, **about)  # last: it says that both are current
         return data
 

@@ -236,7 +236,7 @@ def meaning(cls: type, name: str) -> str:
     """What a field of a config class means, in a few words; empty where nobody says."""
     own = {field: text for base in reversed(cls.__mro__) for field, text in OF.get(base.__name__, {}).items()}
     if cls.__module__.partition(".")[0] != "toymodels":
-        own = _below(cls)
+        return _below(cls).get(name, "")  # what a name means elsewhere need not be what it means there
     return own.get(name) or EVERYWHERE.get(name, "")
 
 

@@ -4,6 +4,7 @@ A config's `init(key, n)` gives a module for n features; problems split it into 
 edge, so everything between is plain JAX. W is features x hidden everywhere.
 """
 
+import inspect
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from toymodels import keys
 from toymodels.arrays import Array, Float
 from toymodels.config import config, static
 from toymodels.normalisers import Normaliser, RmsNorm
@@ -153,6 +155,27 @@ class Held:
 
     def __hash__(self) -> int:
         return hash(self.structure)
+
+
+def check_learned(model: Model, n: int) -> None:
+    """ValueError where its module for n features holds a variable that is no `nnx.Param`, or a number of its config.
+
+    Called while the numbers of the config are traced. A model of another kind, started otherwise, is left alone.
+    """
+    try:
+        inspect.signature(model.init).bind(None, n)
+    except TypeError:
+        return
+    module = model.init(keys.key(0), n)
+    nodes = [node for _, node in nnx.iter_graph(module) if isinstance(node, nnx.Module)]
+    for node, name, value in [(each, *item) for each in nodes for item in vars(each).items()]:
+        is_number = isinstance(value, jax.core.Tracer)
+        if is_number or (isinstance(value, nnx.Variable) and not isinstance(value, nnx.Param)):
+            kind = "a number" if is_number else f"a {type(value).__name__}"
+            raise ValueError(
+                f"{type(node).__name__}: {name} is {kind}, and only an nnx.Param is learned; for numbers of the config "
+                "that are not, keep the config: `self.held = nnx.static(Held(config))`"
+            )
 
 
 class NormalisedAutoencoder(Autoencoder):

@@ -266,6 +266,8 @@ def _evaluate(node: ast.expr, text: str) -> Any:
                 raise ValueError(f"{text}: no config is called {name}; {_instead_of(name)}")
             named = {str(keyword.arg): _evaluate(keyword.value, text) for keyword in keywords}
             return _build(cls, [_evaluate(arg, text) for arg in args], named, text)
+        case ast.Call(func=ast.Attribute(attr=name)) if configs.class_named(name):
+            raise ValueError(f"{text}: write {name}(...), a class by its bare name")
     raise ValueError(
         f"{text}: write a number, a list with commas, a range start:stop, or a config such as Sgd(lr=0.01)"
     )

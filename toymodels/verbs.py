@@ -137,6 +137,8 @@ def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw:
     study.pool.check_writable()
     if draw:
         check_writable(study.figures)
+    if args.scale not in ("default", *study.experiment.scales):
+        say(f"{study.name} states no scale {args.scale}: its default is taken")
     tables.print_plans(plans)
     if count := len(study.pool.damaged):
         what = "1 damaged batch is" if count == 1 else f"{count} damaged batches are"
@@ -355,7 +357,7 @@ def export(args: argparse.Namespace, extra: list[str]) -> None:
     with _refusing():
         check_kind(args.out)
         size = write(study.swept(args.sweep).data, args.out)
-    say(f"wrote {args.out}, {size / 1e6:.3g} MB")
+    say(f"wrote {args.out}, {size / 1e6:.3g} MB" if size > 1e5 else f"wrote {args.out}, {size / 1e3:.3g} kB")
 
 
 def report(args: argparse.Namespace, extra: list[str]) -> None:

@@ -33,6 +33,7 @@ def check_names(run: Run, axes: Collection[str] = ()) -> None:
     problem cannot be evaluated at all."""
     problem, name = run.problem, type(run.problem).__name__
     with _evaluated(name):
+        protocol.check_parts(problem)
         params, objective, metrics = jax.eval_shape(_recorded, problem)
     if not (isinstance(objective, jax.ShapeDtypeStruct) and objective.shape == ()):
         given = "nothing" if objective is None else f"numbers of shape {getattr(objective, 'shape', '()')}"

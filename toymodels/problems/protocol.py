@@ -18,6 +18,8 @@ import jax
 
 from toymodels import keys
 from toymodels.arrays import Array
+from toymodels.data import Distribution
+from toymodels.models import Model, check_learned
 
 
 @runtime_checkable
@@ -73,3 +75,18 @@ def changes(problem: Any) -> bool:
 def at(problem: Any, step: Any, steps: int) -> Any:
     """The problem that step number `step` of `steps` is taken on."""
     return problem.at(step, steps) if changes(problem) else problem
+
+
+def check_parts(problem: Any) -> None:
+    """ValueError where moments of the law of a problem, or what its model holds, are not as they should be."""
+    law, model = getattr(problem, "data", None), getattr(problem, "model", None)
+    if not isinstance(law, Distribution):
+        return
+    for moment, axes in ((law.marginals, 1), (law.mean, 1), (law.second_moment, 2)):
+        shape, wanted = jax.eval_shape(moment).shape, axes * (law.n,)
+        if shape != wanted:
+            raise ValueError(
+                f"{type(law).__name__}: {moment.__name__}() gives shape {shape}, and for n={law.n} it is {wanted}"
+            )
+    if isinstance(model, Model):
+        jax.eval_shape(lambda traced: check_learned(traced.model, traced.data.n), problem)
