@@ -33,7 +33,6 @@ def check_names(run: Run, axes: Collection[str] = ()) -> None:
     problem cannot be evaluated at all."""
     problem, name = run.problem, type(run.problem).__name__
     with _evaluated(name):
-        protocol.check_parts(problem)
         params, objective, metrics = jax.eval_shape(_recorded, problem)
     if not (isinstance(objective, jax.ShapeDtypeStruct) and objective.shape == ()):
         given = "nothing" if objective is None else f"numbers of shape {getattr(objective, 'shape', '()')}"
@@ -52,7 +51,9 @@ def check_names(run: Run, axes: Collection[str] = ()) -> None:
 
 
 def _recorded(problem: Any) -> tuple[Any, Any, Any]:
-    """Parameters, objective and metrics of one example, once the shapes of examples are as they should be."""
+    """Parameters, objective and metrics of one example, once its parts and the shapes of examples are as they should
+    be."""
+    protocol.check_parts(problem)
     ready = protocol.prepare(problem)
     for batch in (2, 3):  # one of them might be a size of the examples too
         examples = protocol.sample(ready, keys.key(0), batch)

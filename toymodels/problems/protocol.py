@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import numpy as np
 
 from toymodels import keys
 from toymodels.arrays import Array
@@ -78,15 +79,18 @@ def at(problem: Any, step: Any, steps: int) -> Any:
 
 
 def check_parts(problem: Any) -> None:
-    """ValueError where moments of the law of a problem, or what its model holds, are not as they should be."""
+    """ValueError where moments of the law of a problem, or what its model holds, are not as they should be.
+
+    Called while the numbers of the problem are traced.
+    """
     law, model = getattr(problem, "data", None), getattr(problem, "model", None)
     if not isinstance(law, Distribution):
         return
     for moment, axes in ((law.marginals, 1), (law.mean, 1), (law.second_moment, 2)):
-        shape, wanted = jax.eval_shape(moment).shape, axes * (law.n,)
+        shape, wanted = np.shape(moment()), axes * (law.n,)
         if shape != wanted:
             raise ValueError(
                 f"{type(law).__name__}: {moment.__name__}() gives shape {shape}, and for n={law.n} it is {wanted}"
             )
     if isinstance(model, Model):
-        jax.eval_shape(lambda traced: check_learned(traced.model, traced.data.n), problem)
+        check_learned(model, law.n)
