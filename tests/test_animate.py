@@ -48,7 +48,7 @@ def test_a_frame_is_a_snapshot(flat: Swept) -> None:
     cli.main(["animate", "repelling.py", "flat", "power=8", "--out", "flat.gif"])
     with Image.open("flat.gif") as made:
         assert made.n_frames > flat.data.sizes["snapshot"] / 2  # frames that are alike are one
-    cli.main(["animate", "repelling.py", "deep", "--out", "deep.gif"])
+    cli.main(["animate", "repelling.py", "deep", "power=8", "--out", "deep.gif"])
     assert Path("deep.gif").stat().st_size < 3e6
 
 

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "toymodels"
 LAYERS = [
-    {"arrays", "bundled", "estimates", "files", "screen", "sources", "stopping"},
+    {"arrays", "bundled", "estimates", "files", "places", "screen", "sources", "stopping"},
     {"shapes", "findings", "index", "keys", "settings"},
     {"config", "analysis", "batches", "claims", "theory"},
     {"laws", "normalisers", "meanings"},

@@ -44,7 +44,7 @@ def test_widths_follow_sizes() -> None:
 
 @settings(max_examples=25)
 @given(
-    st.lists(st.integers(1, 70), min_size=1, max_size=12),
+    st.lists(st.integers(1, 70), min_size=1, max_size=6),
     st.sampled_from([1, 2, 16, 64]),
     st.integers(1, 5),
     st.booleans(),

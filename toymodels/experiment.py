@@ -16,7 +16,6 @@ import inspect
 import json
 import linecache
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -29,7 +28,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from toymodels import config as configs
-from toymodels import overrides
+from toymodels import overrides, places
 from toymodels.bundled import bundled
 from toymodels.claims import Claim
 from toymodels.findings import Finding
@@ -237,8 +236,8 @@ def load(path: Path) -> Experiment:
     try:
         module = _loaded(name, path)
     except (Exception, SystemExit) as error:
-        own = [each.lineno for each in traceback.extract_tb(error.__traceback__) if each.filename == str(path)]
-        line = f"line {own[-1]}, " if own else ""
+        own = places.lines(error, lambda each: each == path)
+        line = f"line {own[-1][1]}, " if own else ""
         raise ValueError(f"{path}: cannot be loaded ({line}{type(error).__name__}: {error})") from error
     experiment = getattr(module, "experiment", None)
     if not isinstance(experiment, Experiment):

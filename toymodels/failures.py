@@ -1,13 +1,13 @@
 """What a page's own function raised, in one line: a figure or a finding that fails costs itself, not the rest."""
 
 import inspect
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from toymodels.experiment import Unfit
+from toymodels.places import place
 from toymodels.store import StoreError
 
 
@@ -49,12 +49,10 @@ def why(error: BaseException, file: Path) -> str:
     """The error in a line, with the place in the page where it arose."""
     if isinstance(error, Unfit | WrongKind):
         return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename) == file] or frames
-    place = f"{Path(own[-1].filename).name}:{own[-1].lineno}: " if own else ""
+    where = place(error, lambda path: path == file)
     said = " ".join(str(error).split())
     said = said if len(said) <= 200 else f"{said[:180]} ..."
-    return f"{place}{type(error).__name__}" + (f": {said}" if said else "")
+    return (f"{where}: " if where else "") + type(error).__name__ + (f": {said}" if said else "")
 
 
 def at(function: Callable[..., Any]) -> str:

@@ -19,7 +19,7 @@ def leaning(lean: float) -> np.ndarray:
     return np.array([[1.0, 0.0], [lean, 1 - lean]])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(STRENGTHS, st.integers(1, 4), st.floats(0.1, 0.9))
 def test_alternating_regressions_reach_the_closed_form_and_never_less(
     strength: list[float], rank: int, lean: float

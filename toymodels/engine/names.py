@@ -1,6 +1,5 @@
 """What a run will record, by name: checked before anything is compiled, as of two results of one name one is lost."""
 
-import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import jax
 
 from toymodels import keys
+from toymodels.places import place
 from toymodels.problems import protocol
 from toymodels.settings import standard
 from toymodels.train import Run
@@ -108,9 +108,11 @@ CONCRETE = (
 
 def _place(error: BaseException) -> str:
     """The last line of the traceback that is no library's; of this library, where there is no other."""
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if "site-packages" not in each.filename]
-    own = [each for each in frames if not Path(each.filename).is_relative_to(PACKAGE)] or frames
-    return f"{Path(own[-1].filename).name}:{own[-1].lineno}"
+
+    def written(path: Path) -> bool:
+        return "site-packages" not in path.parts
+
+    return place(error, lambda path: written(path) and not path.is_relative_to(PACKAGE), written)
 
 
 PACKAGE = Path(__file__).parent.parent
