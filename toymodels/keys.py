@@ -6,6 +6,8 @@ sixth of the time. The bits are equal, so any `jax.random` function gives the sa
 """
 
 import math
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import jax
@@ -79,5 +81,23 @@ def _random_bits(key: UInt32[Array, "2"], bit_width: int, shape: tuple[int, ...]
     return bits if bit_width == 32 else bits.astype(f"uint{bit_width}")
 
 
-_parts: dict[str, Any] = {"seed": _seed, "split": _split, "random_bits": _random_bits, "fold_in": _fold_in}
+def _at_once(part: Callable[..., Any], *static: int) -> Callable[..., Any]:
+    """`part`, compiled where it is given numbers, for its eighty operations one by one take ten times as long;
+    where it is traced, its operations as they are: no program changes."""
+    compiled = jax.jit(part, static_argnums=static)
+
+    @wraps(part)
+    def either(*given: Any) -> Any:
+        traced = any(isinstance(each, jax.core.Tracer) for each in given)
+        return part(*given) if traced else compiled(*given)
+
+    return either
+
+
+_parts: dict[str, Any] = {
+    "seed": _seed,
+    "split": _at_once(_split, 1),
+    "random_bits": _random_bits,
+    "fold_in": _at_once(_fold_in),
+}
 _THREEFRY = define_prng_impl(key_shape=(2,), name="threefry_unrolled", **_parts)
