@@ -123,7 +123,7 @@ def features_computed(relu_models: xr.Dataset, absolute_models: xr.Dataset, line
         draw.band(ax, shown.power, over, label=f"$p={each:g}$", colour=colour, marker="o", ms=3)
     ax.set(xlabel="exponent of the loss", ylabel="loss / naive loss", ylim=(0, 1.15), xticks=shown.power)
     draw.levels(ax, [1], ["naive"])
-    draw.legend(ax, loc="lower left")
+    draw.legend(ax, loc="upper right", bbox_to_anchor=(1, 0.86))
     draw.excluded(ax, relu_models.attrs["note"])
     return figure
 
