@@ -17,7 +17,7 @@ import tests.checker  # noqa: F401  (the hook finds it by name)
 
 install_import_hook("toymodels", "tests.checker.checked")
 
-settings.register_profile("toymodels", deadline=None, derandomize=True, max_examples=20, print_blob=True)
+settings.register_profile("toymodels", deadline=None, derandomize=True, max_examples=12, print_blob=True)
 settings.register_profile("thorough", deadline=None, max_examples=200, print_blob=True)  # `make test-long`
 settings.load_profile("toymodels")
 
