@@ -1,13 +1,12 @@
 """What a page's own function raised, in one line: a figure or a finding that fails costs itself, not the rest."""
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from toymodels.experiment import Unfit
-from toymodels.places import place
+from toymodels.places import at, place
 from toymodels.store import StoreError
 
 
@@ -53,12 +52,6 @@ def why(error: BaseException, file: Path) -> str:
     said = " ".join(str(error).split())
     said = said if len(said) <= 200 else f"{said[:180]} ..."
     return (f"{where}: " if where else "") + type(error).__name__ + (f": {said}" if said else "")
-
-
-def at(function: Callable[..., Any]) -> str:
-    """The place of a function: its file and line."""
-    code = inspect.unwrap(function).__code__
-    return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
 
 
 def checked(made: Any, kind: type, function: Callable[..., Any]) -> Any:

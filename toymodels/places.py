@@ -1,8 +1,10 @@
-"""Where in a file something stands that went wrong: its innermost line in a user's file, not in a library's."""
+"""Where something stands: the innermost line of an error in a file of the user, the first line of a function."""
 
+import inspect
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def lines(error: BaseException, own: Callable[[Path], bool]) -> list[tuple[Path, int]]:
@@ -15,3 +17,9 @@ def place(error: BaseException, own: Callable[[Path], bool], else_own: Callable[
     """file:line of the innermost frame in a file that is `own`, else in one that is `else_own`; "" without any."""
     found = lines(error, own) or lines(error, else_own)
     return f"{found[-1][0].name}:{found[-1][1]}" if found else ""
+
+
+def at(function: Callable[..., Any]) -> str:
+    """The place of a function: its file and line."""
+    code = inspect.unwrap(function).__code__
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
