@@ -20,7 +20,7 @@ from benchmarks.contenders import OURS, contenders, products_alone
 from benchmarks.report import FLOOR, WHOLE, Timing
 from benchmarks.workloads import WORKLOADS, Workload
 from toymodels.engine.devices import peak_memory, use_cores
-from toymodels.engine.loop import compile_seconds
+from toymodels.engine.programs import compile_seconds
 
 SECONDS = 0.7
 """How long a timing of a peer takes, at least one step."""

@@ -9,7 +9,7 @@ from benchmarks.contenders import trainer
 from toymodels import Axis, Choice, Record, Run, Sweep, config, sweep
 from toymodels.data import Sparse
 from toymodels.engine.devices import peak_memory
-from toymodels.engine.loop import compile_seconds
+from toymodels.engine.programs import compile_seconds
 from toymodels.models import Tied
 from toymodels.optimizers import Adam, AdamW
 from toymodels.problems.population import Population

@@ -9,7 +9,7 @@ from flax import nnx
 
 from toymodels import Adam, Axis, Run, Sparse, Supervised, Sweep, Tied, sweep, train
 from toymodels.config import config, static
-from toymodels.engine.loop import programs_compiled
+from toymodels.engine.programs import programs_compiled
 from toymodels.models import Held
 
 

@@ -15,9 +15,10 @@ def never(x, loss, first_loss, going):
 def quadratics(H, centre, floor):
     """1/2 (x - c) H (x - c) + floor, for every run its own."""
 
-    def gradient(x):
-        slope = np.einsum("rpq,rq->rp", H, x - centre)
-        return np.einsum("rp,rp->r", slope, x - centre) / 2 + floor, slope
+    def gradient(rows, x):
+        way = x - centre[rows]
+        slope = np.einsum("rpq,rq->rp", H[rows], way)
+        return np.einsum("rp,rp->r", slope, way) / 2 + floor[rows], slope
 
     return gradient
 
@@ -36,14 +37,14 @@ def test_quadratics_are_solved_at_any_scale(scale):
     found = descend(quadratics(scale * H, centre, scale * floor), start, EXACT, never)
     assert found.done.all()
     np.testing.assert_allclose(found.loss, scale * floor, rtol=1e-8)
-    np.testing.assert_allclose(found.first_loss, quadratics(scale * H, centre, scale * floor)(start)[0])
+    np.testing.assert_allclose(found.first_loss, quadratics(scale * H, centre, scale * floor)(np.arange(5), start)[0])
 
 
 @pytest.mark.parametrize("start", [0.0, 1e-9])
 def test_a_saddle_point_is_left(start):
     """(x² - 1)² / 4 + y²/2 + 1: a saddle at the origin, where the gradient is 0, and minima of 1 beside it."""
 
-    def gradient(x):
+    def gradient(_, x):
         a, b = x.T
         return (a**2 - 1) ** 2 / 4 + b**2 / 2 + 1, np.stack([a**3 - a, b], axis=1)
 
@@ -79,9 +80,9 @@ def test_a_run_is_skipped_and_limits_are_kept():
     assert found.loss[2] == found.first_loss[2]
     calls = []
 
-    def counted(x):
+    def counted(rows, x):
         calls.append(1)
-        return quadratics(H, centre, floor)(x)
+        return quadratics(H, centre, floor)(rows, x)
 
     short = descend(counted, start, EXACT._replace(steps=2, products=1), never)
     assert not short.done.all()

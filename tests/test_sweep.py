@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from tests.cases import AUTOENCODER, PACKING, autoencoders, packings, same
 from toymodels import Axis, Choice, Run, Sweep, config, retrain, sweep, train
 from toymodels.engine.batch import train_batch
-from toymodels.engine.loop import programs_compiled
 from toymodels.engine.plan import batch_width, plan
+from toymodels.engine.programs import programs_compiled
 from toymodels.results import DIVERGED, OK, best, usable
 from toymodels.store import Pool, StoreError
 from toymodels.sweep import Events

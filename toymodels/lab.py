@@ -22,9 +22,9 @@ from toymodels import draw as drawing
 from toymodels import findings, readings
 from toymodels.asked import asked_otherwise, tag
 from toymodels.bundled import bundled
-from toymodels.engine.loop import make_room
 from toymodels.engine.memory import check_room
 from toymodels.engine.plan import Plan, plan
+from toymodels.engine.programs import make_room
 from toymodels.executors import Events, Executor, Here
 from toymodels.experiment import SCALES, Draw, Experiment, Map, Scale, Swept, caption, experiment_files, find, uses  # noqa: F401
 from toymodels.failures import Failed, Missing, checked, noted

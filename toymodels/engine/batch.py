@@ -10,8 +10,10 @@ from toymodels.analysis.convergence import SMALL
 from toymodels.arrays import Array, Float, Int
 from toymodels.config import stack
 from toymodels.engine import remaining
-from toymodels.engine.loop import chunk_length, make_keys, program
+from toymodels.engine.gradients import Gradients, flat
+from toymodels.engine.loop import make_keys
 from toymodels.engine.names import of_parameters
+from toymodels.engine.programs import chunk_length, program
 from toymodels.settings import standard
 from toymodels.train import Run
 
@@ -83,10 +85,9 @@ class _Share:
         self.states, records = self._advance(bounds, self._keys, self._runs, self.states)
         return records
 
-    def gradients(self, points: Float[np.ndarray, "cells halves parameters"], batches: np.int32) -> tuple[Array, Array]:
-        """Losses and gradients of the cells at other parameters; returns at once."""
-        states = self.states
-        return self._gradients(points, batches, self._keys.evaluation, self._runs, states.problem, states.params)
+    def gradients(self) -> Gradients:
+        """Those of its cells as they are now, at other parameters."""
+        return Gradients(self._gradients, self._keys, self._runs, self.states)
 
 
 def _end(
@@ -96,17 +97,19 @@ def _end(
 
     Where an optimizer rests off the bottom it is not a number, with no bound above: the curve decides.
     """
-    run = grid[0][0]
-    double = run.double or remaining.is_exact(run)
+    all_gradients = [share.gradients() for share in shares]
 
-    def gradients(batches: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        points = points.astype(np.float64 if double else np.float32)
-        with jax.enable_x64(double):
-            parts = np.split(points, len(shares))
-            found = [share.gradients(part, np.int32(batches)) for share, part in zip(shares, parts, strict=True)]
-        return _joined(found)
+    def gradients(batches: int, which: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        losses, slopes, asked = np.empty(len(which)), np.empty(points.shape), []
+        of_share, inside = np.divmod(which, all_gradients[0].descents)
+        for k in np.unique(of_share):
+            mine = of_share == k
+            asked.append((mine, all_gradients[k].ask(batches, inside[mine], points[mine])))
+        for mine, wait in asked:
+            losses[mine], slopes[mine] = wait()
+        return losses, slopes
 
-    x = np.concatenate([remaining.flat(share.states.params) for share in shares])
+    run, x = grid[0][0], np.concatenate([flat(share.states.params) for share in shares])
     found = remaining.measure(gradients, x, run, np.abs(loss[:, -1]) <= SMALL * np.abs(loss[:, 0]))
     off = np.array([getattr(each.optimizer, "off_bottom", False) for row in grid for each in row])
     found |= {name: np.where(off, value, found[name]) for name, value in (("gain_low", np.nan), ("gain_high", np.inf))}

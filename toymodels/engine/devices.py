@@ -1,11 +1,15 @@
 """Where cells are trained: on all local devices, and on a CPU each core can be one."""
 
+import inspect
 import os
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
+from jax._src import cache_key
 
 MOST_DEVICES = 8
 """Devices to a core at the most: each has threads of its own, and thousands of them end the process."""
@@ -32,6 +36,25 @@ def keep_programs(folder: str | None) -> None:
     """Keep compiled programs in a folder, those that took a while, for the processes to come; None keeps none."""
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@contextmanager
+def programs_for_any_device() -> Iterator[None]:
+    """What is compiled meanwhile and kept is found again for every CPU device, not only for that it was compiled for.
+
+    So does JAX on GPUs, and CPU devices differ in their number alone. Where this version of JAX makes the keys of what
+    it keeps in another way, each device compiles its own program.
+    """
+    name = "_hash_serialized_compile_options"
+    own = getattr(cache_key, name, None)
+    if own is None or "strip_device_assignment" not in inspect.signature(own).parameters:
+        yield
+        return
+    setattr(cache_key, name, lambda key, options, **_: own(key, options, strip_device_assignment=True))
+    try:
+        yield
+    finally:
+        setattr(cache_key, name, own)
 
 
 def crowded() -> bool:

@@ -57,18 +57,18 @@ class Descent(NamedTuple):
 
 
 def descend(
-    gradient: Callable[[Vectors], tuple[Numbers, Vectors]],
+    gradient: Callable[[Rows, Searched], tuple[Numbers, Vectors]],
     x: Vectors,
     limits: Limits,
     enough: Callable[[Vectors, Numbers, Numbers, Bool[np.ndarray, " runs"]], Bool[np.ndarray, " runs"]],
     skip: Bool[np.ndarray, " runs"] | None = None,
 ) -> Descent:
-    """Descend from each row of x; `gradient(x)` gives the loss and the gradient of every run at its row.
+    """Descend from each row of x; `gradient(rows, points)` gives the losses and gradients of some runs at points.
 
     A run to `skip`, or whose first loss is not finite, stays where it is. `enough(x, loss, first_loss, going)` says
     which of the runs still going have come down so far that they need go no further.
     """
-    loss, slope = gradient(x)
+    loss, slope = gradient(np.arange(len(x)), x)
     left = np.full(len(x), limits.gradients - 1)
     first_loss, first_slope = loss, _norm(slope)
     size = _norm(x)
@@ -93,7 +93,8 @@ def descend(
         going = going & ~done
         if not going.any():
             break
-        found, ahead = gradient(x + move)
+        rows, found, ahead = np.flatnonzero(going), loss.copy(), slope.copy()
+        found[rows], ahead[rows] = gradient(rows, (x + move)[rows])
         blind = falling & (promised < limits.rounding * np.abs(loss))
         held = going & (found < loss + blind * limits.rounding * np.abs(loss)) & np.isfinite(ahead).all(-1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -182,7 +183,7 @@ def _started(rows: Rows, slope: Vectors, size: Numbers) -> _Search:
 
 
 def _product(
-    gradient: Callable[[Vectors], tuple[Numbers, Vectors]],
+    gradient: Callable[[Rows, Searched], tuple[Numbers, Vectors]],
     x: Vectors,
     slope: Vectors,
     reach: Numbers,
@@ -190,10 +191,9 @@ def _product(
     v: Searched,
 ) -> Searched:
     """The Hessian of these runs times v, from their gradients at x and a little further along v."""
-    size, ahead = _norm(v), x.copy()
+    size = _norm(v)
     step = (reach[rows] / np.where(size > 0, size, 1.0))[:, None]
-    ahead[rows] += step * v
-    bent = gradient(ahead)[1][rows]
+    bent = gradient(rows, x[rows] + step * v)[1]
     bent -= slope[rows]
     return np.divide(bent, step, out=bent)
 

@@ -7,16 +7,13 @@ the same descent gains on the other half is too little, for it has followed nois
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from toymodels.analysis.convergence import MARGIN, RTOL, at_bottom
-from toymodels.arrays import Array, Bool, Float
-from toymodels.engine.polish import Limits, Numbers, Vectors, descend
-from toymodels.problems import protocol
+from toymodels.arrays import Bool, Float
+from toymodels.engine.gradients import is_exact
+from toymodels.engine.polish import Limits, Numbers, Rows, Searched, Vectors, descend
 from toymodels.train import Run
 
 EXACT = Limits(steps=40, products=64, tolerance=1e-5, difference=1e-6, flat=1e-9, rounding=1e-13)
@@ -34,36 +31,9 @@ SHARE, LEAST = 4, 8
 """A cell's first descent takes one gradient of a batch for every 4 steps of training, or 8 gradients of its sample."""
 
 
-def is_exact(run: Run) -> bool:
-    return protocol.example_shapes(run.problem, run.batch) is None
-
-
-def flat(params: Any) -> Float[np.ndarray, "cells parameters"]:
-    """The parameters of cells as vectors, in double precision."""
-    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(params)]
-    return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
-
-
-def unflat(vector: Float[Array, " parameters"], like: Any) -> Any:
-    """The vector of one cell as parameters of these shapes."""
-    leaves, treedef = jax.tree.flatten(like)
-    ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
-    return jax.tree.unflatten(
-        treedef, [part.reshape(leaf.shape) for part, leaf in zip(jnp.split(vector, ends), leaves, strict=True)]
-    )
-
-
-def doubled(tree: Any) -> Any:
-    """Its numbers in double precision."""
-
-    def double(leaf: Any) -> Any:
-        return leaf.astype(jnp.float64) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating) else leaf
-
-    return jax.tree.map(double, tree)
-
-
-Gradient = Callable[[int, Float[np.ndarray, "cells halves parameters"]], tuple[Any, Any]]
-"""(batches, points) -> losses (cells, halves) and gradients there, on so many batches a half."""
+Gradient = Callable[[int, Rows, Searched], tuple[Numbers, Vectors]]
+"""(batches, which, points) -> losses and gradients of these descents - cell by cell, half by half - at these points, on
+so many batches a half."""
 
 
 def measure(
@@ -98,7 +68,7 @@ def _undecided(found: dict[str, np.ndarray]) -> Bool[np.ndarray, " cells"]:
 
 
 def _measured(
-    gradient: Callable[[Any], tuple[Any, Any]],
+    gradient: Callable[[Rows, Searched], tuple[Numbers, Vectors]],
     x: Float[np.ndarray, "cells parameters"],
     start: Float[np.ndarray, "cells halves parameters"],
     limits: Limits,
@@ -107,17 +77,14 @@ def _measured(
 ) -> dict[str, np.ndarray]:
     """One measurement, by descents from `start`; `bottom` is where they have led."""
     cells, halves, _ = start.shape
-
-    def of_runs(points: Vectors) -> tuple[Numbers, Vectors]:
-        loss, slope = gradient(points.reshape(start.shape))
-        return np.asarray(loss, np.float64).reshape(-1), np.asarray(slope, np.float64).reshape(points.shape)
+    everywhere = np.arange(cells * halves)
 
     def each(values: np.ndarray) -> np.ndarray:
         return values.reshape(cells, halves, *values.shape[1:])
 
     def unseen(points: Vectors) -> Numbers:
         """Losses where the descents on the other halves have led."""
-        return of_runs(each(points)[:, ::-1].reshape(cells * halves, -1))[0]
+        return gradient(everywhere, each(points)[:, ::-1].reshape(cells * halves, -1))[0]
 
     def enough(
         points: Vectors, loss: Numbers, first: Numbers, going: Bool[np.ndarray, " runs"]
@@ -132,9 +99,9 @@ def _measured(
         known = asked & (each(first - unseen(points)).mean(1) > FAR * each(size).mean(1))
         return followed | np.repeat(known, halves)
 
-    first, slope = map(each, of_runs(np.repeat(x, halves, axis=0)))
+    first, slope = map(each, gradient(everywhere, np.repeat(x, halves, axis=0)))
     found = descend(
-        of_runs, start.reshape(cells * halves, -1), limits, enough, None if skip is None else np.repeat(skip, halves)
+        gradient, start.reshape(cells * halves, -1), limits, enough, None if skip is None else np.repeat(skip, halves)
     )
     bottom, last = each(found.x), each(found.loss)
     final = last if halves == 1 else each(unseen(found.x))

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from toymodels.engine.loop import compile_seconds
 from toymodels.engine.plan import Group, Plan
+from toymodels.engine.programs import compile_seconds
 from toymodels.executors.protocol import Events, Kept, Runs, Train
 from toymodels.executors.turns import Turns
 from toymodels.store import Batch
