@@ -86,11 +86,11 @@ _ENGINE = {
     "Results": "batch",
     "train_batch": "batch",
     "Keys": "loop",
-    "Program": "loop",
+    "Program": "programs",
     "State": "loop",
-    "compile_seconds": "loop",
-    "program": "loop",
-    "programs_compiled": "loop",
+    "compile_seconds": "programs",
+    "program": "programs",
+    "programs_compiled": "programs",
 }
 
 
