@@ -116,11 +116,8 @@ def _autoencoder(problem: Dictionary, params: dict[str, Any]) -> Fitted:
 
 
 def _components(h: np.ndarray, seed: int) -> Fitted:
-    """ICA: as many components as dimensions; the largest few of them, by what they add, give an observation back.
-
-    Fitted in single precision, in a third of the time: on Gaussians it takes every iteration that it may.
-    """
-    centre, directions = h.mean(axis=0), reference.ica(np.float32(h), D, seed)
+    """ICA: as many components as dimensions; the largest few of them, by what they add, give an observation back."""
+    centre, directions = h.mean(axis=0), reference.ica(h, D, seed)
 
     def again(fresh: np.ndarray) -> float:
         codes = (fresh - centre) @ np.linalg.pinv(directions)
