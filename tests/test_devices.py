@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jax._src import cache_key
 
 from tests.cases import autoencoders, packings
 from toymodels import sweep, use_cores
 from toymodels.engine import programs
-from toymodels.engine.devices import available_cores, peak_memory
+from toymodels.engine.devices import available_cores, peak_memory, programs_for_any_device
 
 SCRIPT = """
 import contextlib
@@ -81,6 +82,21 @@ def test_a_program_that_is_kept_is_compiled_once_for_all_devices(tmp_path: Path,
     always = {"JAX_COMPILATION_CACHE_DIR": str(kept), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     trained_elsewhere(tmp_path, "2", *how, **always)
     assert len([path for path in kept.iterdir() if "advance" in path.name and path.name.endswith("-cache")]) == programs
+
+
+def test_keys_of_kept_programs_are_restored_and_another_jax_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "_hash_serialized_compile_options"
+    own = getattr(cache_key, name)
+    with programs_for_any_device():
+        assert getattr(cache_key, name) is not own
+    assert getattr(cache_key, name) is own
+    monkeypatch.setattr(cache_key, name, lambda key, options: None)  # one that cannot be told to leave devices out
+    other = getattr(cache_key, name)
+    with programs_for_any_device():
+        assert getattr(cache_key, name) is other
+    monkeypatch.delattr(cache_key, name)
+    with programs_for_any_device():
+        assert not hasattr(cache_key, name)
 
 
 def test_peak_memory_sees_an_array() -> None:
