@@ -168,6 +168,6 @@ WORKLOADS: dict[str, Workload] = {
     "n=2 m=1, 2500 instances": Autoencoders(2, 1, 2500, 300),
     "decoder 64 in 32, 128 neurons, 32 seeds": Decoders(64, 32, 128, 32, 600),
     "two heads of rank 4, 8 features, 512 seeds": Attentions(8, 4, 512, 1000),
-    "factorize 100 x 100, rank 10, 256 cells": Factorizations(100, 10, 256, 300),
+    "factorize 100 x 100, rank 10, 256 cells": Factorizations(100, 10, 256, 3000),
     "pack 16 in 4, 512 restarts": Packings(16, 4, 512, 3000),
 }
