@@ -6,11 +6,9 @@ import pytest
 
 from tests.cases import AUTOENCODER, PACKING
 from toymodels import Axis, Run, Sweep
-from toymodels.config import stack
-from toymodels.engine.gradients import LANES, Gradients, is_exact, size
-from toymodels.engine.loop import make_keys
+from toymodels.engine.batch import _Share
+from toymodels.engine.gradients import LANES, Gradients, flat, is_exact
 from toymodels.engine.plan import plan
-from toymodels.engine.programs import program
 from toymodels.settings import standard
 from toymodels.shapes.packing import interference_loss
 
@@ -22,12 +20,8 @@ def untrained(run: Run, path: str, values: tuple[float, ...]) -> tuple[Gradients
     (group,) = plan(Sweep(run, [Axis("value", path, values), Axis("seed", "seed", range(8))]).runs(), devices=1).groups
     grid = group.batches[0]
     with standard(False):
-        runs = jax.tree.map(lambda *rows: np.stack(rows), *[stack(row) for row in grid])
-        row_keys, device = make_keys(runs.seed[:, 0], runs.stream[:, 0]), jax.local_devices()[0]
-        compiled = program(row_keys, runs, [device])
-        states = compiled.initialise(row_keys, runs)
-        made = Gradients(compiled.gradients[device], row_keys, runs, states)
-    return made, [each for row in grid for each in row], size(states.params)
+        share = _Share(grid, jax.local_devices()[0], jax.local_devices()[:1])
+    return share.gradients(), [each for row in grid for each in row], flat(share.states.params).shape[1]
 
 
 @pytest.mark.parametrize(

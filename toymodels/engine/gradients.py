@@ -33,7 +33,7 @@ def flat(params: Any) -> Float[np.ndarray, "cells parameters"]:
     return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
 
 
-def size(params: Any) -> int:
+def _size(params: Any) -> int:
     """How many parameters a cell has."""
     return sum(leaf[0].size for leaf in jax.tree.leaves(params))
 
@@ -124,9 +124,10 @@ def sampled_gradients(
 
 def lowered(row_keys: Keys, runs: Run, states: State, device: jax.Device) -> jax.stages.Lowered:
     """The program for a batch of such cells, still to be compiled."""
-    exact, cells, numbers = is_exact(one_cell(runs)), jnp.size(runs.seed), size(states.params)
-    dtype, states = np.float64 if exact or runs.double else np.float32, states._replace(optimizer=None)
-    with jax.enable_x64(dtype == np.float64):
+    exact, cells, numbers = is_exact(one_cell(runs)), jnp.size(runs.seed), _size(states.params)
+    double, states = exact or runs.double, states._replace(optimizer=None)
+    dtype = np.float64 if double else np.float32
+    with jax.enable_x64(double):
         if exact:
             slots = np.zeros((cells, numbers), dtype), np.zeros(cells, np.int32), np.int32(1)
             return jax.jit(exact_gradients).lower(*jax.device_put((*slots, runs, states), device))
@@ -143,7 +144,8 @@ class Gradients:
     def __init__(self, compiled: jax.stages.Compiled, row_keys: Keys, runs: Run, states: State) -> None:
         self._compiled, self._keys, self._runs = compiled, row_keys.evaluation, runs
         self._states = states._replace(optimizer=None)
-        self._exact, self._double = is_exact(one_cell(runs)), bool(runs.double)
+        self._exact = is_exact(one_cell(runs))
+        self._double = self._exact or runs.double
         self.descents = jnp.size(runs.seed) * (1 if self._exact else 2)
 
     def ask(
@@ -153,11 +155,10 @@ class Gradients:
 
         Returns at once; what it returns waits for them.
         """
-        double = self._exact or self._double
         places = np.arange(len(which)) if self._exact else which
-        at = np.zeros((self.descents, points.shape[1]), np.float64 if double else np.float32)
+        at = np.zeros((self.descents, points.shape[1]), np.float64 if self._double else np.float32)
         at[places] = points
-        with jax.enable_x64(double):
+        with jax.enable_x64(self._double):
             if self._exact:
                 cells = np.zeros(self.descents, np.int32)
                 cells[places] = which

@@ -16,6 +16,8 @@ Vectors = Float[np.ndarray, "runs parameters"]
 Numbers = Float[np.ndarray, " runs"]
 Rows = Int[np.ndarray, " searched"]
 Searched = Float[np.ndarray, "searched parameters"]
+Gradient = Callable[[Rows, Searched], tuple[Numbers, Vectors]]
+"""(rows, points) -> losses and gradients of these runs at these points."""
 
 ACCURACY = 1e-3
 """Conjugate gradients end where this part of the gradient is left."""
@@ -57,13 +59,13 @@ class Descent(NamedTuple):
 
 
 def descend(
-    gradient: Callable[[Rows, Searched], tuple[Numbers, Vectors]],
+    gradient: Gradient,
     x: Vectors,
     limits: Limits,
     enough: Callable[[Vectors, Numbers, Numbers, Bool[np.ndarray, " runs"]], Bool[np.ndarray, " runs"]],
     skip: Bool[np.ndarray, " runs"] | None = None,
 ) -> Descent:
-    """Descend from each row of x; `gradient(rows, points)` gives the losses and gradients of some runs at points.
+    """Descend from each row of x.
 
     A run to `skip`, or whose first loss is not finite, stays where it is. `enough(x, loss, first_loss, going)` says
     which of the runs still going have come down so far that they need go no further.
@@ -93,8 +95,8 @@ def descend(
         going = going & ~done
         if not going.any():
             break
-        rows, found, ahead = np.flatnonzero(going), loss.copy(), slope.copy()
-        found[rows], ahead[rows] = gradient(rows, (x + move)[rows])
+        rows, there, found, ahead = np.flatnonzero(going), x + move, loss.copy(), slope.copy()
+        found[rows], ahead[rows] = gradient(rows, there[rows])
         blind = falling & (promised < limits.rounding * np.abs(loss))
         held = going & (found < loss + blind * limits.rounding * np.abs(loss)) & np.isfinite(ahead).all(-1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -102,7 +104,7 @@ def descend(
         trusted, length = held & ((good > 0.25) | stuck | blind), _norm(move)
         radius = np.where(held & ((good > 0.75) | blind), np.maximum(radius, np.where(falling, 10, 4) * length), radius)
         radius = np.where(trusted, radius, length / 4)
-        x, slope = (np.where(held[:, None], new, old) for new, old in ((x + move, x), (ahead, slope)))
+        x, slope = (np.where(held[:, None], new, old) for new, old in ((there, x), (ahead, slope)))
         loss = np.where(held, found, loss)
         far = far | (going & enough(x, loss, first_loss, going))
     return Descent(x, loss, first_loss, first_slope, done, far, ~done & ~far & (left < 2))
@@ -183,7 +185,7 @@ def _started(rows: Rows, slope: Vectors, size: Numbers) -> _Search:
 
 
 def _product(
-    gradient: Callable[[Rows, Searched], tuple[Numbers, Vectors]],
+    gradient: Gradient,
     x: Vectors,
     slope: Vectors,
     reach: Numbers,

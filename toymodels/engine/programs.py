@@ -12,7 +12,7 @@ import numpy as np
 
 from toymodels.engine import gradients
 from toymodels.engine.devices import crowded, programs_for_any_device
-from toymodels.engine.loop import Keys, advance_batch, initialise_batch
+from toymodels.engine.loop import Keys, State, advance_batch, initialise_batch
 from toymodels.train import Run
 
 
@@ -70,16 +70,16 @@ def program(row_keys: Keys, runs: Run, devices: Sequence[jax.Device]) -> Program
             # What is kept in a folder is compiled for the first, and read by the others.
             kept = jax.config.jax_compilation_cache_dir is not None  # type: ignore[attr-defined]
             first = 1 if kept and not made.advance else len(missing)
+            states = made.initialise(row_keys, runs)
             with programs_for_any_device():
                 for some in filter(None, (missing[:first], missing[first:])):
-                    _compile(made, row_keys, runs, some)
+                    _compile(made, row_keys, runs, states, some)
             made.seconds.append(time.perf_counter() - start)
     return made
 
 
-def _compile(made: Program, row_keys: Keys, runs: Run, devices: Sequence[jax.Device]) -> None:
+def _compile(made: Program, row_keys: Keys, runs: Run, states: State, devices: Sequence[jax.Device]) -> None:
     """What each of these devices is to run, all at the same time."""
-    states = made.initialise(row_keys, runs)
     arguments = (np.zeros(chunk_length(runs) + 1, np.int32), row_keys, runs, states)
     code = jax.jit(advance_batch, donate_argnums=3)
     lowered = [code.lower(*jax.device_put(arguments, device)) for device in devices]

@@ -13,7 +13,7 @@ import numpy as np
 from toymodels.analysis.convergence import MARGIN, RTOL, at_bottom
 from toymodels.arrays import Bool, Float
 from toymodels.engine.gradients import is_exact
-from toymodels.engine.polish import Limits, Numbers, Rows, Searched, Vectors, descend
+from toymodels.engine.polish import Gradient, Limits, Numbers, Rows, Searched, Vectors, descend
 from toymodels.train import Run
 
 EXACT = Limits(steps=40, products=64, tolerance=1e-5, difference=1e-6, flat=1e-9, rounding=1e-13)
@@ -31,13 +31,13 @@ SHARE, LEAST = 4, 8
 """A cell's first descent takes one gradient of a batch for every 4 steps of training, or 8 gradients of its sample."""
 
 
-Gradient = Callable[[int, Rows, Searched], tuple[Numbers, Vectors]]
+SizedGradient = Callable[[int, Rows, Searched], tuple[Numbers, Vectors]]
 """(batches, which, points) -> losses and gradients of these descents - cell by cell, half by half - at these points, on
 so many batches a half."""
 
 
 def measure(
-    gradient: Gradient, x: Float[np.ndarray, "cells parameters"], run: Run, small: Bool[np.ndarray, " cells"]
+    gradient: SizedGradient, x: Float[np.ndarray, "cells parameters"], run: Run, small: Bool[np.ndarray, " cells"]
 ) -> dict[str, np.ndarray]:
     """What cells have to gain from x on, by gradients on two halves - on one where they are exact; each (cells,).
 
@@ -68,7 +68,7 @@ def _undecided(found: dict[str, np.ndarray]) -> Bool[np.ndarray, " cells"]:
 
 
 def _measured(
-    gradient: Callable[[Rows, Searched], tuple[Numbers, Vectors]],
+    gradient: Gradient,
     x: Float[np.ndarray, "cells parameters"],
     start: Float[np.ndarray, "cells halves parameters"],
     limits: Limits,
