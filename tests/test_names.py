@@ -9,8 +9,12 @@ from flax import nnx
 
 from toymodels import Adam, Axis, Run, Sparse, Supervised, Sweep, Tied, sweep, train
 from toymodels.config import config, static
+from toymodels.data import Constant, Exponential, Noisy, Uniform
 from toymodels.engine.programs import programs_compiled
 from toymodels.models import Held
+from toymodels.problems.protocol import check_numbers
+
+LAW, MODEL = Sparse(5, 0.1), Tied(2)
 
 
 @config
@@ -71,6 +75,36 @@ class Short:
 
     def second_moment(self):
         return jnp.eye(3)
+
+
+@config
+class Rising:
+    """Density 2x on (0, 1): mean 2/3, second moment 1/2."""
+
+    second: float = 0.5
+    mean: float = 2 / 3
+
+    def quantile(self, q):
+        return jnp.sqrt(q)
+
+    def moments(self):
+        return self.mean, self.second
+
+
+@config
+class HeavyTailed:
+    """x > 1 / s with probability s^(1 / .45): a second moment of ten, most of it where quantiles are few."""
+
+    def quantile(self, q):
+        return (1 - q) ** -0.45
+
+    def moments(self):
+        return 1 / 0.55, 10.0
+
+
+@pytest.mark.parametrize("value", [Rising(), Rising(0.505), HeavyTailed(), Uniform(-2, 1), Exponential(3), Constant(0)])
+def test_moments_of_a_law_are_those_of_its_quantiles(value) -> None:
+    check_numbers(Supervised(Noisy(Sparse(5, 0.1, value), 0.1), MODEL))
 
 
 class Scaled(nnx.Module):
@@ -150,9 +184,6 @@ class Named:
         return {"vector": params["V"][0], "nothing": None}.get(self.kind, jnp.sum(params["V"] ** 2))
 
 
-LAW, MODEL = Sparse(5, 0.1), Tied(2)
-
-
 @pytest.mark.parametrize(
     ("problem", "sentence"),
     [
@@ -164,6 +195,11 @@ LAW, MODEL = Sparse(5, 0.1), Tied(2)
             lambda: Supervised(Turned(5), MODEL),
             r"Turned: sample.* gives shape \(5, 2\), and the batch has to come first",
         ),
+        (
+            lambda: Supervised(Sparse(5, 0.1, Rising(1 / 3)), MODEL),
+            "Rising: moments.* states mean 0.6667 and second moment 0.3333, .* have mean 0.6667 and second moment 0.5",
+        ),
+        (lambda: Supervised(Noisy(Sparse(5, 0.1, Rising(mean=0.5)), 0.1), MODEL), "Rising: .* states mean 0.5 and"),
         (lambda: Supervised(Short(), MODEL), r"Short: second_moment.* gives shape \(3, 3\), and for n=5 "),
         (
             lambda: Supervised(LAW, Scaling("attribute")),

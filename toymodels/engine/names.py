@@ -29,10 +29,11 @@ def of_parameters(params: Any) -> list[str]:
 @standard()
 def check_names(run: Run, axes: Collection[str] = ()) -> None:
     """ValueError where a parameter or a metric has the name of another result, of a coordinate or of an axis; where
-    examples, the objective or the named dimensions of a parameter have another shape than they should; and where a
-    problem cannot be evaluated at all."""
+    examples, the objective or the named dimensions of a parameter have another shape than they should; where a law
+    states moments that its values have not; and where a problem cannot be evaluated at all."""
     problem, name = run.problem, type(run.problem).__name__
     with _evaluated(name):
+        protocol.check_numbers(problem)
         params, objective, metrics = jax.eval_shape(_recorded, problem)
     if not (isinstance(objective, jax.ShapeDtypeStruct) and objective.shape == ()):
         given = "nothing" if objective is None else f"numbers of shape {getattr(objective, 'shape', '()')}"

@@ -19,7 +19,7 @@ import numpy as np
 
 from toymodels import keys
 from toymodels.arrays import Array
-from toymodels.data import Distribution
+from toymodels.data import Distribution, Value, check_moments
 from toymodels.models import Model, check_learned
 
 
@@ -94,3 +94,11 @@ def check_parts(problem: Any) -> None:
             )
     if isinstance(model, Model):
         check_learned(model, law.n)
+
+
+def check_numbers(problem: Any) -> None:
+    """ValueError where the law of a problem states moments that its values have not. Works with numbers, untraced."""
+    law = getattr(problem, "data", None)
+    value = getattr(getattr(law, "clean", law), "value", None)
+    if isinstance(law, Distribution) and isinstance(value, Value):
+        check_moments(value)
