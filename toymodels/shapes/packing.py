@@ -6,6 +6,7 @@ loss that sees rays. A pair is an ordered pair of different vectors throughout: 
 
 import functools
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,13 +33,54 @@ def interference_loss(V: Vectors, power: Number, signed: bool = False) -> Float[
     if V.ndim != 2:
         raise ValueError(f"V of shape {V.shape}: vectors are the rows of a matrix")
     U = unit_rows(V if jnp.issubdtype(V.dtype, jnp.inexact) else V.astype(float))
-    gram = jnp.matmul(U, U.T, precision=jax.lax.Precision.HIGHEST)  # accelerators would round the rows first
-    cosines = jnp.where(jnp.eye(len(U), dtype=bool), 0, gram)
-    if not signed and not isinstance(power, jax.core.Tracer) and power % 2 == 0:
-        return jnp.sum(cosines ** int(power))  # a polynomial, whose second derivative at orthogonality is right too
+    # At a known even power it is a polynomial, whose second derivative at orthogonality is right too.
+    known = not signed and not isinstance(power, jax.core.Tracer) and power % 2 == 0
+    return _loss(U, jnp.asarray(power, U.dtype), int(power) if known else None, signed)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _loss(U: Array, power: Array, even: int | None, signed: bool) -> Array:
+    """The loss of unit rows, at a power that may be known to be `even`."""
+    return jnp.sum(_pairs(U, power, even, signed).terms)
+
+
+@_loss.defjvp
+def _loss_jvp(even: int | None, signed: bool, point: Any, tangent: Any) -> tuple[Array, Array]:
+    (U, power), (dU, dpower) = point, tangent
+    pairs = _pairs(U, power, even, signed)
+    # Cosines are symmetric in their vectors, and so are the slopes: one product, where the chain rule takes two.
+    by_U = 2 * jnp.matmul(pairs.slopes, pairs.rows, precision=EXACT)[: len(U)]
+    return jnp.sum(pairs.terms), jnp.sum(by_U * dU) + jnp.sum(pairs.terms * pairs.logs) * dpower
+
+
+class _Pairs(NamedTuple):
+    """Of each pair: its term of the loss, the derivative by its cosine, and log |cos|; zeros where there is no term."""
+
+    rows: Array
+    """Unit rows, and rows of zeros up to a multiple of `FULL`."""
+    terms: Array
+    slopes: Array
+    logs: Array
+
+
+def _pairs(U: Array, power: Array, even: int | None, signed: bool) -> _Pairs:
+    rows = jnp.pad(U, ((0, -len(U) % FULL), (0, 0)))
+    gram = jnp.matmul(rows, rows.T, precision=EXACT)
+    cosines = jnp.where(jnp.eye(len(rows), dtype=bool), 0, gram)
     size = jax.nn.relu(cosines) if signed else jnp.abs(cosines)
     # Zero is taken out before the power as well as after it: its gradient would be 0 * inf.
-    return jnp.sum(jnp.where(size > 0, jnp.where(size > 0, size, 1) ** power, 0))
+    logs = jnp.log(jnp.where(size > 0, size, 1))
+    if even is not None:
+        return _Pairs(rows, cosines**even, even * cosines ** (even - 1), logs)
+    # By the logarithm, of which CPUs work out many at a time: a quarter of the time of a power.
+    terms, slopes = (jnp.where(size > 0, jnp.exp(order * logs), 0) for order in (power, power - 1))
+    return _Pairs(rows, terms, power * slopes * jnp.sign(cosines), logs)
+
+
+EXACT = jax.lax.Precision.HIGHEST
+"""Accelerators would round the factors of a product first."""
+FULL = 8
+"""Numbers in a vector instruction: 16 vectors train in less time than 12."""
 
 
 @float64
