@@ -113,8 +113,9 @@ def test_the_loss_is_exact_for_many_vectors():
 
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("power", [1.5, 2, 3.0])
-def test_the_gradient_is_that_of_the_definition(power, signed):
-    V, direction = random_rows(5, 3, 1), random_rows(5, 3, 2)
+@pytest.mark.parametrize("shape", [(5, 3), (16, 4), (18, 6)])
+def test_the_gradient_is_that_of_the_definition(shape, power, signed):
+    V, direction = random_rows(*shape, 1), random_rows(*shape, 2)
     with jax.enable_x64(True):
         gradient = np.asarray(jax.grad(lambda V: tegum.interference_loss(V, power, signed))(jnp.asarray(V)))
     step = 1e-5
@@ -144,6 +145,27 @@ def test_a_frame_potential_has_its_curvature_at_orthogonality():
     # 2 cos^2 of two unit vectors turned by a against each other is 2 sin^2 a: second derivative 4.
     turned = jax.hessian(lambda a: tegum.interference_loss(jnp.array([[1.0, 0.0], [jnp.sin(a), jnp.cos(a)]]), 2))
     assert turned(0.0) == pytest.approx(4, rel=1e-6)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("known", [True, False])
+def test_second_derivatives_are_those_of_gradients(known, signed):
+    V, direction = random_rows(9, 3, 1), random_rows(9, 3, 2)
+
+    def gradient(V, power=4.0):
+        return jax.grad(tegum.interference_loss)(V, power, signed)
+
+    def second(power):
+        return jax.jvp(lambda V: gradient(V, power), (V,), (direction,))[1]
+
+    with jax.enable_x64(True):
+        V, direction = jnp.asarray(V), jnp.asarray(direction)
+        step = 1e-5
+        slope = (gradient(V + step * direction) - gradient(V - step * direction)) / 2 / step
+        exact = second(4.0) if known else jax.jit(second)(4.0)
+        by_reverse = jax.grad(lambda V: jnp.sum(gradient(V) * direction))(V)
+    np.testing.assert_allclose(exact, slope, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(by_reverse, exact, rtol=1e-9, atol=1e-9)
 
 
 def test_in_a_trace_the_loss_keeps_the_dtype_and_maps():
