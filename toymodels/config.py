@@ -486,8 +486,12 @@ def switches(cls: type) -> list[str]:
 
 
 def code_of(cls: type) -> frozenset[str]:
-    """The code of a config class by which it is addressed; none for the library's, whose numerics have a version."""
-    return frozenset(() if _is_ours(cls) else (sources.code_of_class(cls),))
+    """What a config class adds to its address: its code; of the library's, whose numerics have a version, only the
+    `numerics` that it declares where its own numbers, to the last bit, have changed since."""
+    if not _is_ours(cls):
+        return frozenset({sources.code_of_class(cls)})
+    changes = vars(cls).get("numerics")
+    return frozenset(() if changes is None else (f"{cls.__qualname__} {changes}",))
 
 
 # ------------------------------------------------------------------------------------------------------------ stacking

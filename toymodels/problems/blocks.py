@@ -27,6 +27,7 @@ class Blocks:
     signed: bool = static(default=False)
 
     dims: ClassVar[dict[str, tuple[str, ...]]] = Packing.dims
+    numerics: ClassVar[int] = Packing.numerics
 
     def check(self) -> None:
         Packing(self.n, self.d, self.power, self.signed).check()

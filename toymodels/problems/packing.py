@@ -24,6 +24,8 @@ class Packing:
     signed: bool = static(default=False)
 
     dims: ClassVar[dict[str, tuple[str, ...]]] = {"V": ("feature", "dimension")}
+    numerics: ClassVar[int] = 1
+    """Changes of its bits, see `config.code_of`."""
 
     def check(self) -> None:
         if self.n < 2 or self.d < 1:
