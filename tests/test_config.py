@@ -368,3 +368,11 @@ def test_static_configs_are_part_of_the_treedef() -> None:
 
     assert jax.tree.leaves(Holder()) == [0.0]
     assert jax.tree.structure(Holder()) == jax.tree.structure(Holder(number=3.0))
+
+
+def test_a_library_class_counts_the_changes_of_its_own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [digest(Run(problem), 1) for problem in (Packing(4, 2), Supervised(Sparse(4), Tied(2)))]
+    monkeypatch.setattr(Packing, "numerics", Packing.numerics + 1)
+    after = [digest(Run(problem), 1) for problem in (Packing(4, 2), Supervised(Sparse(4), Tied(2)))]
+    assert before[0] != after[0]
+    assert before[1] == after[1]
