@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toymodels import cli, findings, lab, report
+from toymodels import Adam, Choice, Packing, Record, Run, Sweep, cli, findings, lab, report, sweep
+from toymodels.analysis.geometry import feature_dimensionality
 from toymodels.estimates import Estimate
+from toymodels.experiment import Swept
 from toymodels.findings import Above, AtLeast, AtMost, Below, Finding, Near, Somewhere, Within, ours
 from toymodels.report import explorers, packing, page, values
 
@@ -135,6 +137,24 @@ def test_what_an_explorer_shows_is_what_was_trained() -> None:
     gram = steps[products["at"] :][: math.prod(products["shape"])].reshape(3, 6, *products["shape"][1:])
     np.testing.assert_allclose(gram[2, 0, 3] * products["step"], own[2, 0, 3] @ own[2, 0, 3].T, atol=1e-3)
     assert spec["axes"][0]["labels"] == ["2", "4", "8"]
+
+
+def test_models_of_several_sizes_are_shown_each_at_its_own() -> None:
+    """Stored together they are filled up with NaN, and once the whole page was lost to that."""
+    sizes = {f"{n} in {d}": {"problem": Packing(n, d)} for n, d in ((3, 2), (5, 4))}
+    what = Sweep(Run(Packing(3, 2), Adam(0.1), steps=20, record=Record(5, 2)), [Choice("size", sizes)])
+    data, packed = sweep(what), packing.Packed()
+    spec = explorers.explorer(Swept(what, data), packed, 10**6)
+    steps = np.frombuffer(gzip.decompress(base64.b64decode(packed.text())), "<i2")
+    place = spec["dimensionality"]
+    D = steps[place["at"] :][: math.prod(place["shape"])].reshape(place["shape"])
+    lost = D == packing.LOST
+    assert lost[0, :, 3:].all()
+    assert not lost[0, :, :3].any()
+    assert not lost[1].any()
+    own = data.V.isel(size=0, snapshot=-1, feature=slice(3), dimension=slice(2)).values
+    np.testing.assert_allclose(D[0, -1, :3] * place["step"], feature_dimensionality(own), atol=1e-4)
+    assert "lost" not in spec["names"]
 
 
 @pytest.mark.usefixtures("_there")

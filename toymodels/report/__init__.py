@@ -24,8 +24,8 @@ def write(studies: Sequence[Study], path: Path, failed: list[Failed] | None = No
     """Write the page of these studies into one file; returns its size in bytes.
 
     What is not stored is left out, and the page says so. Pictures go in as vectors while they fit; packed models get
-    what is left, thinned to it. With a list `failed`, figures that cannot be drawn are appended to it. ValueError where
-    even the pictures as they were drawn do not fit.
+    what is left, thinned to it. With a list `failed`, figures that cannot be drawn and models that cannot be shown are
+    appended to it. ValueError where even the pictures as they were drawn do not fit.
     """
     check_writable(path.parent)
     sections = [gather(study, failed) for study in studies]
@@ -38,14 +38,16 @@ def write(studies: Sequence[Study], path: Path, failed: list[Failed] | None = No
         raise ValueError(f"{len(studies)} experiments make a page of more than {MOST / 1e6:.0f} MB; name fewer")
     share = min(left, FOR_MODELS) // max(sum(len(section.study.sweeps) for section in sections), 1)
     while True:
-        packed = Packed()
+        packed, lost = Packed(), list[Failed]()
         for section in sections:
-            section.pack(packed, share)
+            section.pack(packed, share, lost if failed is not None else None)
         size = len((text := html(sections, packed)).encode())
         if size <= MOST:
             break
         share //= 2  # it was estimated
     write_text(path, text)
+    if failed is not None:
+        failed += lost
     return size
 
 

@@ -7,10 +7,9 @@ import numpy as np
 import xarray as xr
 
 from toymodels.analysis.geometry import feature_dimensionality, tegum_factors
-from toymodels.analysis.labelled import each_model
 from toymodels.experiment import Swept
 from toymodels.report.packing import Packed
-from toymodels.results import STATUS
+from toymodels.results import DIVERGED, STATUS
 
 VECTORS = (("feature", "hidden"), ("feature", "dimension"))
 """Dimensions of parameters whose rows are feature vectors."""
@@ -59,9 +58,9 @@ def explorer(swept: Swept, packed: Packed, most: int) -> dict[str, Any] | None:
     W = few[name].isel(snapshot=snapshots).astype(np.float64).load()
     loss = few.objective.isel(step=steps).astype(np.float64).load()
     labels = {axis: list(map(short, data[axis].values[where].tolist())) for axis, where in places.items()}
-    rows = W.values.reshape(-1, len(snapshots), n, m)
+    status = few.status.transpose(*axes).values.ravel()
+    rows = whole(W.values.reshape(-1, len(snapshots), n, m), status != DIVERGED)
     shown_rows, part = pictured(rows)
-    D = each_model(feature_dimensionality, W, core=[[str(dim) for dim in W.dims[-2:]]], outputs=["feature"])
     final = loss.values.reshape(-1, len(steps))[:, -1]
     return {
         "axes": [{"name": axis, "labels": labels[axis], "of": data.sizes[axis]} for axis in axes],
@@ -70,13 +69,13 @@ def explorer(swept: Swept, packed: Packed, most: int) -> dict[str, Any] | None:
         "part": part,
         "snapshots": few.snapshot.values[snapshots].tolist(),
         "steps": few.step.values[steps].tolist(),
-        "status": [STATUS[code] for code in few.status.transpose(*axes).values.ravel().tolist()],
+        "status": [STATUS[code] for code in status.tolist()],
         "names": [_arrangement(each[-1]) for each in rows],
         "final": [round(each, 9) if math.isfinite(each) else None for each in final.tolist()],
         "reach": float(np.nanmax(np.linalg.norm(shown_rows, axis=-1), initial=1e-9)),
         "vectors": packed.add(shown_rows),
         "products": packed.add(rows @ np.swapaxes(rows, -1, -2)),
-        "dimensionality": packed.add(D.values.reshape(-1, len(snapshots), n)),
+        "dimensionality": packed.add(_dimensionalities(rows)),
         # Losses fall over many powers of ten.
         "log_loss": packed.add(np.log10(loss.where(loss > 0)).values.reshape(-1, len(steps))),
     }
@@ -111,6 +110,28 @@ def short(label: Any) -> str:
     return f"{label:.4g}" if isinstance(label, float) else str(label)
 
 
+def whole(rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Vectors of models of several sizes, which are filled up with NaN to the largest: coordinates that a smaller model
+    lacks become zeros, features that it lacks stay NaN. Models that are not `kept` stay as they are."""
+    lacking = np.isnan(rows) & np.isfinite(rows).any(axis=-1, keepdims=True) & kept[:, None, None, None]
+    return np.where(lacking, 0.0, rows)
+
+
+def _features(W: np.ndarray) -> np.ndarray:
+    """Which features a model has."""
+    return np.isfinite(W).all(axis=-1)
+
+
+def _dimensionalities(rows: np.ndarray) -> np.ndarray:
+    """D_i of the features that each model has."""
+    found = np.full(rows.shape[:-1], np.nan)
+    for place in np.ndindex(rows.shape[:2]):
+        own = _features(rows[place])
+        if own.any():
+            found[place][own] = feature_dimensionality(rows[place][own])
+    return found
+
+
 def pictured(rows: np.ndarray) -> tuple[np.ndarray, float | None]:
     """Vectors in at most three dimensions: their own, or the first principal ones of each model at its end; and how
     much of all models' squared lengths at the end these hold, where they are not all."""
@@ -123,6 +144,7 @@ def pictured(rows: np.ndarray) -> tuple[np.ndarray, float | None]:
 
 
 def _arrangement(W: np.ndarray) -> str:
-    if not np.isfinite(W).all():
+    W = W[_features(W)]
+    if not len(W):
         return "lost"
     return tegum_factors(W, tol=ORTHOGONAL, dead=DEAD).name if len(W) <= MOST_NAMED else ""

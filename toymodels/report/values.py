@@ -65,7 +65,7 @@ class Section:
                 each.kind, each.data = "png", data
         return saved
 
-    def pack(self, packed: Packed, share: int) -> None:
+    def pack(self, packed: Packed, share: int, failed: list[Failed] | None = None) -> None:
         """Pack the models of each sweep into at most about `share` bytes."""
         self.explorers = {}
         for name in self.study.sweeps:
@@ -73,9 +73,10 @@ class Section:
                 swept = self.study.swept(name)
             except Missing:
                 continue
-            found = explorer(swept, packed, share)
-            if found:
-                self.explorers[name] = found
+            with noted(f"models of {name} cannot be shown", self.study.experiment.file, failed):
+                found = explorer(swept, packed, share)
+                if found:
+                    self.explorers[name] = found
 
 
 def gather(study: Study, failed: list[Failed] | None = None) -> Section:
