@@ -21,6 +21,7 @@ from toymodels.experiment import Swept
 from toymodels.findings import Above, AtLeast, AtMost, Below, Finding, Near, Somewhere, Within, ours
 from toymodels.report import explorers, packing, page, values
 
+FIGURES = Path(__file__).parent.parent / "figures"
 finite = st.floats(-1e3, 1e3)
 
 
@@ -62,7 +63,10 @@ def test_there_are_never_more_cells_than_room(sizes: dict[str, int], most: int) 
         st.tuples(finite, st.floats(0.1, 100)).map(lambda each: Within(each[0], sum(each))),
         st.builds(Near, finite, within=st.floats(0.1, 100)),
         st.builds(lambda target: Near(target, factor=1.5), st.floats(0.1, 1e3)),
-        st.builds(Somewhere, st.builds(AtMost, finite)),
+        st.sampled_from([AtMost, AtLeast, Below, Above]).flatmap(
+            lambda kind: st.builds(Somewhere, st.builds(kind, finite))
+        ),
+        st.builds(lambda target: Somewhere(Near(target, within=2.0)), finite),
     ),
     finite,
     st.floats(0, 100),
@@ -85,6 +89,14 @@ def test_an_interval_is_drawn_on_its_zone() -> None:
     assert left <= low < high < left + wide
     lost = Finding("a", "b", Estimate(math.nan, math.nan, math.nan, "seed", 0), AtMost(3), ours("c"))
     assert page.interval(lost.to_dict()) == ""
+
+
+def test_every_finding_that_is_committed_can_be_drawn() -> None:
+    drawn = 0
+    for path in sorted(FIGURES.rglob("findings.json")):
+        for finding in json.loads(path.read_text())["findings"]:
+            drawn += page.interval(finding) != ""
+    assert drawn > 1000
 
 
 # ---------------------------------------------------------------------------------------------------------------- pages

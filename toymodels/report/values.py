@@ -156,8 +156,18 @@ def zone(criterion: Mapping[str, Any] | None, place: int) -> tuple[float, float]
         case "Follows":
             return _around(criterion["targets"][place], criterion)
         case "Somewhere":
-            return zone(criterion["criterion"], place)
+            return zone(_inner(criterion), place)
     return None
+
+
+def _inner(criterion: Mapping[str, Any]) -> dict[str, Any]:
+    """What has to hold somewhere. It is stored without its type: its text, and what it holds, say which it is."""
+    inner = dict(criterion["criterion"])
+    of_words = {"at most": "AtMost", "below": "Below", "at least": "AtLeast", "above": "Above"}
+    of_fields = {"low": "Within", "target": "Near", "targets": "Follows"}
+    found = [kind for words, kind in of_words.items() if criterion["text"].startswith(words)]
+    found += [kind for field, kind in of_fields.items() if field in inner]
+    return {"type": next(iter(found), ""), **inner}
 
 
 def _around(target: float, criterion: Mapping[str, Any]) -> tuple[float, float]:
