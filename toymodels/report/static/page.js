@@ -105,13 +105,23 @@
         event.preventDefault();
         this.draw();
       });
+      this.near = false;
+      this.draw();
+      new IntersectionObserver((entries) => this.come(entries.at(-1).isIntersecting), { rootMargin: "1500px" }).observe(place);
+      drawn.push(this);
+    }
+
+    /** Panels are there while they are near what is seen: a browser has room for sixteen pictures in space, no more. */
+    come(near) {
+      if (near === this.near) return;
+      this.near = near;
+      if (!near) return this.panels.forEach((panel) => Plotly.purge(panel));
       this.draw();
       this.panels.forEach((panel, k) => {
         panel.on("plotly_hover", (event) => this.mark(this.featureAt(k, event.points[0])));
         panel.on("plotly_unhover", () => this.mark(this.pinned));
         panel.on("plotly_click", (event) => k === 3 && this.jump(event.points[0].x));
       });
-      drawn.push(this);
     }
 
     /** A slider for numbers, a menu for names. */
@@ -215,6 +225,7 @@
       this.told.textContent = `${name}loss ${number(spec.final[cell])}, ${spec.status[cell]}.` +
         (marked === null ? "" : ` Feature ${marked + 1}: D = ${number(D[marked])}, length² ${number(products[marked][marked])}, ` +
           `largest overlap ${number(Math.max(...products[marked].filter((_, j) => j !== marked).map(Math.abs)))}.`);
+      if (!this.near) return;
       this.vectors(vectors);
       this.products(products);
       this.bars(D);
