@@ -1,5 +1,6 @@
 """The report in headless Chromium: no error, no request, each control changes what it should, on a phone too."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,23 @@ def test_three_dimensions_are_drawn(page: Path) -> None:
     with browser.opened(page) as shown:
         kind = "return document.querySelector('.explorer[data-sweep=deep] [data-panel=vectors]').data[0].type"
         assert shown.execute_script(kind) == "scatter3d"
+
+
+def test_panels_are_drawn_while_they_are_near_what_is_seen(page: Path) -> None:
+    """A browser keeps sixteen pictures in space; a page of all experiments has more."""
+    with browser.opened(page) as shown:
+
+        def drawn() -> int:
+            time.sleep(1)
+            return shown.execute_script("return document.querySelectorAll('.explorer .panel .main-svg').length")
+
+        there = drawn()
+        assert there > 0
+        shown.execute_script(
+            "const far = document.createElement('div'); far.style.height = '20000px';"
+            "document.querySelector('.explorer').before(far)"
+        )
+        assert drawn() == 0
+        shown.execute_script("document.querySelector('.explorer').scrollIntoView()")
+        assert drawn() == there
+        assert browser.complaints(shown) == []

@@ -105,17 +105,17 @@
         event.preventDefault();
         this.draw();
       });
-      this.near = false;
+      this.present = false;
       this.draw();
-      new IntersectionObserver((entries) => this.come(entries.at(-1).isIntersecting), { rootMargin: "1500px" }).observe(place);
+      new IntersectionObserver((entries) => this.come(entries.at(-1).isIntersecting), { rootMargin: "4000px" }).observe(place);
       drawn.push(this);
     }
 
     /** Panels are there while they are near what is seen: a browser has room for sixteen pictures in space, no more. */
-    come(near) {
-      if (near === this.near) return;
-      this.near = near;
-      if (!near) return this.panels.forEach((panel) => Plotly.purge(panel));
+    come(present) {
+      if (present === this.present) return;
+      this.present = present;
+      if (!present) return this.panels.forEach((panel) => Plotly.purge(panel));
       this.draw();
       this.panels.forEach((panel, k) => {
         panel.on("plotly_hover", (event) => this.mark(this.featureAt(k, event.points[0])));
@@ -225,7 +225,7 @@
       this.told.textContent = `${name}loss ${number(spec.final[cell])}, ${spec.status[cell]}.` +
         (marked === null ? "" : ` Feature ${marked + 1}: D = ${number(D[marked])}, length² ${number(products[marked][marked])}, ` +
           `largest overlap ${number(Math.max(...products[marked].filter((_, j) => j !== marked).map(Math.abs)))}.`);
-      if (!this.near) return;
+      if (!this.present) return;
       this.vectors(vectors);
       this.products(products);
       this.bars(D);
