@@ -50,7 +50,7 @@ def optimum_on_grid(question: Question, p: ArrayLike, r: ArrayLike) -> xr.Datase
 
 
 def losses_on_grid(question: Question, p: ArrayLike, r: ArrayLike, name: str) -> xr.Dataset:
-    """The least loss of each arrangement, inf where it does not exist: `name` by `name`_arrangement, p and r."""
+    """The least loss of each arrangement, inf where it does not exist: `name`, by an axis named after it, p and r."""
     found = question(*np.meshgrid(np.asarray(p, np.float64), np.asarray(r, np.float64), indexing="ij"))
     labels = {f"{name}_arrangement": list(found.names), "p": p, "r": r}
     return xr.Dataset({name: ((f"{name}_arrangement", "p", "r"), found.loss)}, labels)
