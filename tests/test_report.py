@@ -169,6 +169,14 @@ def test_models_of_several_sizes_are_shown_each_at_its_own() -> None:
     assert "lost" not in spec["names"]
 
 
+def test_a_model_that_diverged_is_lost_even_where_a_feature_is_not() -> None:
+    rows = np.ones((2, 2, 3, 2))
+    rows[:, 1, 0] = np.nan
+    shown = explorers.whole(rows, np.array([True, False]))
+    assert np.isfinite(shown).all(axis=-1).tolist() == [[[True] * 3, [False, True, True]], [[True] * 3, [False] * 3]]
+    assert [explorers._arrangement(each[-1]) == "lost" for each in shown] == [False, True]
+
+
 @pytest.mark.usefixtures("_there")
 def test_less_room_shows_fewer_seeds_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "FOR_MODELS", 40_000)

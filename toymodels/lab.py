@@ -307,7 +307,8 @@ class Study:
     def _same_question(self, written: dict[str, Any] | None) -> list[dict[str, Any]] | None:
         """Findings that were written here, or come with the package, for the same question by the same code."""
         asked = self._findings_address(asked=True)
-        for kept in (written, self._brought()):
+        for find_kept in (lambda: written, self._brought):  # in a checkout the first is often the second
+            kept = find_kept()
             if kept is not None and kept.get("asked") == asked:
                 return list(kept["findings"])
         return None

@@ -112,9 +112,11 @@ def short(label: Any) -> str:
 
 def whole(rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Vectors of models of several sizes, which are filled up with NaN to the largest: coordinates that a smaller model
-    lacks become zeros, features that it lacks stay NaN. Models that are not `kept` stay as they are."""
-    lacking = np.isnan(rows) & np.isfinite(rows).any(axis=-1, keepdims=True) & kept[:, None, None, None]
-    return np.where(lacking, 0.0, rows)
+    lacks become zeros, features that it lacks stay NaN. Models that are not `kept` are lost where a number is."""
+    finite, kept = np.isfinite(rows), kept[:, None, None, None]
+    lacking = np.isnan(rows) & finite.any(axis=-1, keepdims=True) & kept
+    lost = ~finite.all(axis=(-2, -1), keepdims=True) & ~kept
+    return np.where(lost, np.nan, np.where(lacking, 0.0, rows))
 
 
 def _features(W: np.ndarray) -> np.ndarray:
