@@ -10,6 +10,7 @@ from pathlib import Path
 from toymodels.failures import Failed, Missing
 from toymodels.files import check_writable, write_text
 from toymodels.lab import Study
+from toymodels.report.explorers import room_for, shared_out
 from toymodels.report.packing import Packed
 from toymodels.report.page import check, html, script_size
 from toymodels.report.values import Section, gather
@@ -36,15 +37,18 @@ def write(studies: Sequence[Study], path: Path, failed: list[Failed] | None = No
         left += section.lighten(-left)
     if left < 0:
         raise ValueError(f"{len(studies)} experiments make a page of more than {MOST / 1e6:.0f} MB; name fewer")
-    share = min(left, FOR_MODELS) // max(sum(len(section.study.sweeps) for section in sections), 1)
+    wanted = {(k, name): room_for(swept) for k, section in enumerate(sections) for name, swept in section.models().items()}
+    room = min(left, FOR_MODELS)
     while True:
         packed, lost = Packed(), list[Failed]()
-        for section in sections:
-            section.pack(packed, share, lost if failed is not None else None)
+        shares = dict(zip(wanted, shared_out(list(wanted.values()), room), strict=True))
+        for k, section in enumerate(sections):
+            own = {name: share for (of, name), share in shares.items() if of == k}
+            section.pack(packed, own, lost if failed is not None else None)
         size = len((text := html(sections, packed)).encode())
         if size <= MOST:
             break
-        share //= 2  # it was estimated
+        room //= 2  # it was estimated
     write_text(path, text)
     if failed is not None:
         failed += lost

@@ -1,6 +1,7 @@
 """What an explorer shows of a sweep: the feature vectors of models in training, W Wᵀ, D_i, loss and arrangement."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ VECTORS = (("feature", "hidden"), ("feature", "dimension"))
 """Dimensions of parameters whose rows are feature vectors."""
 MOST_FEATURES, MOST_NAMED = 100, 16
 """Features up to which models are shown; up to which the arrangement has a name."""
-SNAPSHOTS, STEPS = 40, 120
-"""Snapshots and points of the loss, at most."""
+DETAILS = ((40, 120), (20, 60), (10, 30))
+"""Snapshots and points of the loss, at most; the later ones where fewer than `ENOUGH` models would fit."""
+ENOUGH = 16
 FEW = 4
 """Seeds that are kept while other axes can be thinned."""
 ORTHOGONAL, DEAD = 0.1, 0.1
@@ -34,6 +36,15 @@ def vectors_of(data: xr.Dataset) -> str | None:
     return None
 
 
+def room_for(swept: Swept) -> int:
+    """About how many bytes all models of a sweep take; 0 where there are no feature vectors."""
+    name = vectors_of(swept.data)
+    if name is None:
+        return 0
+    of_a_cell = _bytes_of_a_cell(swept.data[name], *_moments(swept.data, *DETAILS[0]))
+    return math.ceil(math.prod(swept.data[name].shape[:-3]) * of_a_cell / PACKED)
+
+
 def explorer(swept: Swept, packed: Packed, most: int) -> dict[str, Any] | None:
     """A sweep's models, packed into at most about so many bytes; None where there are no feature vectors or no room.
 
@@ -45,10 +56,13 @@ def explorer(swept: Swept, packed: Packed, most: int) -> dict[str, Any] | None:
         return None
     axes = [str(dim) for dim in data[name].dims[:-3]]
     n, m = data[name].shape[-2:]
-    shown = min(m, SHOWN)
-    snapshots, steps = (evenly(data.sizes[dim], most) for dim, most in (("snapshot", SNAPSHOTS), ("step", STEPS)))
-    of_a_cell = 2 * (len(snapshots) * n * (n + shown + 1) + len(steps))
-    kept = thinned({axis: data.sizes[axis] for axis in axes}, int(most * PACKED / of_a_cell))
+    sizes = {axis: data.sizes[axis] for axis in axes}
+    for details in DETAILS:
+        snapshots, steps = _moments(data, *details)
+        cells = int(most * PACKED / _bytes_of_a_cell(data[name], snapshots, steps))
+        if cells >= min(ENOUGH, math.prod(sizes.values())):
+            break
+    kept = thinned(sizes, cells)
     if kept is None:
         return None
     places = {
@@ -81,6 +95,17 @@ def explorer(swept: Swept, packed: Packed, most: int) -> dict[str, Any] | None:
     }
 
 
+def _moments(data: xr.Dataset, snapshots: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of at most so many snapshots and recorded steps."""
+    return evenly(data.sizes["snapshot"], snapshots), evenly(data.sizes["step"], steps)
+
+
+def _bytes_of_a_cell(W: xr.DataArray, snapshots: np.ndarray, steps: np.ndarray) -> int:
+    """Numbers that are shown of a cell, of two bytes each."""
+    n, m = W.shape[-2:]
+    return 2 * (len(snapshots) * n * (n + min(m, SHOWN) + 1) + len(steps))
+
+
 PACKED = 1.1
 """Bytes of numbers in a byte of the page: they are compressed, and written as text."""
 
@@ -88,6 +113,16 @@ PACKED = 1.1
 def evenly(count: int, most: int) -> np.ndarray:
     """At most so many of the first `count` integers, evenly spaced, both ends among them."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def shared_out(wanted: Sequence[int], room: int) -> list[int]:
+    """Room for each so that none gets more than it wants, and those that do not get it get the same."""
+    shares, left = [0] * len(wanted), max(room, 0)
+    order = sorted(range(len(wanted)), key=lambda each: wanted[each])
+    for place, each in enumerate(order):
+        shares[each] = min(wanted[each], left // (len(order) - place))
+        left -= shares[each]
+    return shares
 
 
 def thinned(sizes: dict[str, int], most: int) -> dict[str, int] | None:

@@ -3,12 +3,12 @@
 import inspect
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from toymodels import ledger
-from toymodels.experiment import Draw, Map, settings
+from toymodels.experiment import Draw, Map, Swept, settings
 from toymodels.failures import Failed, Missing, noted
 from toymodels.lab import Study
 from toymodels.report.explorers import explorer
@@ -65,16 +65,20 @@ class Section:
                 each.kind, each.data = "png", data
         return saved
 
-    def pack(self, packed: Packed, share: int, failed: list[Failed] | None = None) -> None:
-        """Pack the models of each sweep into at most about `share` bytes."""
-        self.explorers = {}
+    def models(self) -> dict[str, Swept]:
+        """Its sweeps that are stored."""
+        found = {}
         for name in self.study.sweeps:
-            try:
-                swept = self.study.swept(name)
-            except Missing:
-                continue
+            with suppress(Missing):
+                found[name] = self.study.swept(name)
+        return found
+
+    def pack(self, packed: Packed, shares: Mapping[str, int], failed: list[Failed] | None = None) -> None:
+        """Pack the models of each sweep into at most about its share of bytes."""
+        self.explorers = {}
+        for name, swept in self.models().items():
             with noted(f"models of {name} cannot be shown", self.study.experiment.file, failed):
-                found = explorer(swept, packed, share)
+                found = explorer(swept, packed, shares[name])
                 if found:
                     self.explorers[name] = found
 
