@@ -37,7 +37,9 @@ def write(studies: Sequence[Study], path: Path, failed: list[Failed] | None = No
         left += section.lighten(-left)
     if left < 0:
         raise ValueError(f"{len(studies)} experiments make a page of more than {MOST / 1e6:.0f} MB; name fewer")
-    wanted = {(k, name): room_for(swept) for k, section in enumerate(sections) for name, swept in section.models().items()}
+    wanted = {
+        (k, name): room_for(swept) for k, section in enumerate(sections) for name, swept in section.models().items()
+    }
     room = min(left, FOR_MODELS)
     while True:
         packed, lost = Packed(), list[Failed]()
