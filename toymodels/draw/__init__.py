@@ -52,7 +52,8 @@ Tables of small drawings in one axes, rows and columns named
     tiles(ax, values, captions, rows, ...)  matrices of any sizes
     tallies(ax, counts, labels, rows, ...)  bars with labels on them
 Legends
-    legend(ax, extra={"exact": DASHED})     inside; extra explains what has no label of its own; key(...) makes a handle
+    legend(ax, extra={"exact": DASHED})     inside; extra explains what has no label of its own; key(...) makes a handle,
+                                            shade() that of a band, whisker() that of an interval's bar
     legend_below(figure, axes, extra=)      one for all axes, outside below, as many columns as fit; above=True
     category_legend(figure, palette, shown) patches of a phase diagram
     colour_bar(figure, mesh, axes, label)   one for several axes
@@ -67,7 +68,7 @@ from toymodels.draw.bars import feature_bar, feature_colours, stack, stacked
 from toymodels.draw.curves import arrowhead, band, ecdf, levels, loss_curves, moments, runs, spans, theory, trajectories
 from toymodels.draw.files import encoded, save
 from toymodels.draw.geometry import arrows, polytope, polytope_and_gram, polytopes_at
-from toymodels.draw.legends import category_legend, colour_bar, key, legend, legend_below
+from toymodels.draw.legends import category_legend, colour_bar, key, legend, legend_below, shade, whisker
 from toymodels.draw.maps import categories, edges, heatmap
 from toymodels.draw.margin import excluded
 from toymodels.draw.matrices import bias, gram, lengths, matrices, matrix, part
@@ -154,6 +155,7 @@ __all__ = [
     "runs",
     "save",
     "scatter_lines",
+    "shade",
     "shifts",
     "spans",
     "sparsity_axis",
@@ -166,4 +168,5 @@ __all__ = [
     "ticks",
     "tiles",
     "trajectories",
+    "whisker",
 ]

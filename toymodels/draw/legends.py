@@ -22,6 +22,16 @@ def key(dash: Any = DASHED, colour: Any = THEORY, **look: Any) -> Line2D:
     return Line2D([], [], color=colour, ls=dash, **{"lw": 0.9, **look})
 
 
+def shade(colour: Any = THEORY) -> Patch:
+    """A band, to say in a legend what it spans: `{"quartiles": draw.shade()}`."""
+    return Patch(facecolor=colour, alpha=0.22, lw=0)
+
+
+def whisker(colour: Any = THEORY) -> Line2D:
+    """The bar of an interval, to say in a legend what it spans: `{"95 %": draw.whisker()}`."""
+    return Line2D([], [], color=colour, ls="", marker="|", ms=9, mew=0.9)
+
+
 def legend(ax: Axes, extra: Extra | None = None, **where: Any) -> Legend:
     """A legend inside the axes. extra: name -> dash (`{"exact": draw.DASHED}`), or an artist, such as `draw.key(...)`.
 
