@@ -52,8 +52,8 @@ Tables of small drawings in one axes, rows and columns named
     tiles(ax, values, captions, rows, ...)  matrices of any sizes
     tallies(ax, counts, labels, rows, ...)  bars with labels on them
 Legends
-    legend(ax, extra={"exact": DASHED})     inside; extra explains what has no label of its own; key(...) makes a handle,
-                                            shade() that of a band, whisker() that of an interval's bar
+    legend(ax, extra={"exact": DASHED})     inside; extra explains what has no label of its own, by handles:
+    key(...), shade(), whisker()            a line, a band, the bar of an interval
     legend_below(figure, axes, extra=)      one for all axes, outside below, as many columns as fit; above=True
     category_legend(figure, palette, shown) patches of a phase diagram
     colour_bar(figure, mesh, axes, label)   one for several axes
