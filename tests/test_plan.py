@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tests.cases import AUTOENCODER, PACKING
 from toymodels import Run, config
 from toymodels.data import Sparse
-from toymodels.engine.plan import NARROWEST, WIDEST, batch_shape, batch_width, batches, largest_array
+from toymodels.engine.plan import NARROWEST, WIDEST, batch_shape, batch_width, batches
+from toymodels.engine.work import seconds, work
 from toymodels.models import Tied
 from toymodels.problems.packing import Packing
 from toymodels.problems.population import Population
@@ -29,7 +30,23 @@ def autoencoder(n: int, m: int) -> Run:
     ],
 )
 def test_largest_array_of_a_step(run: Run, largest: int) -> None:
-    assert largest_array(run) == largest
+    assert work(run).largest == largest
+
+
+def test_more_work_takes_longer() -> None:
+    """Each of these does more than the one before it."""
+    runs = [Run(Population(Sparse(n, 0.1), Tied(2))) for n in (2, 3, 5)]
+    runs += [autoencoder(20, 5), autoencoder(200, 20), autoencoder(400, 20)]
+    guesses = [seconds(run) for run in runs]
+    assert guesses[:3] == sorted(guesses[:3])
+    assert guesses[3:] == sorted(guesses[3:])
+
+
+def test_products_are_counted_by_their_terms() -> None:
+    found = work(Run(Supervised(Sparse(7, 0.1), Tied(3)), batch=10))
+    assert found.multiplied == 2 * 2 * 10 * 7 * 3  # Wᵀ x and W h
+    assert found.drawn == 2 * 10 * 7  # inputs and targets
+    assert found.learned == 7 * 3 + 7
 
 
 def test_widths_follow_sizes() -> None:

@@ -10,8 +10,6 @@ from toymodels.engine.plan import (  # noqa: F401
     batches,
     group_digest,
     group_key,
-    largest_array,
-    parameters,
     plan,
     result_bytes,
 )

@@ -202,6 +202,17 @@ class TestPopulationLoss:
             difference = [theory.expected_loss(W, b + s * nudge, p, importance) for s in (1, -1)]
             np.testing.assert_allclose(by_b[:, i], (difference[0] - difference[1]) / (2 * step), atol=tolerance * 10)
 
+    def test_has_second_derivatives(self):
+        random = np.random.default_rng(5)
+        with jax.enable_x64(True):
+            W, b, p = jnp.array(random.normal(size=(2, 3, 2))), jnp.array(random.normal(size=3)) / 2, 0.3
+            curvature = jax.jit(jax.vmap(jax.hessian(theory.population_loss), (0, None, None)))(W, b, p)
+            slope = jax.jit(jax.grad(theory.population_loss))
+            for k, i, h in np.ndindex(2, 3, 2):
+                nudge = jnp.zeros((3, 2)).at[i, h].set(1e-6)
+                difference = (slope(W[k] + nudge, b, p) - slope(W[k] - nudge, b, p)) / 2e-6
+                np.testing.assert_allclose(curvature[k, i, h], difference, atol=1e-8)
+
     def test_degenerate_weights_have_finite_slopes(self):
         with jax.debug_nans(True):
             slope = jax.jit(jax.grad(theory.population_loss, (0, 1)))

@@ -10,7 +10,8 @@ from typing import Any
 import jax
 
 from toymodels import config as configs
-from toymodels.engine.plan import Plan, largest_array, result_bytes
+from toymodels.engine.plan import Plan, result_bytes
+from toymodels.engine.work import work
 from toymodels.files import StoreError, nearest
 
 COPIES = 4
@@ -40,7 +41,7 @@ def check_room(todo: Plan, folder: Path | None = None) -> None:
         if group.batches:
             run, shape, room = group.batches[0][0][0], group.shape, memory()
             together = shape.width * (shape.devices if jax.local_devices()[0].platform == "cpu" else 1)
-            needed = together * (4 * COPIES * largest_array(run) + result_bytes(run))
+            needed = together * (4 * COPIES * work(run).largest + result_bytes(run))
             if needed > room:
                 what = f"{type(run.problem).__name__} with a batch of {run.batch}"
                 raise ValueError(

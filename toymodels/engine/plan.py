@@ -1,18 +1,16 @@
 """What is left to train of a list of runs: groups of one compiled program, cut into batches of one shape."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, wraps
 from typing import Any, NamedTuple, Protocol, overload, runtime_checkable
 
 import jax
 import numpy as np
-from jax.extend import core
 
 from toymodels import config as configs
-from toymodels import keys
 from toymodels.engine.runs import group_key, tell  # noqa: F401  (found here too)
+from toymodels.engine.work import seconds, work
 from toymodels.problems import protocol
 from toymodels.settings import standard
 from toymodels.train import NUMERICS, Run
@@ -24,8 +22,8 @@ AMORTISED_SIZE = 80_000
 NARROWEST, DEFAULT_WIDTH, WIDEST = 2, 8, 64
 """The fewest cells that a device trains together, as many as it trains even where fewer would fill an operation, and
 the most: with more, padding costs more than is gained. Calibrated on CPUs, as are the two above."""
-COMPILE_SECONDS, BATCH_SECONDS, CELL_STEP_SECONDS, NUMBER_SECONDS = 1.5, 0.03, 5e-7, 2e-9
-"""What `--dry-run` guesses with: for each program, batch, step of a cell, and number that such a step handles."""
+COMPILE_SECONDS, BATCH_SECONDS = 2.0, 0.03
+"""What `--dry-run` guesses with for each program and batch; steps by `engine.work`."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,7 @@ class Group:
     def seconds(self) -> float:
         """Guessed time of one batch, from what it works on."""
         run = self.batches[0][0][0]
-        each = CELL_STEP_SECONDS + largest_array(run) * NUMBER_SECONDS
-        return BATCH_SECONDS + run.steps * self.shape.width * each
+        return BATCH_SECONDS + run.steps * self.shape.width * seconds(run)
 
 
 @dataclass(frozen=True)
@@ -142,59 +139,9 @@ def group_digest(run: Run) -> str:
 
 def batch_width(run: Run) -> int:
     """How many cells a device trains together: a power of two, from shapes alone, never from timings."""
-    size = largest_array(run)
+    size = work(run).largest
     wanted = np.clip(AMORTISED_SIZE / size, DEFAULT_WIDTH, WIDEST)
     return int(2 ** np.floor(np.log2(np.clip(CACHE_BYTES / (4 * size), NARROWEST, wanted))))
-
-
-def in_a_sentence(function: Callable[[Run], int]) -> Callable[[Run], int]:
-    """What tracing a run raises, somewhere in JAX, as a ValueError of one sentence."""
-
-    @wraps(function)
-    def told(run: Run) -> int:
-        try:
-            return function(run)
-        except Exception as error:
-            said = " ".join(str(error).split())
-            said = said if len(said) <= 200 else f"{said[:180]} ..."
-            name = type(run.problem).__name__
-            raise ValueError(f"{name}: it cannot be trained with these settings ({said})") from error
-
-    return told
-
-
-@lru_cache(maxsize=256)
-@in_a_sentence
-@standard()
-def largest_array(run: Run) -> int:
-    """The size of the largest array that a step of one cell makes."""
-    problem = run.problem
-    params = jax.eval_shape(lambda: problem.init(keys.key(0)))
-    objective = problem.objective
-    examples = protocol.example_shapes(problem, run.batch)
-    if examples is not None:
-        objective = jax.vmap(objective, (None, 0))
-    traced = jax.make_jaxpr(objective)(params, examples)
-    return max(atom.aval.size for atom in (*_results(traced.jaxpr), *traced.jaxpr.invars))
-
-
-def _results(jaxpr: Any) -> Iterator[Any]:
-    """Everything that a traced function works out, also within what it calls."""
-    for equation in jaxpr.eqns:
-        yield from equation.outvars
-        for value in equation.params.values():
-            inner = value.jaxpr if isinstance(value, core.ClosedJaxpr) else value
-            if isinstance(inner, core.Jaxpr):
-                yield from _results(inner)
-
-
-@lru_cache(maxsize=256)
-@in_a_sentence
-@standard()
-def parameters(run: Run) -> int:
-    """How many numbers one cell learns."""
-    params = jax.eval_shape(lambda: run.problem.init(keys.key(0)))
-    return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 def batch_shape(runs: Sequence[Run], width: int, devices: int | None = None) -> Shape:
@@ -289,7 +236,7 @@ def _as_met(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def result_bytes(run: Run) -> int:
     """Bytes that a cell's results take before compression."""
-    snapshots = len(run.record.snapshot_steps(run.steps)) * parameters(run)
+    snapshots = len(run.record.snapshot_steps(run.steps)) * work(run).learned
     return (8 if run.double else 4) * (snapshots + 2 * len(run.record.loss_steps(run.steps)))
 
 

@@ -28,6 +28,8 @@ class Population:
     loss: SquaredError = SquaredError()
 
     dims: ClassVar[dict[str, tuple[str, ...]]] = Supervised.dims
+    numerics: ClassVar[int] = 1
+    """Changes of its bits, see `config.code_of`."""
 
     def check(self) -> None:
         one_at_a_time = isinstance(self.data, OneSparse)
