@@ -78,38 +78,42 @@ def big_models(big: Swept) -> xr.Dataset:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def small_model(small: Swept) -> Figure:
-    """The small model, best of all seeds at the sparsest p by the final objective; one color a feature. a, b: input and
-    output weights of each neuron, in the gauge where its largest input weight is 1 or -1; below it, the feature of that
-    weight and the sign of x that turns it on. c: the output for each feature that is on alone; dashed: |x|."""
+    """The small model, best of all seeds at the sparsest p by the final objective; one colour a feature. a, b: input
+    and output weights of each neuron, in the gauge where its largest input weight is 1 or -1; below it, the feature of
+    that weight and the sign of x that turns it on. c: the output for each feature that is on alone; dashed: |x|."""
     cell, x = small.best(p=float(small.data.p.values[-1])), np.linspace(-1, 1, 201)
     fixed = neurons.displayed(cell.encoder, cell.W)
     largest = [f"${'+' if neuron.max() == 1 else '-'}x_{np.abs(neuron).argmax() + 1}$" for neuron in fixed.encoder.T]
-    figure, axes = draw.panels(1, 3, height=1.9)
+    figure, axes = draw.panels(1, 3, height=2.1)
     for ax, weights, side in zip(axes, fixed, ("input", "output"), strict=False):
         draw.stack(ax, weights.T, signed=True)
         ax.set(ylabel=f"{side} weights", xticks=range(len(largest)), xticklabels=largest)
     returned = neurons.responses(cell.encoder, cell.W, cell.b, x)
     widths = np.linspace(5, 1.5, len(returned))  # those behind show beside those before them
-    for y, colour, lw in zip(returned, draw.feature_colours(len(returned)), widths, strict=True):
-        axes[2].plot(x, y, lw=lw, color=colour)
+    for place, (y, colour) in enumerate(zip(returned, draw.feature_colours(len(returned)), strict=True)):
+        axes[2].plot(x, y, lw=widths[place], color=colour, label=f"feature {place + 1}")
     draw.theory(axes[2], x, np.abs(x), "$|x|$", colour="black", zorder=3)
     axes[2].set(xlabel="$x_i$", ylabel="output $y_i$")
-    draw.legend(axes[2])
+    draw.legend_below(figure, axes[2])
     return figure
 
 
 def big_model(big: Swept) -> Figure:
     """The big model, best of all seeds by the final objective, from dense features (top) to sparse ones: input (left)
     and output weights (right) of each neuron, in the gauge where its largest input weight is 1 or -1, in the order of
-    that feature; one color a feature, negative weights downwards. Only weights of features in the color bar are drawn,
-    from a twentieth of the neuron's largest on. Scales differ between panels."""
+    that feature; one colour a feature, negative weights downwards. Only weights of features in the colour bar are
+    drawn, from a twentieth of the neuron's largest on. Scales differ between panels; that of output weights is linear
+    from -1 to 1 and logarithmic beyond."""
     shown = big.data.p.values[::2].tolist()
     drawn = min(40, big.data.sizes[FEATURE])  # features; the others have an importance below 2e-4
     figure, axes = draw.panels(len(shown), 2, 0.4 + 1.15 * len(shown), letters=False, sharex=True, squeeze=False)
     for row, cell in zip(axes, (big.best(p=p) for p in shown), strict=True):
         for ax, weights in zip(row, neurons.displayed(cell.encoder, cell.W, 0.05), strict=True):
             draw.stack(ax, weights[:drawn].T, signed=True)
-    draw.outer_labels(axes, "neuron", [f"$p={p:g}$" for p in shown], ["input weights", "output weights"])
+        row[1].set_yscale("symlog", linthresh=1)
+        end = 10 if np.abs(row[1].get_ylim()).max() > 10 else 5
+        draw.ticks(row[1], "y", [-end, -1, 0, 1, end], [f"−{end}", "−1", "0", "1", f"{end}"])
+    draw.outer_labels(axes, "neuron", [f"$p={p:g}$" for p in shown], ["input weights", "output weights, log beyond ±1"])
     draw.feature_bar(figure, axes, drawn)
     draw.excluded(axes[-1, 1], big.left_out("shown"))
     return figure
@@ -119,7 +123,7 @@ def against_the_baseline(big: Swept, big_models: xr.Dataset) -> Figure:
     """The big model. a: the loss over the baseline (dashed), two neurons for each of the most important features and
     the best constants for all others. b: share of neurons with more than nine tenths of their squared input or output
     weights on one feature. Means over seeds; bands: their 95 % intervals, which hold for all p together."""
-    figure, axes = draw.panels(1, 2)
+    figure, axes = draw.panels(1, 2, height=2.7)
     p, ratio, single = big_models.p.values, big_models.ratio, big_models.single
     draw.band(axes[0], p, mean(ratio).estimates, label="mean of seeds", colour=draw.BLUE)
     axes[0].plot(p, ratio.min("seed"), "o", color=draw.BLUE, label=f"best of {ratio.sizes['seed']}")
@@ -127,7 +131,7 @@ def against_the_baseline(big: Swept, big_models: xr.Dataset) -> Figure:
         draw.band(axes[1], p, mean(side).estimates, label=f"{side.weights.item()} weights", colour=colour, marker=mark)
     for ax, label in zip(axes, ("loss / baseline", "share of neurons of one feature"), strict=True):
         draw.sparsity_axis(ax, p, label)
-        draw.legend(ax)
+    draw.legend_below(figure, axes, {"95 % interval": draw.shade()})
     draw.levels(axes[0], [1], ["baseline"])
     draw.excluded(axes[1], big.left_out("shown"))
     return figure

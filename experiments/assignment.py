@@ -85,18 +85,18 @@ def who_ends_where(ends: xr.Dataset) -> Figure:
     """A target of two components learned at rank two by SGD. (a-c) Share of seeds in which a rule at the start names
     the pairs of the end, against the ratio of singular values, one panel an initial scale: one-to-one pairs of the
     largest |cos| of components, or of the largest growing overlaps |a_k . u_i + b_k . v_i|; or the learned vector whose
-    growing overlap with the first component is largest goes with it. Intervals hold together at 95 % for each series;
-    dashed: chance; grey: as many as count as decided. (d) |cos| of learned with target components at the end against
-    the exact limit of small starts (dashed: equal), at the smallest initial scale, one colour a ratio."""
+    growing overlap with the first component is largest goes with it. Intervals hold together at 95 % for each series.
+    (d) |cos| of learned with target components at the end against the exact limit of small starts, at the smallest
+    initial scale, one colour a ratio."""
     scales = ends.scale.values
     figure, axes = draw.panels(1, len(scales) + 1, height=2.7)
     x = np.arange(ends.sizes["ratio"])
     for ax, scale in zip(axes, scales, strict=False):
-        ax.axhspan(DECIDED, 1, color="0.92", lw=0, zorder=0)
+        ax.axhspan(DECIDED, 1, color="0.9", lw=0, zorder=0, label="counts as decided")
         for (rule, label), colour, shift in zip(RULES.items(), draw.PALETTE, draw.shifts(3), strict=False):
             of = share(ends.right.sel(rule=rule, scale=scale, drop=True)).estimates
             draw.points(ax, x, of, label, colour, shift=shift)
-        draw.levels(ax, [0.5])
+        draw.levels(ax, [0.5], dash=draw.DOTTED)
         draw.ticks(ax, "x", x, ends.ratio.values)
         ax.set(ylim=(0.3, 1.03), xlabel="ratio $s_2 / s_1$", title=f"initial scale {scale:g}")
     axes[0].set_ylabel("share named at the start")
@@ -106,9 +106,10 @@ def who_ends_where(ends: xr.Dataset) -> Figure:
         for ratio, colour in zip(ends.ratio.values, draw.PALETTE[3:], strict=False)
     }
     draw.clouds(axes[-1], series, ms=1.4)
-    draw.theory(axes[-1], [0, 1], [0, 1], zorder=3)
-    axes[-1].set(xlabel="limit of small starts", ylabel="|cos| at the end")
-    draw.legend_below(figure, axes, columns=3)
+    draw.theory(axes[-1], [0, 1], [0, 1], "equal (d)", zorder=3)
+    scale = f"initial scale {float(small.scale):g}"
+    axes[-1].set(xlabel="limit of small starts", ylabel="|cos| at the end", title=scale)
+    draw.legend_below(figure, axes, {"chance": draw.DOTTED, "95 % interval": draw.whisker()}, columns=3)
     return figure
 
 

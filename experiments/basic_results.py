@@ -85,7 +85,10 @@ def small_model(small: Swept, small_linear: Swept) -> Figure:
 
 
 def big_model(big: Swept, big_linear: Swept) -> Figure:
-    """As `small_model`, of the larger model."""
+    """The larger model: W Wᵀ with the biases b beside it (upper) and the length of each feature's direction, coloured
+    by how much others lie on it, sum over j of (Ŵ_i · W_j)² (lower): the linear model, then the ReLU model from dense
+    to sparse features. The first feature, on top, matters most. Dotted: length 1. Best of all seeds by the final
+    objective."""
     return _models(big, big_linear, columns=4, height=7.2)
 
 
@@ -98,7 +101,7 @@ def _models(relu: Swept, linear: Swept, columns: int, height: float) -> Figure:
     tops, bottoms = (axes[start::2].ravel()[: len(W)] for start in (0, 1))
     mesh = draw.matrices(tops, [each @ each.T for each in W], b, list(best), largest=1.2, label="")
     bars = draw.lengths(bottoms, W, [interference(each) for each in W])
-    figure.supxlabel("$|W_i|$", fontsize=8)
+    figure.supxlabel("$|W_i|$ (dotted: 1)", fontsize=8)
     draw.colour_bar(figure, mesh, axes[0], "$W W^\\mathsf{T}$, $b$", aspect=10, extend="both")
     draw.colour_bar(figure, bars, axes[1], "superposition", aspect=14)
     return figure
@@ -117,7 +120,7 @@ def features_represented(relu: xr.Dataset) -> Figure:
         ax.set(xlabel="$1/p$", ylabel=what, ylim=(0, None))
         draw.log_axis(ax, "x")
         draw.levels(ax, [1], [level])
-    draw.legend(axes[1])
+    draw.legend(axes[1], {"95 % interval": draw.shade()})
     return figure
 
 

@@ -90,7 +90,7 @@ def loss_by_blocks(whole_copies: xr.Dataset, left_over: xr.Dataset, rays: xr.Dat
         ax.set(title=title, yscale="log", xlabel="power of the cosine")
     draw.ticks(axes[0], "y", [0.05, 0.1, 0.2, 0.5, 1])
     axes[0].set_ylabel("least loss of $k$ blocks / $d$ blocks")
-    draw.legend_below(figure, axes)
+    draw.legend_below(figure, axes, {"best $k$": draw.key("", "0.3", marker="o", ms=4)}, columns=6)
     return figure
 
 

@@ -118,11 +118,11 @@ def singles(single: Swept) -> xr.Dataset:
 # -------------------------------------------------------------------------------------------------------------- figures
 def bumps_of_adam_and_sgd(pairs: Swept, bump_counts: xr.Dataset) -> Figure:
     """A target of two components learned at rank two by SGD and by Adam from the same starts. (a, b) |cos| of each
-    learned component u_i v_iᵀ with each target component a_k b_kᵀ over the steps, at the first ratio of singular values
-    and the smallest initial scale, in the run in which Adam has most bumps: colours are learned components, dashed is
-    the second target. (c) Bumps in a run's alignments, maxima that rise and fall back by at least 0.1: Adam minus SGD,
-    paired by seed, means with intervals that hold together at 95 %; columns: ratio, initial scale."""
-    figure, axes = draw.panels(1, 3, height=2.6)
+    learned component u_i v_iᵀ with each target component a_k b_kᵀ over the steps, at one ratio of singular values and
+    one initial scale, in the run in which Adam has most bumps. (c) Bumps in a run's alignments, maxima that rise and
+    fall back by at least 0.1: Adam minus SGD, paired by seed, means with intervals that hold together at 95 %; columns:
+    ratio, initial scale."""
+    figure, axes = draw.panels(1, 3, height=2.8)
     first = bump_counts.isel(ratio=0, scale=0)
     seed = int(first.bumps.sel(optimizer="Adam").fillna(-1).argmax("seed"))
     cosine = _one(pairs, seed)
@@ -133,11 +133,13 @@ def bumps_of_adam_and_sgd(pairs: Swept, bump_counts: xr.Dataset) -> Figure:
     axes[0].set_ylabel("|cos| of components")
     of = list(by_setting(mean, _more(bump_counts)))
     draw.points(axes[2], range(len(of)), [one for _, one in of], colour=draw.BLACK)
-    draw.levels(axes[2], [0])
+    draw.levels(axes[2], [0], dash=draw.DOTTED)
     draw.ticks(axes[2], "x", range(len(of)), [f"{at['ratio']:g}\n{at['scale']:g}" for at, _ in of])
     axes[2].set(xlabel="ratio, initial scale", ylabel="bumps, Adam $-$ SGD")
     axes[2].margins(x=0.15)
-    draw.legend_below(figure, axes[:2])
+    title = f"a, b: ratio {float(first.ratio):g}, initial scale {float(first.scale):g}"
+    told = {"95 % interval (c)": draw.whisker(), "no difference (c)": draw.DOTTED}
+    draw.legend_below(figure, axes[:2], told, columns=3, title=title)
     return figure
 
 
@@ -156,10 +158,9 @@ def _curves(ax: Axes, cosine: xr.DataArray, x: xr.DataArray) -> None:
 
 def backing_off(backing: Swept, single: Swept, back_offs: xr.Dataset, singles: xr.Dataset) -> Figure:
     """SGD on a target of two components at rank two. (a) |cos| of learned with target components over time, step size x
-    step x s_1, at the second ratio and the second initial scale, in the first run in which a learned vector backs off;
-    colours are learned components, dashed is the second target; grey: a target of one component learned at rank one.
-    (b) Share of runs in which two learned vectors grow towards one target by at least 0.1 and one then falls by as much
-    and ends nearer to the other, against the ratio s_2 / s_1, by initial scale; dashed: the limit of small starts, 4/π
+    step x s_1, in the first run in which a learned vector backs off, and of a target of one component learned at rank
+    one. (b) Share of runs in which two learned vectors grow towards one target by at least 0.1 and one then falls by as
+    much and ends nearer to the other, against the ratio s_2 / s_1, by initial scale, and the limit of small starts, 4/π
     arctan √(s_2 / s_1). (c) Bumps per run; "one" is rank one. Intervals hold together at 95 % for each scale."""
     figure, (path, shares, counts) = draw.panels(1, 3, height=2.8)
     middle = {name: min(1, backing.data.sizes[name] - 1) for name in ("ratio", "scale")}
@@ -179,14 +180,16 @@ def backing_off(backing: Swept, single: Swept, back_offs: xr.Dataset, singles: x
         draw.points(shares, x, share(of.backs_off).estimates, f"initial scale {start:g}", colour, shift=shift)
         draw.points(counts, x, mean(of.bumps).estimates, None, colour, shift=shift)
         draw.points(counts, [-1], [mean(alone.bumps)], None, colour, shift=shift)
-    draw.theory(shares, x, [share_backing_off(q) for q in back_offs.ratio.values.tolist()], "small starts")
+    draw.theory(shares, x, [share_backing_off(q) for q in back_offs.ratio.values.tolist()], "limit of small starts")
     draw.ticks(shares, "x", x, back_offs.ratio.values)
     draw.ticks(counts, "x", [-1, *x], ["one", *back_offs.ratio.values])
     shares.set(ylabel="share that backs off", ylim=(-0.03, 1.03))
     counts.set(ylabel="bumps per run", ylim=(-0.1, None))
     for ax in (shares, counts):
         ax.set_xlabel("ratio $s_2 / s_1$")
-    draw.legend_below(figure, [path, shares], columns=4)
+    one = back_offs.isel(middle)
+    title = f"a: ratio {float(one.ratio):g}, initial scale {float(one.scale):g}"
+    draw.legend_below(figure, [path, shares], {"95 % interval": draw.whisker()}, columns=4, title=title)
     return figure
 
 

@@ -84,9 +84,9 @@ def relus(relu: Swept) -> xr.Dataset:
 # -------------------------------------------------------------------------------------------------------------- figures
 def capacity_of_an_extra_feature(extras: xr.Dataset) -> Figure:
     """Features of quadratic units, the weight of the last one r times that of the others: its capacity, trained (left;
-    best of all seeds by final loss) and in the best allocation (right). Vermillion: where it begins to have any
-    capacity, and where it has a dimension of its own, in closed form; they meet at kurtosis 3."""
-    figure, axes = draw.panels(1, 2, height=2.7, sharey=True)
+    best of all seeds by final loss) and in the best allocation (right). Lines: where it begins to have any capacity,
+    and where it has a dimension of its own, in closed form; they meet at kurtosis 3."""
+    figure, axes = draw.panels(1, 2, height=2.9, sharey=True)
     tables = {"trained": of_best_model(extras.trained, extras.loss), "exact": extras.known}
     names = {"ignored": (3, 0.15, "white"), "polysemantic": (16, 1, "white"), "monosemantic": (3, 6, "black")}
     for ax, (title, C) in zip(axes, tables.items(), strict=True):
@@ -101,6 +101,7 @@ def capacity_of_an_extra_feature(extras: xr.Dataset) -> Figure:
         ax.set(xlabel="kurtosis $k$", title=title)
     axes[0].set_ylabel("relative weight $r$")
     draw.colour_bar(figure, mesh, axes, f"capacity $C_{extras.n}$")
+    draw.legend_below(figure, axes, {"capacity begins, capacity reaches 1: exact": draw.key("-", draw.RED)})
     return figure
 
 
@@ -124,7 +125,9 @@ def capacity_by_weight(allocations: xr.Dataset) -> Figure:
     right.set(xlabel="kurtosis $k$", ylabel="loss / least loss $-$ 1", yscale="log")
     for ax in (middle, right):
         draw.log_axis(ax, "x", kurtosis)
-    draw.legend_below(figure, left, {"exact": draw.key("-"), "trained": draw.key("", marker="o", ms=3)}, above=True)
+    marks = {"exact": draw.key("-"), "trained, best": draw.key("", marker="o", ms=3)}
+    marks["a seed (c)"] = draw.key("", draw.BLUE, marker="o", ms=2.5)
+    draw.legend_below(figure, left, marks, columns=9, above=True)
     return figure
 
 
@@ -135,12 +138,12 @@ def capacity_of_relu_models(relus: xr.Dataset) -> Figure:
     c: loss over that of predicting every feature's mean (black), and shares of its parts: all at ignored features; what
     bias and length leave at each other feature active by itself; what others add to that where it is off and on."""
     C, p = relus.C.transpose("p", "feature", "seed"), relus.p.values
-    figure, (left, middle, right) = draw.panels(1, 3, height=3.2, width_ratios=(1.2, 1, 1))
+    figure, (left, middle, right) = draw.panels(1, 3, height=3.4, width_ratios=(1.2, 1, 1))
     for q, here, colour in zip(p, C, draw.feature_colours(p.size), strict=True):
         draw.cloud(left, relus.importance.values[:, None], here, colour=colour, ms=1.6)
         left.plot(relus.importance, here.mean("seed"), lw=1.1, color=colour, label=f"$p={q:g}$")
     left.set(xscale="log", xlabel="importance $I_i$", ylabel="capacity $C_i$")
-    draw.legend(left, loc="upper left")
+    draw.legend(left, {"a seed": draw.key("", marker="o", ms=2.5)}, loc="upper left")
     draw.theory(middle, 1 / p, 0 * p + relus.m, "dimensions", colour=draw.BLACK, zorder=3)
     numbers = (*PHASES, "sum of $C_i$"), (*phase_counts(C), C.sum("feature", skipna=False))
     shares = (*PARTS, "loss / loss of the means"), (*relus.shares.sel(threshold=NONE), relus.loss)
@@ -151,7 +154,7 @@ def capacity_of_relu_models(relus: xr.Dataset) -> Figure:
         for label, values, colour in zip(*rows, ("0.6", draw.BLUE, draw.ORANGE, draw.GREEN, draw.BLACK), strict=False):
             draw.band(ax, 1 / p, over_seeds(values), label=label, colour=colour, marker="o", ms=2.5)
         ax.set(xscale="log", xlabel="$1/p$", ylabel=name, yticks=np.linspace(0, top, 5))
-        draw.legend(ax, loc="lower center", bbox_to_anchor=(0.5, 1))
+        draw.legend(ax, {"range of seeds": draw.shade()}, loc="lower center", bbox_to_anchor=(0.5, 1))
     draw.excluded(left, relus.left_out)
     return figure
 

@@ -140,7 +140,7 @@ def features_by_coder(by_coder: xr.Dataset) -> Figure:
     """Sparse autoencoders (colours) on planted features of five laws. a: share of the features (of their rays, where
     they have both signs) that have a latent of their own with cosine .9 or more. b: F1, which counts latents without a
     feature too. c: held-out fraction of variance unexplained. d: latents that are never on. Means over seeds with
-    their intervals."""
+    their 95 % intervals."""
     figure, axes = draw.panels(2, 2, height=4.4, sharex=True)
     labels = {"recall": "features found", "f1": "F1", "fvu": "FVU, held out", "dead": "dead latents"}
     laws = by_coder.law.values.tolist()
@@ -151,15 +151,16 @@ def features_by_coder(by_coder: xr.Dataset) -> Figure:
             draw.points(ax, np.arange(len(laws)), each, label=coder, shift=shift, colour=colour)
         draw.ticks(ax, "x", range(len(laws)), [law.replace(" ", "\n") for law in laws])
         ax.set_ylabel(label)
-        ax.set_ylim(0, 1.05 if name in ("recall", "f1") else None)
-    draw.legend_below(figure, axes[0, 0])
+        top = 1.05 if name in ("recall", "f1") else ax.get_ylim()[1]
+        ax.set_ylim(-0.03 * top, top)
+    draw.legend_below(figure, axes[0, 0], {"95 % interval": draw.whisker()}, columns=by_coder.sizes["coder"] + 1)
     return figure
 
 
 def width_and_penalty(by_size: xr.Dataset) -> Figure:
     """ReLU + L1 on 32 independent features in 16 dimensions, by penalty and number of latents (colours). a: share of
     features found. b: F1. c: held-out fraction of variance unexplained, least where few features are found. d: latents
-    that are on at a time; dashed: features that are. Means over seeds with their intervals."""
+    that are on at a time; dashed: features that are. Means over seeds with their 95 % intervals."""
     figure, axes = draw.panels(1, 4, height=2.6)
     labels = {"recall": "features found", "f1": "F1", "fvu": "FVU, held out", "active": "latents on"}
     for ax, (name, label) in zip(axes, labels.items(), strict=True):
@@ -172,7 +173,7 @@ def width_and_penalty(by_size: xr.Dataset) -> Figure:
     axes[2].set_yscale("log")
     axes[3].set_yscale("log")
     draw.levels(axes[3], [N * P], [""])
-    draw.legend_below(figure, axes[0])
+    draw.legend_below(figure, axes[0], {"features on": draw.DASHED, "95 % interval": draw.whisker()})
     return figure
 
 

@@ -139,7 +139,8 @@ def damage_by_overlap(damage: xr.Dataset) -> Figure:
     of the squared error of each other feature, every pair of every seed, coloured by how frequent the damaged feature
     is, against a: the squared cosine of the two; b: the same times the second moment of the damaged feature; dashed,
     the proportional fit over all pairs (pairs that gain, or lose less than 1e-6, are not drawn). c: share of the
-    variance over pairs that a proportional fit explains, toy by toy, mean and interval; equal: all features alike."""
+    variance over pairs that a proportional fit explains, toy by toy, mean and 95 % interval; equal: all features
+    alike."""
     figure, axes = draw.panels(1, 3, height=2.6)
     here, among = damage.sel(law="unequal"), pairs(damage.sel(law="unequal"))
     measured = here.damage.sel(by="projection").where(among)
@@ -169,7 +170,7 @@ def damage_by_overlap(damage: xr.Dataset) -> Figure:
         draw.points(axes[2], range(len(cells)), found, label, colour, shift=shift)
     draw.ticks(axes[2], "x", range(len(cells)), [f"{law}\n{by.replace(' ', chr(10))}" for law, by in cells])
     axes[2].set(ylabel="variance explained", ylim=(0, 1.03))
-    draw.legend(axes[2])
+    draw.legend(axes[2], {"95 % interval": draw.whisker()})
     draw.legend_below(figure, axes[0])
     return figure
 

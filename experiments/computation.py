@@ -110,7 +110,7 @@ def features_computed(relu_models: xr.Dataset, absolute_models: xr.Dataset, line
     rises by when its own feature alone is 1, and when it is -1, for every feature of every seed at the middle p; cross:
     ReLU(x); line: all that a layer without ReLU can do. f: loss over the naive one, in which the neurons compute their
     features exactly and the best constant answers for the rest; the widest layer."""
-    figure, axes = draw.panels(2, 3, height=4.4)
+    figure, axes = draw.panels(2, 3, height=4.6)
     for ax, m in zip(axes[0], relu_models.neurons.values[[0, -1]], strict=False):
         _shares(ax, relu_models.sel(neurons=m))
     _shares(axes[0, 2], absolute_models.isel(neurons=0))
@@ -121,9 +121,9 @@ def features_computed(relu_models: xr.Dataset, absolute_models: xr.Dataset, line
     for each, colour in zip(shown.p.values, COLOURS, strict=False):
         over = mean(shown.over_naive.sel(p=each)).estimates
         draw.band(ax, shown.power, over, label=f"$p={each:g}$", colour=colour, marker="o", ms=3)
-    ax.set(xlabel="exponent of the loss", ylabel="loss / naive loss", ylim=(0, 1.15), xticks=shown.power)
+    ax.set(xlabel="exponent of the loss", ylabel="loss / naive loss", ylim=(-0.03, 1.15), xticks=shown.power)
     draw.levels(ax, [1], ["naive"])
-    draw.legend(ax, loc="upper right", bbox_to_anchor=(1, 0.86))
+    draw.legend_below(figure, axes, {"computed exactly": draw.DASHED, "95 % interval": draw.shade()})
     draw.excluded(ax, relu_models.attrs["note"])
     return figure
 
@@ -140,7 +140,6 @@ def _responses(ax: Axes, models: xr.Dataset, colours: dict[int, str]) -> None:
     ax.set(
         xlabel="response at $x_i=1$", ylabel="response at $x_i=-1$", xlim=(-0.3, 1.15), ylim=(-0.5, 0.5), title=title
     )
-    draw.legend(ax, loc="upper right")
 
 
 def _shares(ax: Axes, models: xr.Dataset) -> None:
@@ -150,8 +149,7 @@ def _shares(ax: Axes, models: xr.Dataset) -> None:
         draw.band(ax, share.power, found, label=f"$p={each:g}$", colour=colour, marker="o", ms=3)
     ax.axhline(m // NEURONS[models.attrs["target"]] / models.attrs["n"], color=draw.THEORY, ls=draw.DASHED, lw=0.8)
     title = f"{NAMES[models.attrs['target']]}, $n/m={models.attrs['n'] / m:g}$"
-    ax.set(xlabel="exponent of the loss", ylabel="share computed", ylim=(0, 1.05), title=title, xticks=share.power)
-    draw.legend(ax)
+    ax.set(xlabel="exponent of the loss", ylabel="share computed", ylim=(-0.03, 1.05), title=title, xticks=share.power)
 
 
 # ------------------------------------------------------------------------------------------------------------- findings

@@ -172,9 +172,9 @@ def what_erasure_leaves(counterexamples: xr.Dataset, toys: xr.Dataset) -> Figure
     the class means are equal along what is left (share: that of one class which is far out), or the class medians
     (share: that which lies at the median); dashed 1 - share/2, dotted the 3/4 that equal medians of a direction allow.
     b: hidden states of trained toys, whose features are independent or paired; mean over features and seeds with its
-    interval. c: the same where a tenth of the concept's examples was moved by so many root mean square lengths while
-    the eraser was fitted; accuracy without these. Least squares leaves what the mean leaves."""
-    figure, axes = draw.panels(1, 3, height=2.6)
+    95 % interval. c: the same where a tenth of the concept's examples was moved by so many root mean square lengths
+    while the eraser was fitted; accuracy without these. Least squares leaves what the mean leaves."""
+    figure, axes = draw.panels(1, 3, height=2.8)
     shares = np.linspace(0.01, 0.99, 99)
     draw.theory(axes[0], shares, 1 - shares / 2, "$1-$share$/2$")
     draw.theory(axes[0], [0, 1], [0.75, 0.75], "bound of medians", dash=draw.DOTTED)
@@ -182,30 +182,22 @@ def what_erasure_leaves(counterexamples: xr.Dataset, toys: xr.Dataset) -> Figure
         found = counterexamples.accuracy.sel(by=name)
         axes[0].plot(counterexamples.share, found, "o", ms=size, color=COLOURS[name], label=name)
     axes[0].set(xlabel="share", ylabel="accuracy left", title="counterexamples", xlim=(0, 1))
-    draw.legend(axes[0])
-    for law, colour, shift in zip(toys.law.values.tolist(), ("0.3", draw.ORANGE), draw.shifts(2), strict=True):
-        each = toys.accuracy.sel(law=law).mean("feature")
-        draw.points(axes[1], range(4), mean(each.transpose("by", "seed")).estimates, law, colour, LAWS[law][0], shift)
+    for law, shift in zip(toys.law.values.tolist(), draw.shifts(2), strict=True):
+        found = mean(toys.accuracy.sel(law=law).mean("feature").transpose("by", "seed")).estimates
+        draw.points(axes[1], range(4), found, colour=draw.THEORY, marker=LAWS[law][0], shift=shift)
     draw.ticks(axes[1], "x", range(4), ["before", "mean", "median", "least\nsquares"])
     axes[1].set(title="trained toys")
-    draw.legend(axes[1])
     for law, (marker, line) in LAWS.items():
         for name in ("mean", "median"):
             each = toys.moved.sel(law=law, by=name).mean("feature").transpose("distance", "seed")
-            draw.points(
-                axes[2],
-                range(each.sizes["distance"]),
-                mean(each).estimates,
-                f"{name}, {law}",
-                COLOURS[name],
-                marker,
-                ls=line,
-            )
+            found = mean(each).estimates
+            draw.points(axes[2], range(len(found)), found, colour=COLOURS[name], marker=marker, ls=line)
     draw.ticks(axes[2], "x", range(toys.sizes["distance"]), [f"{each:g}" for each in toys.distance.values])
     axes[2].set(xlabel="distance of outliers", title="with outliers")
-    draw.legend(axes[2])
     for ax in axes:
         ax.set_ylim(0.47, 1.03)
+    laws = {law: draw.key(line, marker=marker) for law, (marker, line) in LAWS.items()}
+    draw.legend_below(figure, axes, {**laws, "95 % interval": draw.whisker()})
     return figure
 
 

@@ -117,9 +117,10 @@ def kept(features: xr.Dataset, name: str) -> xr.DataArray:
 # -------------------------------------------------------------------------------------------------------------- figures
 def elbows(planted: xr.Dataset, features: xr.Dataset) -> Figure:
     """Components. a: of planted concepts, a shared direction and twelve minor ones whose strengths fall by a grade, of
-    2,000 states, by three counts; open: exact. b: for 95 % of the variance of a toy's states in which a feature is on,
-    by its dimensionality (exact; every kept feature of every seed a dot, spread by up to .3 about its number); dashed:
-    all 16 dimensions; dotted: the one of states with it less the same states without it."""
+    2,000 states, by three counts, mean over seeds and its 95 % interval; open: exact. b: for 95 % of the variance of a
+    toy's states in which a feature is on, by its dimensionality (exact; every kept feature of every seed a dot, spread
+    by up to .3 about its number); dashed: all 16 dimensions; dotted: the one of states with it less the same states
+    without it."""
     figure, (left, right) = draw.panels(1, 2, height=2.7)
     for name, label, colour in (
         ("elbow", "95 % of the variance", draw.BLUE),
@@ -129,7 +130,8 @@ def elbows(planted: xr.Dataset, features: xr.Dataset) -> Figure:
         draw.points(left, planted.grade.values, mean(planted[name]).estimates, label=label, colour=colour)
         left.plot(planted.grade, planted[f"exact_{name}"], "o", ms=7, mfc="none", mew=0.8, color=colour)
     left.set(xlabel="grade of the minor directions", ylabel="components", ylim=(0, None))
-    draw.legend(left, {"exact": draw.key("", draw.BLACK, marker="o", ms=7, mfc="none", mew=0.8)}, loc="upper left")
+    exact = draw.key("", draw.BLACK, marker="o", ms=7, mfc="none", mew=0.8)
+    draw.legend(left, {"exact": exact, "95 % interval": draw.whisker()}, loc="upper left")
     series = {}
     for p, colour in zip(features.p.values.tolist(), draw.PALETTE, strict=False):
         here = {name: kept(features, name).sel(p=p).values.ravel() for name in ("D", "elbow")}
@@ -139,7 +141,8 @@ def elbows(planted: xr.Dataset, features: xr.Dataset) -> Figure:
     draw.levels(right, [features.hidden], [""])
     right.axhline(1, ls=draw.DOTTED, color=draw.THEORY, lw=1)
     right.set(xlabel="dimensionality $D_i$", ylabel="components", ylim=(0, None))
-    draw.legend(right, loc="center left")
+    lines = {f"all {features.hidden} dimensions": draw.DASHED, "states with it less without": draw.DOTTED}
+    draw.legend(right, lines, loc="center left")
     return figure
 
 
@@ -147,7 +150,7 @@ def encoding_lengths(features: xr.Dataset) -> Figure:
     """What part of a toy's weights deals with one feature; kept features of every seed. a: weights of its row that hold
     95 % of its response to itself, as trained and with the hidden units turned at random. b: weights on
     its own axis, after hidden units are rotated to it, that hold 95 % of the axis. Means over seeds with their
-    intervals. c: bits that the weights cost with it beyond those without, to a resolution of .1, by its
+    95 % intervals. c: bits that the weights cost with it beyond those without, to a resolution of .1, by its
     dimensionality; every feature of every seed a dot."""
     figure, axes = draw.panels(1, 3, height=2.7)
     places = np.arange(features.sizes["p"])
@@ -161,7 +164,7 @@ def encoding_lengths(features: xr.Dataset) -> Figure:
         draw.ticks(ax, "x", places, [f"{p:g}" for p in features.p.values])
         ax.set(xlabel="$p$", ylabel=label)
         ax.set_ylim(0, 17)
-    draw.legend(axes[0], loc="lower right")
+    draw.legend(axes[0], {"95 % interval": draw.whisker()}, loc="lower right")
     series = {
         f"$p={p:g}$": (*xr.broadcast(features.D.sel(p=p), features.bits.sel(p=p)), colour)
         for p, colour in zip(features.p.values.tolist(), draw.PALETTE, strict=False)

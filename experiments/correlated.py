@@ -75,21 +75,23 @@ def interference(bases: Swept) -> xr.Dataset:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def pairs_in_the_plane(pairs: Swept, triples: Swept, pair_geometry: xr.Dataset, triple_geometry: xr.Dataset) -> Figure:
-    """Rows of W, one color a pair, at p = 0.05 of each feature; a collapsed pair shows as one arrow. Top: best of all
+    """Rows of W, one colour a pair, at p = 0.05 of each feature; a collapsed pair shows as one arrow. Top: best of all
     seeds by exact loss, with the share of seeds like it up to rotation and permutation, whichever two features make a
     pair. Bottom: the most common other geometry, with its share; blank where there is none."""
     rows = (("two pairs", pairs, pair_geometry), ("three pairs", triples, triple_geometry))
     shown = [(f"{name},\n{kind}\n", sweep, found, kind) for name, sweep, found in rows for kind in found.kind.values]
-    figure, axes = draw.panels(2, len(shown), height=3.3, letters=False, squeeze=False)
+    figure, axes = draw.panels(2, len(shown), height=3.6, letters=False, squeeze=False)
     for column, (name, swept, found, kind) in zip(axes.T, shown, strict=True):
         W = swept.final(unconverged=True).sel(kind=kind, p=SHOWN).values
         best, *others = basins(W, found.loss.sel(kind=kind, p=SHOWN).values, tol=0.1)
-        column[1].axis("on" if others else "off")
+        column[1].set(xticks=[], yticks=[])
+        column[1].spines[["left", "bottom"]].set_visible(bool(others))
         others.sort(key=lambda basin: -basin.restarts)
         for ax, basin, title in zip(column, [best, *others], (name, ""), strict=False):
             draw.arrows(ax, W[basin.places[0]], [draw.PALETTE[i // 2] for i in range(W.shape[1])], reach=1.4)
-            ax.set_title(f"{title}{basin.share.mean:.0%}", fontsize=7)
-    draw.outer_labels(axes, x="", y="")
+            ax.set_title(f"{title}{basin.share.mean:.0%} of seeds", fontsize=7)
+    draw.outer_labels(axes, x="", y=["best seed", "most common other"])
+    draw.legend_below(figure, axes, {f"pair {i + 1}": draw.key("-", draw.PALETTE[i]) for i in range(3)})
     return figure
 
 
@@ -106,7 +108,7 @@ def arrangements_by_density(pair_geometry: xr.Dataset, triple_geometry: xr.Datas
             draw.points(ax, found.p.values, shares, kind, shift=shift, ls="-", lw=0.8)
         ax.set(xlabel="$p$ of a feature", ylabel="share of seeds", title=f"{number} pairs: {lie}", ylim=(-0.03, 1.03))
     draw.outer_labels(axes)
-    draw.legend_below(figure, axes)
+    draw.legend_below(figure, axes, {"95 % interval": draw.whisker()})
     return figure
 
 

@@ -105,11 +105,10 @@ def orders(full: Swept) -> xr.Dataset:
 # -------------------------------------------------------------------------------------------------------------- figures
 def plateaus_of_two_components(two: Swept, staircases: xr.Dataset) -> Figure:
     """A target of two components learned at rank two. (a) Loss over its start under softmax cross-entropy, against time
-    in units of the inverse growth rate, at the first ratio of singular values and the smallest initial scale: median
-    and quartiles over seeds, one colour a size of the target's entries (root mean square of the first component). (b,
-    c) Share of seeds with two plateaus before the last one, against the ratio, one panel an initial scale: filled
-    under cross-entropy, open under squared error at the smallest entries. Intervals hold together at 95 % for each
-    series; grey: as many as count as showing them."""
+    in units of the inverse growth rate, at one ratio of singular values and one initial scale: median and quartiles
+    over seeds, one colour a size of the target's entries (root mean square of the first component). (b, c) Share of
+    seeds with two plateaus before the last one, against the ratio, one panel an initial scale; under squared error at
+    the smallest entries. Intervals hold together at 95 % for each series; from 0.8 on, seeds count as showing them."""
     figure, axes = draw.panels(1, 1 + staircases.sizes["scale"], height=2.8, width_ratios=(1.3, 1, 1))
     loss = two.finite().sel(loss="cross-entropy").isel(ratio=0, scale=0).transpose("size", "step", "seed")
     x, colours = np.arange(staircases.sizes["ratio"]), dict(zip(loss["size"].values, draw.PALETTE, strict=False))
@@ -118,9 +117,10 @@ def plateaus_of_two_components(two: Swept, staircases: xr.Dataset) -> Figure:
         draw.band(
             axes[0], loss.step[1:] * two.sweep.base.optimizer.lr, own, label=f"entries of {size:g}", colour=colour
         )
-    axes[0].set(yscale="log", xscale="log", ylim=(1e-5, 2), xlabel="time", ylabel="loss / start")
+    title = f"ratio {float(loss.ratio):g}, initial scale {float(loss.scale):g}"
+    axes[0].set(yscale="log", xscale="log", ylim=(1e-5, 2), xlabel="time", ylabel="loss / start", title=title)
     for ax, scale in zip(axes[1:], staircases.scale.values, strict=True):
-        ax.axhspan(ENOUGH, 1, color="0.92", lw=0, zorder=0)
+        ax.axhspan(ENOUGH, 1, color="0.9", lw=0, zorder=0, label=f"{ENOUGH:g} or more")
         of = share(staircases.two.sel(loss="squared error", scale=scale).isel(size=0)).estimates
         draw.points(ax, x, of, None, draw.PALETTE[0], shift=-6, **OPEN)
         for (size, colour), shift in zip(colours.items(), draw.shifts(len(colours)), strict=True):
@@ -130,7 +130,8 @@ def plateaus_of_two_components(two: Swept, staircases: xr.Dataset) -> Figure:
         ax.set(xlabel="ratio $s_2 / s_1$", title=f"initial scale {scale:g}", ylim=(-0.03, 1.03))
     axes[1].set_ylabel("share with two plateaus")
     marks = {"cross-entropy": draw.key("", "0.3", marker="o"), "squared error": draw.key("", "0.3", marker="o", **OPEN)}
-    draw.legend_below(figure, axes, marks)
+    spans = {"quartiles (a)": draw.shade(), "95 % interval": draw.whisker()}
+    draw.legend_below(figure, axes, marks | spans, columns=4)
     return figure
 
 
@@ -138,23 +139,25 @@ def losses_at_rank_ten(tens: xr.Dataset, longer_tens: xr.Dataset) -> Figure:
     """A target of ten components learned at rank ten: loss at the end over that at the start, every seed a dot, one
     panel an initial scale; columns: root mean square entry of the target's first component, and ratio of its singular
     values. Squared error and softmax cross-entropy after the same time in units of the inverse growth rate, and
-    cross-entropy after five times as long (where it was run). Dashed: what counts as zero; on the floor within 1e-9."""
+    cross-entropy after five times as long (where it was run). On the floor within 1e-9."""
     figure, axes = draw.panels(1, tens.sizes["scale"], height=2.6, sharey=True)
     columns = [(size, ratio) for size in tens["size"].values for ratio in tens.ratio.values]
     later = f"cross-entropy, time {longer_tens.time:.6g}"
     rows = [(f"{name}, time {tens.time:.6g}", tens.sel(loss=name)) for name in tens.loss.values]
     rows += [(later, longer_tens.sel(loss="cross-entropy"))]
+    colours = (draw.BLUE, draw.RED, draw.ORANGE)
     for ax, scale in zip(axes, tens.scale.values, strict=True):
-        for (name, data), colour, shift in zip(rows, (draw.BLUE, draw.RED, draw.ORANGE), (-0.25, 0, 0.25), strict=True):
+        for (_, data), colour, shift in zip(rows, colours, (-0.25, 0, 0.25), strict=True):
             there = [place for place, (size, _) in enumerate(columns) if size in data["size"].values]
             of = [data.end.sel(size=columns[place][0], ratio=columns[place][1], scale=scale) for place in there]
             beside = draw.aside(np.array(there) + shift, of[0].size, 0.09, log=False)
-            draw.cloud(ax, beside, np.clip(of, 1e-9, 10), name, colour)
+            draw.cloud(ax, beside, np.clip(of, 1e-9, 10), colour=colour, ms=2.8, alpha=0.6)
         draw.levels(ax, [TOLERANCE])
         draw.ticks(ax, "x", range(len(columns)), [f"{size:g}\n{ratio:g}" for size, ratio in columns])
         ax.set(yscale="log", xlabel="entries, ratio", title=f"initial scale {scale:g}")
     axes[0].set_ylabel("loss at the end / start")
-    draw.legend_below(figure, axes)
+    keys = {name: draw.key("", colour, marker="o", ms=4) for (name, _), colour in zip(rows, colours, strict=True)}
+    draw.legend_below(figure, axes, keys | {"counts as zero": draw.DASHED})
     return figure
 
 
@@ -163,13 +166,15 @@ def learning_at_full_rank(orders: xr.Dataset) -> Figure:
     square entry of the target's first component, ratio of its singular values, initial scale. (a) Plateaus between the
     first and the last one. (b) Share of pairs of the four leading components that are half learned in the order of
     their singular values. (c) Alignment of the four leading left singular vectors of what is learned with those of the
-    target, both less their mean. Means over seeds with intervals that hold together at 95 % for each loss."""
+    target, both less their mean. Means over seeds with intervals that hold together at 95 % for each loss, cut off
+    where no value can lie."""
     figure, axes = draw.panels(1, 3, height=2.6)
     columns = [tuple(labels.values()) for labels, _ in by_setting(mean, orders.number.isel(loss=0, drop=True))]
     names = {"number": "plateaus between", "order": "share of pairs in order", "span": "alignment of leading spans"}
-    for ax, (name, label) in zip(axes, names.items(), strict=True):
+    for ax, (name, label), most in zip(axes, names.items(), (np.inf, 1, 1), strict=True):
         for loss, shift in zip(orders.loss.values, (-2, 2), strict=True):
-            found = [one for _, one in by_setting(mean, orders[name].sel(loss=loss, drop=True))]
+            settings = by_setting(mean, orders[name].sel(loss=loss, drop=True))
+            found = np.array([(one.low, one.value, one.high) for _, one in settings]).clip(0, most).T
             draw.points(ax, range(len(columns)), found, loss, COLOURS[loss], shift=shift)
         draw.ticks(
             ax,
@@ -178,7 +183,7 @@ def learning_at_full_rank(orders: xr.Dataset) -> Figure:
             ["\n".join(f"{value:g}".removeprefix("0") for value in column) for column in columns],
         )
         ax.set(xlabel="entries, ratio, scale", ylabel=label)
-    draw.legend_below(figure, axes)
+    draw.legend_below(figure, axes, {"95 % interval": draw.whisker()})
     return figure
 
 

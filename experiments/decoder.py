@@ -141,17 +141,17 @@ def compared(models: xr.Dataset) -> tuple[Series, Series, list[bool]]:
 def starting_bias(by_start: xr.Dataset) -> Figure:
     """Features decoded from a random projection, by initial bias. a: held-out loss over the variance of the features.
     b: share of live neurons that are monosemantic, whose largest single-feature activation is more than 0.9 of the sum;
-    dashed: with inputs turned at random; dotted: of randomly rotated neurons. c: share of neurons above every
-    threshold, mean over seeds. d: every two starts: by how much the lower one ends more concentrated - the area under
-    the curves of c - against the difference of the losses; filled where its whole interval lies within 2 % (grey); the
-    dashed line is no difference. Bars: 95 % intervals, for all points of a series together."""
+    also with inputs turned at random, and of randomly rotated neurons. c: share of neurons above every threshold, mean
+    over seeds. d: every two starts: by how much the lower one ends more concentrated - the area under the curves of c -
+    against the difference of the losses, which is equal where its whole interval lies within 2 %. Intervals are for all
+    points of a series together."""
     models = by_start.isel(p=0)
-    figure, (loss, single, curves, pairs) = draw.panels(1, 4, height=2.6)
+    figure, (loss, single, curves, pairs) = draw.panels(1, 4, height=2.8)
     start = models.bias.values
     draw.points(loss, start, mean(models.fvu).estimates, colour=draw.BLACK, ls="-")
-    draw.points(single, start, mean(_single(models)).estimates, "trained", draw.BLUE, ls="-")
-    draw.theory(single, start, models.turned.mean("seed"), "inputs turned")
-    draw.theory(single, start, models.rotated.mean("seed"), "neurons rotated", dash=draw.DOTTED)
+    draw.points(single, start, mean(_single(models)).estimates, "trained (b)", draw.BLUE, ls="-")
+    draw.theory(single, start, models.turned.mean("seed"), "inputs turned (b)")
+    draw.theory(single, start, models.rotated.mean("seed"), "neurons rotated (b)", dash=draw.DOTTED)
     for at, colour in zip(range(start.size), draw.feature_colours(start.size), strict=True):
         curves.plot(
             models["at"], models.curve.isel(bias=at).mean("seed"), color=colour, label=f"start at {start[at]:g}"
@@ -161,7 +161,14 @@ def starting_bias(by_start: xr.Dataset) -> Figure:
     single.set(xlabel="initial bias", ylabel="monosemantic neurons", ylim=(-0.02, None))
     curves.set(xlabel="threshold", ylabel="share above threshold")
     draw.excluded(pairs, by_start.left_out)
-    draw.legend_below(figure, [single, curves])
+    marks = {"equal losses (d)": draw.BLUE, "unequal losses (d)": "white"}
+    told = {name: draw.key("", draw.BLUE, marker="o", ms=3.5, mfc=face) for name, face in marks.items()}
+    told |= {
+        "within 2 % (d)": draw.shade(),
+        "no difference (d)": draw.key("-", lw=0.8),
+        "95 % interval": draw.whisker(),
+    }
+    draw.legend_below(figure, [single, curves], told, columns=4)
     return figure
 
 
@@ -172,7 +179,7 @@ def _pairs(ax: Axes, models: xr.Dataset) -> None:
         face = draw.BLUE if same else "white"
         ax.errorbar(x.value, y.value, up, aside, "o", color=draw.BLUE, ms=3.5, mfc=face, elinewidth=0.7)
     ax.axvspan(-EQUAL, EQUAL, color="0.9", lw=0, zorder=0)
-    draw.levels(ax, [0])
+    draw.levels(ax, [0], dash="-")
     ax.set(xlabel="relative $\\Delta$FVU", ylabel="more concentrated by")
 
 
@@ -180,8 +187,8 @@ def neurons_per_feature(by_width: xr.Dataset) -> Figure:
     """Features decoded from a random projection against the number of neurons for each feature, k / N, from initial
     biases of 0 and -1. a: held-out loss over the variance of the features. b: share of live neurons that are
     monosemantic, at 0.9. c: share of features with a monosemantic neuron. d: what the lower start costs: the relative
-    difference of the losses, paired by seed; grey: within 2 %. Means over seeds with 95 % intervals, for all points of
-    a series together."""
+    difference of the losses, paired by seed. Means over seeds with 95 % intervals, for all points of a series
+    together."""
     figure, axes = draw.panels(1, 4, height=2.6)
     ratio, shifts = by_width.k.values / by_width.attrs["n"], draw.shifts(by_width.sizes["bias"])
     panels = {"FVU": by_width.fvu, "monosemantic neurons": _single(by_width), "features held": by_width.held}
@@ -197,7 +204,7 @@ def neurons_per_feature(by_width: xr.Dataset) -> Figure:
         draw.log_axis(ax, "x", ratio)
         ax.set(xlabel="neurons / features")
     draw.excluded(axes[3], by_width.left_out)
-    draw.legend_below(figure, axes[0])
+    draw.legend_below(figure, axes[0], {"within 2 % (d)": draw.shade(), "95 % interval": draw.whisker()})
     return figure
 
 

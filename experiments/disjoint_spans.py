@@ -100,35 +100,38 @@ def _spans(W: xr.DataArray, group: np.ndarray) -> xr.Dataset:
 def closeness(packings: xr.Dataset, autoencoders: xr.Dataset) -> Figure:
     """How close groups come to orthogonal subspaces. a: packings of two groups that pay a penalty on |cos|^power across
     groups: root mean square of the cosines across, a dot a seed, powers side by side, with lines of the predicted slope
-    -1 / (power - 2) (dashed); on the floor below 1e-8. b: the largest cosine between the spans of the groups against
-    that, all models, and their equality (dashed). c: autoencoders of two sets of five anticorrelated features in four
-    dimensions under losses |error|^power: cosines across sets against the density p of a feature, a dot a seed; dotted:
-    up to here the sets count as separate."""
-    figure, (left, middle, right) = draw.panels(1, 3, height=2.7)
+    -1 / (power - 2); on the floor below 1e-8. b: the largest cosine between the spans of the groups against that, all
+    models. c: autoencoders of two sets of five anticorrelated features in four dimensions under losses |error|^power:
+    cosines across sets against the density p of a feature, a dot a seed, and the cosine up to which the sets count as
+    separate."""
+    figure, (left, middle, right) = draw.panels(1, 3, height=2.8)
     colours = dict(zip(packings.power.values.tolist(), draw.PALETTE, strict=False))
+    dots: dict[str, Any] = {"ms": 2.6, "alpha": 0.6}
+    keys: dict[str, Any] = {}
     for (power, colour), aside in zip(colours.items(), 0.16 * draw.shifts(len(colours), 1.0), strict=True):
         one, x = packings.cross.sel(power=power).clip(min=1e-8), packings.penalty.values * np.exp(aside)
-        draw.cloud(left, draw.aside(x, one.sizes["seed"], 0.05), one, colour=colour, label=f"packing, power {power:g}")
+        draw.cloud(left, draw.aside(x, one.sizes["seed"], 0.05), one, colour=colour, **dots)
+        keys[f"packing, power {power:g}"] = draw.key("", colour, marker="o", ms=4)
         if power > 2:
             through = np.exp(np.log(one.sel(penalty=FITTED[0], method="nearest")).mean())
             end = np.array([FITTED[0] / 3, FITTED[1] * 1.3])
-            draw.theory(left, end, float(through) * (end / FITTED[0]) ** closing_exponent(power), "predicted slope")
-        draw.cloud(middle, one, packings.overlap.sel(power=power).clip(min=1e-8), colour=colour)
-    draw.theory(middle, [1e-8, 1], [1e-8, 1])
+            draw.theory(left, end, float(through) * (end / FITTED[0]) ** closing_exponent(power), "predicted slope (a)")
+        draw.cloud(middle, one, packings.overlap.sel(power=power).clip(min=1e-8), colour=colour, **dots)
+    draw.theory(middle, [1e-8, 1], [1e-8, 1], "equal (b)", dash="-")
     powers = autoencoders.power.values.tolist()
     for power, shift, colour in zip(powers, (-0.12, 0, 0.12), draw.PALETTE[4:], strict=False):
         one, x = autoencoders.cross.sel(power=power), autoencoders.p.values * np.exp(shift)
-        look: dict[str, Any] = {"colour": colour, "label": f"autoencoder, power {power:g}"}
-        draw.cloud(right, draw.aside(x, one.sizes["seed"], 0.04), one, **look)
-        draw.cloud(middle, one, autoencoders.overlap.sel(power=power), colour=look["colour"])
-    right.axhline(SEPARATE, color=draw.THEORY, ls=draw.DOTTED, lw=0.8)
+        draw.cloud(right, draw.aside(x, one.sizes["seed"], 0.04), one, colour=colour, **dots)
+        draw.cloud(middle, one, autoencoders.overlap.sel(power=power), colour=colour, **dots)
+        keys[f"autoencoder, power {power:g}"] = draw.key("", colour, marker="o", ms=4)
+    right.axhline(SEPARATE, color=draw.THEORY, ls=draw.DOTTED, lw=0.8, label="separate below (c)")
     draw.log_axis(right, "x", at=autoencoders.p.values)
     draw.log_axis(left, "x", at=packings.penalty.values)
     labels = ("penalty across groups", "rms cosine"), ("rms cosine", "largest cosine of spans")
     for ax, (x_label, y_label) in zip((left, middle, right), (*labels, ("$p$", "rms cosine")), strict=True):
         ax.set(yscale="log", xlabel=x_label, ylabel=y_label)
     middle.set(xscale="log")
-    draw.legend_below(figure, [left, middle, right])
+    draw.legend_below(figure, [left, middle, right], keys, columns=4)
     return figure
 
 

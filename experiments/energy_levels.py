@@ -58,7 +58,7 @@ def energy_levels(late_course: xr.Dataset) -> Figure:
     first fall cut off). Equal importances: the seed with the most late jumps. Bold, dots and dotted lines: features
     that jump late, detected in each D_i(t) by itself; colours tell lines apart only."""
     shown = late_course.isel(seed=int(late_course.jumps.fillna(-1).argmax("seed")))
-    figure = _trajectories(late_course, shown, {"digon": 1 / 2, "none": 0}, "upper right")
+    figure = _trajectories(late_course, shown, {"digon": 1 / 2, "none": 0})
     top, bottom = figure.axes
     for feature in shown.jump.sel(what="feature").dropna("nth_jump").values.astype(int):
         top.plot(shown.snapshot, shown.D.isel(feature=feature), color=f"C{feature % len(draw.PALETTE)}", lw=1.3)
@@ -67,17 +67,18 @@ def energy_levels(late_course: xr.Dataset) -> Figure:
     return figure
 
 
-def _trajectories(course: xr.Dataset, shown: xr.Dataset, levels: dict[str, float], loc: str) -> Figure:
+def _trajectories(course: xr.Dataset, shown: xr.Dataset, levels: dict[str, float]) -> Figure:
     """D_i(t) of a seed, and below, its loss among those of all; its jumps in both. Steps that begin after 0 are log."""
-    figure, (top, bottom) = draw.panels(2, 1, height=4.0, sharex=True, height_ratios=(1.7, 1))
+    figure, (top, bottom) = draw.panels(2, 1, height=4.2, sharex=True, height_ratios=(1.7, 1))
     x, found = shown.snapshot.values, [Jump(*row) for row in shown.jump.dropna("nth_jump").values]
     draw.trajectories(top, x, shown.D.transpose("feature", "snapshot"), found, log_steps=bool(x[0] > 0))
     top.set(xlabel="", ylim=(-0.03, 1.08))
     draw.levels(top, list(levels.values()), list(levels))
     draw.runs(bottom, x, course.loss, colour="0.8", alpha=1, lw=0.5)
-    bottom.plot(x, shown.loss, color=draw.BLUE, lw=0.9)
-    draw.moments(bottom, [jump.step for jump in found], label="late jumps" if course.attrs["since"] else "jumps")
-    draw.legend(bottom, {"other seeds": draw.key("-", "0.8")}, loc=loc)
+    bottom.plot(x, shown.loss, color=draw.BLUE, lw=0.9, label="this seed (b)")
+    draw.moments(bottom, [jump.step for jump in found], label="jumps (b)")
+    looks = {"other seeds (b)": draw.key("-", "0.8"), "jumps (a)": draw.key("", "black", marker="o", ms=2.5)}
+    draw.legend_below(figure, bottom, looks)
     bottom.set_xlabel("step")
     return figure
 
@@ -93,7 +94,7 @@ def around_jumps(digons: Swept, late_course: xr.Dataset) -> Figure:
         found = mean_around(late_course.loss, late_course.moment, reach, own)
         draw.band(left, away, interval(found), label=f"{label}, {len(found)} seeds", colour=colour)
     left.set(xlabel="steps after the jump", ylabel="change of the loss")
-    draw.legend(left, loc="lower left")
+    draw.legend(left, {"95 % interval": draw.shade()}, loc="lower left")
     for place, colour, label in ((len(steps) // 20, "0.6", "early"), (-1, draw.BLUE, "end")):
         values = late_course.D.isel(snapshot=place).values.ravel()
         weights = np.full(values.size, 1 / values.size)
@@ -104,13 +105,19 @@ def around_jumps(digons: Swept, late_course: xr.Dataset) -> Figure:
     return figure
 
 
-def learned_in_turn(course: xr.Dataset) -> Figure:
+def learned_in_turn(levels: Swept, course: xr.Dataset) -> Figure:
     """a: dimensionality D_i(t) of every feature of one seed; b: its loss above .98 of the least of all (other seeds
     grey), importances that decay. From a small start features are learned one after another, nearly alone, D near 1,
     and give half of their dimension away when an antipode arrives; D_i ignores length, and means nothing before a
-    feature has any. Dots, dotted lines: jumps, detected in each D_i(t) by itself; colours tell lines apart only."""
+    feature has any. Dots, dotted lines: jumps, detected in each D_i(t) by itself, of features that have reached a
+    twentieth of the length of the longest at the end; colours tell lines apart only."""
     above = course.assign(loss=course.loss - 0.98 * course.loss.min()).isel(snapshot=slice(1, None))
-    figure = _trajectories(above, above.isel(seed=0), {"point": 1, "digon": 1 / 2}, "lower left")
+    shown, length = above.isel(seed=0), np.sqrt((levels.data.W.isel(seed=0) ** 2).sum("hidden"))
+    jumps = shown.jump.fillna(0)
+    own = length.isel(feature=jumps.sel(what="feature", drop=True).astype(int))
+    reached = own.sel(snapshot=jumps.sel(what="step", drop=True), method="nearest", drop=True)
+    shown = shown.assign(jump=shown.jump.where(reached > DEAD * length.isel(snapshot=-1).max()))
+    figure = _trajectories(above, shown, {"point": 1, "digon": 1 / 2})
     figure.axes[1].set(ylabel="loss above .98 of least", yscale="log")
     return figure
 

@@ -110,22 +110,27 @@ def losses(toys: Swept) -> xr.Dataset:
 def shares_of_seeds(found_features: xr.Dataset, losses: xr.Dataset) -> Figure:
     """a, b: share of the planted features that a method finds, N features in d dimensions; every seed a dot, the dashed
     line nine in ten: below it the method has failed. c: loss of trained toys (5 in 2: five features in two dimensions)
-    over that of their best seed; above the dashed line they have failed. Above each: the share of seeds that fail."""
-    figure, axes = draw.panels(1, 3, height=2.9, width_ratios=(1.6, 1.6, 1))
+    over that of their best seed; above the dashed line they have failed."""
+    figure, axes = draw.panels(1, 3, height=3.1, width_ratios=(1.6, 1.6, 1))
     for ax, size in zip(axes, found_features["size"].values.tolist(), strict=False):
         here = found_features.found.sel(size=size)
         failed = share((here < ENOUGH).where(here.notnull()))
-        _column(ax, here, [each.value for each in failed.estimates], here.by.values.tolist(), 1.1)
+        _column(ax, here, [each.value for each in failed.estimates], here.by.values.tolist(), 1.14)
         ax.axhline(ENOUGH, ls=draw.DASHED, color=draw.THEORY, lw=1)
-        ax.set(title=size, ylim=(-0.05, 1.2), yticks=np.linspace(0, 1, 5))
+        ax.set(title=size, ylim=(-0.05, 1.25), yticks=np.linspace(0, 1, 5))
     failed = share((losses.ratio >= WORSE).where(losses.ratio.notnull()))
     spread = max(float(losses.ratio.max()) - 1, WORSE - 1)
-    axes[2].set_ylim(1 - 0.05 * spread, 1 + 1.2 * spread)
-    top = 1 + 1.1 * spread
+    axes[2].set_ylim(1 - 0.05 * spread, 1 + 1.25 * spread)
+    top = 1 + 1.14 * spread
     _column(axes[2], losses.ratio, [each.value for each in failed.estimates], losses.toy.values.tolist(), top)
     axes[2].axhline(WORSE, ls=draw.DASHED, color=draw.THEORY, lw=1)
     axes[2].set(title="trained toys", ylabel="loss / least loss")
     axes[0].set_ylabel("features found")
+    keys = {
+        "a seed": draw.key("", draw.BLUE, marker="o", ms=2.5),
+        f"fails below {ENOUGH:g} (a, b), above {WORSE:g} (c)": draw.DASHED,
+    }
+    draw.legend_below(figure, axes, keys)
     return figure
 
 
@@ -134,6 +139,7 @@ def _column(ax: Any, values: xr.DataArray, failed: list[float], labels: list[str
     draw.cloud(ax, places[:, None] + beside, values.values, alpha=0.4, ms=2)
     for x, rate in zip(places, failed, strict=True):
         ax.text(x, top, f"{rate:.0%}", ha="center", va="bottom", fontsize=7)
+        ax.text(x, top, "fail", ha="center", va="top", fontsize=7)
     draw.ticks(ax, "x", places, [each.replace(" learning", "\nlearning").replace(" + ", "\n+ ") for each in labels])
 
 

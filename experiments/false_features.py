@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from toymodels import (
@@ -223,35 +224,36 @@ TITLES = {
 def false_positives(statistics: xr.Dataset) -> Figure:
     """What four methods (rows) make of four laws (columns) at the largest sample, by four statistics (panels): means
     over pairs of seeds. FVU: fraction of variance unexplained; agreement: how near the directions of two seeds are;
-    Gaussian copy: the Gaussian of the same mean and covariance; rotated: the data in a random basis. Purple: the whole
-    interval says that the data have features; orange: that they have none; white: undecided. Intervals are at 95 % for
-    a panel together. Features: planted, sparse; dozen: a mixture of twelve Gaussians; every purple cell of the columns
-    without features is a false positive."""
-    figure, axes = draw.panels(1, 4, height=2.3, sharey=True)
-    for ax, (name, values) in zip(axes, passing(statistics).items(), strict=True):
+    Gaussian copy: the Gaussian of the same mean and covariance; rotated: the data in a random basis. A verdict is that
+    of the whole interval, above or below the limit over the panel; undecided: the limit lies within. Intervals are at
+    95 % for a panel together. Features: planted, sparse; dozen: a mixture of twelve Gaussians; every purple cell of the
+    columns without features is a false positive."""
+    figure, axes = draw.panels(2, 2, height=4.4, sharex=True, sharey=True)
+    for ax, (name, values) in zip(axes.flat, passing(statistics).items(), strict=True):
         values = values.sel(samples=values.samples.values.max()).transpose("by", "law", "pair")
         every = mean(values.stack(cell=("by", "law")).reset_index("cell", drop=True).transpose("cell", "pair"), "pair")
         outcomes = [PASSES[name].decide(each) for each in every.estimates]
-        cells = np.array([COLOURS[each] for each in outcomes]).reshape(values.sizes["by"], values.sizes["law"])
-        ax.imshow(cells, cmap="PuOr", vmin=-2, vmax=2, aspect="auto")
+        cells = np.array([to_rgb(COLOURS[VERDICTS[each]]) for each in outcomes])
+        ax.imshow(cells.reshape(values.sizes["by"], values.sizes["law"], 3), aspect="auto")
         for index, each in enumerate(every.estimates):
             row, column = divmod(index, values.sizes["law"])
-            ax.text(column, row, f"{each.value:.2g}", ha="center", va="center", size=6)
+            ax.text(column, row, f"{each.value:.2f}", ha="center", va="center", size=9)
         draw.ticks(ax, "x", range(values.sizes["law"]), [SHORT[each] for each in values.law.values.tolist()])
-        ax.tick_params("x", labelrotation=25)
         draw.ticks(ax, "y", range(values.sizes["by"]), values.by.values.tolist())
-        ax.set(title=f"{TITLES[name]}\n{PASSES[name]}")
+        ax.set(title=f"{TITLES[name]}: {PASSES[name]}")
+    draw.category_legend(figure, COLOURS)
     return figure
 
 
-COLOURS = {HOLDS: 1, FAILS: -1, UNDECIDED: 0}
+VERDICTS = {HOLDS: "data have features", FAILS: "data have none", UNDECIDED: "undecided"}
+COLOURS = dict(zip(VERDICTS.values(), ("#a69cc9", "#f1a340", "white"), strict=True))
 SHORT = {"features": "features", "a dozen Gaussians": "dozen", "cube": "cube", "Gaussian": "Gaussian"}
 
 
 def statistics_by_law(statistics: xr.Dataset) -> Figure:
     """Four statistics (columns, as in `false_positives`) of four methods (rows) against the number of observations that
-    they were fitted to; means over pairs of seeds with their intervals. Below the dashed line (second column: above it)
-    data pass as features: a law without features that does is a false positive."""
+    they were fitted to; means over pairs of seeds with their intervals. Below the limit (second column: above it) data
+    pass as features: a law without features that does is a false positive."""
     found = passing(statistics)
     methods = statistics.by.values.tolist()
     figure, axes = draw.panels(len(methods), 4, height=1.5 * len(methods), sharex=True, sharey="col")
@@ -265,8 +267,8 @@ def statistics_by_law(statistics: xr.Dataset) -> Figure:
         row[0].set_ylabel(method)
     for ax, name in zip(np.reshape(axes, (len(methods), 4))[-1], found, strict=True):
         ax.set_xlabel("observations")
-        ax.set(yscale="log") if name == "gap" else ax.set_ylim(bottom=0)  # when all rows, which share it, are drawn
-    draw.legend_below(figure, np.ravel(axes)[0])
+        ax.set(yscale="log") if name == "gap" else ax.set_ylim(bottom=-0.06)  # when all rows, which share it, are drawn
+    draw.legend_below(figure, np.ravel(axes)[0], {"limit": draw.DASHED, "95 % interval": draw.whisker()})
     return figure
 
 

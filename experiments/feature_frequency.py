@@ -106,7 +106,8 @@ def learned_by_importance(features: xr.Dataset) -> Figure:
     axes[1][1].set_xlabel("share of the variance")
     first, second = map(str, features.coder.values[:2])
     draw.legend(axes[0][0], {first: draw.key("-"), second: draw.key("--")}, loc="upper left")
-    draw.legend(axes[0][1], loc="lower left")
+    marks = {"median": draw.key("-"), "a seed": draw.key("", marker="o", ms=2.5)}
+    draw.legend(axes[1][1], marks, loc="upper right")
     draw.excluded(axes[0][1], features.left_out)
     return figure
 

@@ -135,7 +135,7 @@ def _bars(ax: Any, values: xr.DataArray, along: str) -> None:
 
 def recovery_by_setting(recovered: xr.Dataset) -> Figure:
     """Share of planted features that each method finds, one to one, with cosine .9 or more; mean over seeds with its
-    interval. N/d = 1, 2, 4: features per dimension (p = .05); the other settings change one thing at N/d = 2: the
+    95 % interval. N/d = 1, 2, 4: features per dimension (p = .05); the other settings change one thing at N/d = 2: the
     probability p, the standard deviation of the noise in each dimension, or strengths, which fall from feature to
     feature."""
     figure, ax = draw.panels(height=2.9)
@@ -147,14 +147,14 @@ def recovery_by_setting(recovered: xr.Dataset) -> Figure:
         [str(each).replace(" str", "\nstr") for each in recovered.setting.values],
     )
     ax.set(ylabel="features found")
-    draw.legend_below(figure, ax)
+    draw.legend_below(figure, ax, {"95 % interval": draw.whisker()})
     return figure
 
 
 def rays_and_lines(rays: xr.Dataset) -> Figure:
     """Features that are never negative. Share of them that each method finds as lines (a, up to sign), and as rays (b,
-    with the signs that the method returns); mean over seeds with its interval. Orthant: no direction has a negative
-    coordinate, so the observations have none."""
+    with the signs that the method returns); mean over seeds with its 95 % interval. Orthant: no direction has a
+    negative coordinate, so the observations have none."""
     figure, axes = draw.panels(1, 2, height=2.9, sharey=True)
     for ax, name, title in zip(axes, ("lines", "as_returned"), ("as lines", "as rays, signs as returned"), strict=True):
         _bars(ax, rays[name], "frame")
@@ -162,7 +162,7 @@ def rays_and_lines(rays: xr.Dataset) -> Figure:
         draw.ticks(ax, "x", range(rays.sizes["frame"]), labels)
         ax.set(title=title)
     axes[0].set_ylabel("features found")
-    draw.legend_below(figure, axes[0])
+    draw.legend_below(figure, axes[0], {"95 % interval": draw.whisker()})
     return figure
 
 

@@ -107,7 +107,7 @@ def recovery_by_geometry(recovered: xr.Dataset) -> Figure:
     dictionary learning (bottom) against the feature's dimensionality D_i, its importance, and the number of features
     that it interacts with, |cos| of .3 or more, spread by up to .3 so that dots part. Dashed: an error of .1; features
     below it count as found; errors below 1e-6 on the floor."""
-    figure, axes = draw.panels(2, 3, height=4.2, sharex="col", sharey="row")
+    figure, axes = draw.panels(2, 3, height=4.4, sharex="col", sharey="row")
     across = {"dimensionality $D_i$": recovered.D, "importance $I_i$": recovered.importance}
     across["partners"] = recovered.partners
     for row, method in zip(axes, recovered.by.values.tolist(), strict=False):
@@ -124,7 +124,7 @@ def recovery_by_geometry(recovered: xr.Dataset) -> Figure:
             ax.set(yscale="log", xlabel=name)
         draw.log_axis(row[1], "x", [0.2, 0.5, 1])
         row[0].set_ylabel(f"{method}\nerror $1 - \\cos$")
-    draw.legend(axes[0][0], loc="lower left")
+    draw.legend_below(figure, axes[0][0], {f"error {1 - FOUND:.2g}: found below": draw.DASHED})
     draw.outer_labels(axes)
     return figure
 

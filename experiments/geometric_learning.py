@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toymodels import Adam, Axis, Choice, Correlated, Cosine, Momentum, Record, Run, Supervised, Sweep, Tied, draw
@@ -83,7 +84,7 @@ def regimes(flow: Swept, stages: xr.Dataset) -> Figure:
     """One run from a small start, the run with the most plateaus (the others are grey). Top: loss, with its plateaus
     shaded; dashed: the loss of PCA with one component a set, in closed form. Middle: the spread of each set, 0 where
     its three features are one vector and 2/3 (dashed) where they are orthogonal, drawn once W is not 0; dotted: the
-    singular values of W. Bottom: the features in the hidden space, in the colors of their sets, and W Wᵀ (blue to red
+    singular values of W. Bottom: the features in the hidden space, in the colours of their sets, and W Wᵀ (blue to red
     from -1 to 1; lines part the sets), halfway through each plateau in the logarithm of the step, and at the end."""
     one = stages.isel(seed=int(stages.start.count("plateau").argmax("seed"))).dropna("plateau", subset=["start"])
     cell, steps = flow.data.sel(seed=one.seed), flow.data.step.values[1:]
@@ -97,12 +98,15 @@ def regimes(flow: Swept, stages: xr.Dataset) -> Figure:
     spreads = np.where(singular[:, :1] > 0.05, set_spread(W, SETS), np.nan)
     shape.plot(times, spreads, label=[f"set {place + 1}" for place in range(SETS)])
     shape.plot(times, singular, color="0.5", lw=0.7, ls=draw.DOTTED)
-    for place in range(one.plateau.size):
-        flat, pair = one.isel(plateau=place), [figure.add_subplot(grid[row, place]) for row in (2, 3)]
+    pairs = [[figure.add_subplot(grid[row, place]) for row in (2, 3)] for place in range(one.plateau.size)]
+    for place, pair in enumerate(pairs):
+        flat = one.isel(plateau=place)
         for ax in (loss, shape):
             ax.axvspan(max(float(flat.start), 4), float(flat.stop), color="0.93", lw=0, zorder=0)
         draw.polytope_and_gram(pair, flat.W.values, SIZE, f"step {float(flat.middle):.0f}")
+    _gram_bar(figure, pairs)
     loss.set(yscale="log", ylabel="loss", xticklabels=[])
+    draw.legend(loss, {"other runs": draw.key("-", "0.8"), "plateau": draw.shade("0.6")}, loc="lower left")
     draw.levels(loss, [stages.linear], ["PCA"])
     shape.set(xlabel="step", ylabel="spread,\nsingular values", ylim=(-0.05, 1.6))
     draw.levels(shape, [1 - 1 / SIZE], ["orthogonal"])
@@ -111,27 +115,39 @@ def regimes(flow: Swept, stages: xr.Dataset) -> Figure:
     return figure
 
 
+def _gram_bar(figure: Figure, pairs: list[list[Axes]]) -> None:
+    matrices = [matrix for _, matrix in pairs]
+    if matrices:
+        draw.colour_bar(figure, matrices[0].collections[0], matrices, "$W W^\\mathsf{T}$", aspect=12)
+
+
 def end_geometries(restarts: Swept, ends: xr.Dataset) -> Figure:
     """Share of restarts that end in an octahedron by p, from two starts (small: a hundredth of Xavier's scale), with
     95 % Wilson intervals; open symbols: the best of all seeds by exact loss is another geometry. Right: the features in
-    the hidden space, in the colors of their sets, and W Wᵀ (blue to red from -1 to 1; lines part the sets), of the best
-    of all restarts at both ends of this range of p and where trajectories are shown."""
+    the hidden space, in the colours of their sets, and W Wᵀ (blue to red from -1 to 1; lines part the sets), of the
+    best of all restarts at both ends of this range of p and where trajectories are shown."""
     p, W = ends.p.values, restarts.final("W", unconverged=True)
     shown = sorted({float(p[0]), float(p[np.abs(p - SHOWN).argmin()]), float(p[-1])})
-    figure = plt.figure(figsize=(draw.PAGE, 2.9))
+    figure = plt.figure(figsize=(draw.PAGE, 3.1))
     grid = figure.add_gridspec(2, 1 + len(shown), width_ratios=[1.9, *[1] * len(shown)])
     ax = figure.add_subplot(grid[:, 0])
-    for start, shift, colour in zip(ends.start.values, draw.shifts(ends.start.size), draw.PALETTE, strict=False):
+    colours = draw.PALETTE[SETS::2]
+    for start, shift, colour in zip(ends.start.values, draw.shifts(ends.start.size), colours, strict=False):
         octahedra, loss = named(ends.name, "octahedron").sel(start=start), ends.loss.sel(start=start)
         shares, other = [share(octahedra.sel(p=each)) for each in p], of_best_model(octahedra, loss).values != 1
         draw.points(ax, p, shares, f"{start} start", colour, shift=shift, flagged=other, ls="-", lw=0.8)
     draw.log_axis(ax, "x", p)
     ax.set(xlabel="activation probability $p$", ylabel="share of octahedra", ylim=(-0.04, 1.04))
-    draw.legend(ax, {"best is another": draw.key("", "0.4", marker="o", mfc="white")}, loc="lower left")
+    looks = {"best is another": draw.key("", "0.4", marker="o", mfc="white"), "95 % interval": draw.whisker()}
+    for place in range(SETS):
+        looks[f"set {place + 1}"] = draw.key("", draw.PALETTE[place], marker="o", ms=3)
+    draw.legend_below(figure, ax, looks, columns=6)
+    pairs = []
     for place, at in enumerate(shown, 1):
         best = ends.assign(W=W).sel(p=at).isel(ends.loss.sel(p=at).fillna(np.inf).argmin(...))
-        pair = [figure.add_subplot(grid[row, place]) for row in (0, 1)]
-        draw.polytope_and_gram(pair, best.W.values, SIZE, f"best at $p={at:g}$:\n{best.name.item()}")
+        pairs.append([figure.add_subplot(grid[row, place]) for row in (0, 1)])
+        draw.polytope_and_gram(pairs[-1], best.W.values, SIZE, f"best at $p={at:g}$:\n{best.name.item()}")
+    _gram_bar(figure, pairs)
     return figure
 
 

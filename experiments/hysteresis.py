@@ -106,13 +106,14 @@ def _of_five(data: xr.Dataset, what: str) -> xr.Dataset:
 # -------------------------------------------------------------------------------------------------------------- figures
 def loops(two: xr.Dataset, exact: xr.Dataset, pentagons: xr.Dataset) -> Figure:
     """Trained while the density rises (blue, from sparse) or falls (vermillion, from dense) level by level, parameters
-    carried over; a thin line is a seed, arrows show the way. Top: least over largest norm of the features, 0 where one
-    is dropped. Bottom: exact loss over that of the exact optimum (two features) or of the better way (five). Dashed:
-    the antipodal pair of least loss, as far as it is a minimum; dotted: below this density, keeping only the first
-    feature is no longer a minimum. n = 2: one dimension, I_2 the importance of the second feature; an antipodal pair
-    against the first feature alone, on exact gradients. n = 5: two dimensions, a pentagon against two digons and a
-    dropped feature, on draws; the density of one feature is relative to that of the others, and two digons never take
-    it back. Where the ways coincide (second column) the later one hides the other. All seeds, whatever their status."""
+    carried over; a thin line is a seed, arrows show the way of the first. Top: least over largest norm of the features,
+    0 where one is dropped. Bottom: exact loss over that of the exact optimum (two features) or of the better way
+    (five). Dashed: the antipodal pair of least loss, as far as it is a minimum; dotted: below this density, keeping
+    only the first feature is no longer a minimum. n = 2: one dimension, I_2 the importance of the second feature; an
+    antipodal pair against the first feature alone, on exact gradients. n = 5: two dimensions, a pentagon against two
+    digons and a dropped feature, on draws; the density of one feature is relative to that of the others, and two digons
+    never take it back. Where the ways coincide (second column) the later one hides the other. All seeds, whatever their
+    status."""
     figure, axes = draw.panels(2, 4, 3.4, sharex="col", sharey="row", letters=False)
     for column, ratio in enumerate((two.ratio[0], two.ratio[-1])):
         known, data = exact.sel(ratio=ratio), two.isel(steps=-1).sel(ratio=ratio)
@@ -139,12 +140,12 @@ def _loop(axes: Any, data: xr.Dataset, best: np.ndarray) -> None:
         cells = data.sel(way=way).transpose("seed", "level")
         for ax, values in zip(axes, (cells.measure.values, cells.loss.values / best), strict=True):
             draw.runs(ax, data.x.values, values, way if ax is axes[0] else None, colour)
-            draw.arrowhead(ax, data.x.values[::turn], np.nanmedian(values, 0)[::turn], colour)
+            draw.arrowhead(ax, data.x.values[::turn], values[0, ::turn], colour)
 
 
 def width_against_speed(two: xr.Dataset, exact: xr.Dataset) -> Figure:
     """Two features in one dimension: the width of the loop, the logarithm of the ratio of the densities at which the
-    second feature is lost and gained again, over the number of steps that each density is held for; a color is a
+    second feature is lost and gained again, over the number of steps that each density is held for; a colour is a
     relative importance of the second feature. Bars: Student's 95 % intervals over seeds. Dashed: the width between the
     exact ends of the two branches, for infinitely slow annealing. Neighbouring densities are some 4 % apart, which
     limits how well any width is known."""
@@ -157,7 +158,8 @@ def width_against_speed(two: xr.Dataset, exact: xr.Dataset) -> Figure:
         draw.theory(ax, ends, [known.sel(ratio=ratio)] * 2, colour=colour)
     draw.log_axis(ax, "x", length)
     ax.set(xlabel="steps at each density", ylabel="width of the loop, ln $p$", xlim=ends)
-    draw.legend_below(figure, ax, {"exact": draw.DASHED}, 4, True, title="relative importance of the second feature")
+    looks = {"95 % interval": draw.whisker(), "exact": draw.DASHED}
+    draw.legend_below(figure, ax, looks, above=True, title="relative importance of the second feature")
     return figure
 
 

@@ -107,11 +107,10 @@ def _rates(overlap: xr.DataArray, lr: xr.DataArray) -> xr.DataArray:
 # -------------------------------------------------------------------------------------------------------------- figures
 def what_stays(one: Swept, parts: xr.Dataset) -> Figure:
     """One pair of vectors learns a target of two components under minus the inner product and under squared error, at
-    the first ratio of singular values. (a, b) SGD from the middle initial scale; time is step size x step x s_1; median
-    and quartiles over seeds. (a) |cos| with the first component. (b) Length of what is orthogonal to the target's span,
-    over that of the start; dashed: in the exact flow under squared error (median). A run under the inner product stops
-    at |Ã| = |A|, the target A and what is learned of it, Ã. (c) That length at the end, every seed a dot, not below
-    1e-7; dotted: as at the start."""
+    one ratio of singular values. (a, b) SGD; time is step size x step x s_1; median and quartiles over seeds. (a) |cos|
+    with the first component. (b) Length of what is orthogonal to the target's span, over that of the start, and in the
+    exact flow under squared error (median). A run under the inner product stops at |Ã| = |A|, the target A and what is
+    learned of it, Ã. (c) That length at the end, every seed a dot, not below 1e-7."""
     figure, (right, wrong, ends) = draw.panels(1, 3, height=2.8, width_ratios=(1, 1, 1.6))
     chosen = parts.isel(ratio=0, scale=parts.sizes["scale"] // 2)
     time = chosen.snapshot.values[1:] * float(one.data.lr[0])
@@ -133,7 +132,10 @@ def what_stays(one: Swept, parts: xr.Dataset) -> Figure:
     draw.levels(ends, [1], dash=draw.DOTTED)
     draw.ticks(ends, "x", range(len(columns)), [f"{name}\n{f'{scale:g}'.lstrip('0')}" for name, scale in columns])
     ends.set(yscale="log", ylabel="wrong part at the end / start", xlabel="optimizer, initial scale")
-    draw.legend_below(figure, [right, wrong])
+    told = {"quartiles": draw.shade(), "one seed (c)": draw.key("", "0.3", marker="o", ms=3)}
+    ratio, scale = float(chosen.ratio), float(chosen.scale)
+    title = f"ratio {ratio:g}; a, b: initial scale {scale:g}"
+    draw.legend_below(figure, [right, wrong], told | {"as at the start (c)": draw.DOTTED}, title=title)
     return figure
 
 

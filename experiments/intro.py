@@ -61,7 +61,7 @@ def _cosine_of_first_two(W: np.ndarray) -> float:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def geometry_by_sparsity(arrows: Swept) -> Figure:
-    """Rows of W, one color a feature, inside the unit circle (top), and W Wᵀ with the biases b beside it (bottom): the
+    """Rows of W, one colour a feature, inside the unit circle (top), and W Wᵀ with the biases b beside it (bottom): the
     best of all seeds by the final objective, from dense features on the left to sparse ones on the right. Earlier
     features matter more: in this order blue, vermillion, green, orange, pink. Above each column: the geometry found, a
     square being two orthogonal digons; features near the origin are dropped."""

@@ -76,14 +76,15 @@ def _laws(decays: Swept) -> list[Sparse]:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def losses_by_width(decays: Swept, models: xr.Dataset, random_rows: xr.Dataset) -> Figure:
-    """Final loss against the hidden dimension m, by weight decay (-1: rows pulled to unit length): means and bands from
-    the least to the largest seed. Dashed: random directions with one length and one bias for all features, both best.
-    Dotted: as 1/m. Light grey: all features dropped, each at a best bias of its own, not a common one."""
+    """Final loss against the hidden dimension m, by weight decay (-1: rows pulled to unit length): means over seeds.
+    Cells that have not converged are left out, and with them decay 0, where most have not. Random rows: random
+    directions with one length and one bias for all features, both best. All dropped: each feature at a best bias of its
+    own, not a common one."""
     m, shown = models.m.values, models.power.values[:: max(1, (models.power.size - 1) // 2)]
     figure, axes = draw.panels(1, len(shown), sharex=True, squeeze=False)
     for ax, power in zip(axes[0], shown, strict=True):
         cells, random = models.sel(power=power), random_rows.loss.sel(power=power).mean("draw").values
-        for decay, colour in zip(models.decay.values, COLOURS, strict=False):
+        for decay, colour in _mostly_converged(models).items():
             draw.band(ax, m, over_seeds(cells.loss.sel(decay=decay)), label=name(decay), colour=colour, marker="o")
         draw.theory(ax, m, random, "random rows")
         draw.theory(ax, m, random[-1] * m[-1] / m, "$1/m$", dash=draw.DOTTED)
@@ -91,34 +92,47 @@ def losses_by_width(decays: Swept, models: xr.Dataset, random_rows: xr.Dataset) 
         draw.log_axis(ax, "xy")
         draw.ticks(ax, "x", m)
     draw.outer_labels(axes, x="hidden dimension $m$", y="loss", titles=[law(power) for power in shown])
-    draw.legend_below(figure, axes)
+    draw.legend_below(figure, axes, {"range of seeds": draw.shade()})
     draw.excluded(axes[0, -1], decays.left_out())
     return figure
 
 
+def _mostly_converged(models: xr.Dataset) -> dict[float, str]:
+    """Colours of the decays at which most cells have converged; the others have no means to show."""
+    colours = dict(zip(models.decay.values.tolist(), COLOURS, strict=False))
+    return {decay: colours[decay] for decay in colours if models.loss.sel(decay=decay).notnull().mean() > 0.5}
+
+
+LAWS = (draw.PURPLE, draw.BLACK, draw.RED) * 6
+
+
 def overlaps_and_exponents(decays: Swept, models: xr.Dataset) -> Figure:
-    """a: fraction of features represented (rows longer than 1/2), the flattest law of frequencies solid, the steepest
-    dashed. b: mean squared cosine of represented features, over 1/m, at the strongest pull to unit length; dashed: the
-    Welch bound. Bands: from least to largest seed. c, in the colours of b: exponent of the loss in m (dashed: 1), minus
-    the slope of one line through all m in logarithms, with 95 % intervals of the mean, for all decays together."""
+    """a: fraction of features represented (rows longer than 1/2), under the flattest and the steepest law of
+    frequencies. b: mean squared cosine of represented features, over 1/m, at the strongest pull to unit length, with
+    the Welch bound. c, in the colours of b: exponent of the loss in m, minus the slope of one line through all m in
+    logarithms, with 95 % intervals of the mean. Cells that have not converged are left out, and with them decay 0,
+    where most have not."""
     m, n, strong = models.m.values, models.attrs["n"], models.sel(decay=models.decay.min())
-    figure, (kept, cosines, slopes) = draw.panels(1, 3, height=2.6)
-    for decay, colour in zip(models.decay.values, COLOURS, strict=False):
+    figure, (kept, cosines, slopes) = draw.panels(1, 3, height=2.9)
+    shown = _mostly_converged(models)
+    for decay, colour in shown.items():
         flat, steep = (over_seeds(models.fraction.sel(decay=decay).isel(power=power)) for power in (0, -1))
         draw.band(kept, m, flat, label=name(decay), colour=colour)
-        draw.band(kept, m, steep, colour=colour, ls="--")
-    for power, shift in zip(models.power.values, draw.shifts(models.power.size), strict=True):
+        draw.band(kept, m, steep, colour=colour, ls=draw.DASHED)
+    for power, colour, shift in zip(models.power.values, LAWS, draw.shifts(models.power.size), strict=False):
         over = over_seeds(strong.m * strong.overlap.sel(power=power))
-        colour = draw.band(cosines, m, over, label=law(power), marker="o").get_color()
-        own = mean(exponents(models.loss.sel(power=power))).estimates
-        draw.points(slopes, models.decay, own, colour=colour, shift=shift)
-    draw.theory(cosines, m, (n - m) / (n - 1), "Welch bound")
-    draw.levels(slopes, [1.0])
-    for ax, what, top in ((kept, "fraction represented", 1.45), (cosines, "squared cosine, over $1/m$", 1.6)):
+        draw.band(cosines, m, over, label=law(power), colour=colour, marker="o")
+        own = mean(exponents(models.loss.sel(power=power, decay=list(shown)))).estimates
+        draw.points(slopes, list(shown), own, colour=colour, shift=shift)
+    draw.theory(cosines, m, (n - m) / (n - 1), "Welch bound (b)")
+    draw.levels(slopes, [1.0], dash=draw.DOTTED)
+    for ax, what, top in ((kept, "fraction represented", 1.03), (cosines, "squared cosine, over $1/m$", None)):
         ax.set(xlabel="hidden dimension $m$", ylabel=what, ylim=(-0.03, top))
         draw.log_axis(ax, "x", at=m)
-    draw.legend(kept, {"steepest law": "--"}, loc="upper center", ncols=2, fontsize=draw.SMALL)
-    draw.legend(cosines, loc="lower left")
+    told = {"flattest law (a)": draw.key("-"), "steepest law (a)": draw.DASHED, "range of seeds (a, b)": draw.shade()}
+    told |= {"exponent 1 (c)": draw.DOTTED, "95 % interval (c)": draw.whisker()}
+    draw.legend_below(figure, [kept, cosines], told)
+    draw.ticks(slopes, "x", list(shown))
     slopes.set(xlabel="weight decay", ylabel="exponent of the loss in $m$", ylim=(0, None))
     draw.excluded(slopes, decays.left_out())
     return figure
@@ -126,16 +140,17 @@ def overlaps_and_exponents(decays: Swept, models: xr.Dataset) -> Figure:
 
 def dropped_features_and_loss(decays: Swept, models: xr.Dataset) -> Figure:
     """Final loss against the variance of the features that are not represented, in every cell at the largest weight
-    decay. Open: half of the features or more are represented, no longer weak superposition. Dashed: equality."""
-    (figure, ax), weak = draw.panels(width=draw.COLUMN), models.sel(decay=models.decay.max())
-    for power, colour in zip(models.power.values, draw.PALETTE * 3, strict=False):
+    decay. Where half of the features or more are represented, superposition is no longer weak."""
+    (figure, ax), weak = draw.panels(width=draw.COLUMN, height=2.7), models.sel(decay=models.decay.max())
+    for power, colour in zip(models.power.values, LAWS, strict=False):
         x, y, kept = (weak[name].sel(power=power).values.ravel() for name in ("dropped", "loss", "fraction"))
         draw.flagged_points(ax, x, y, kept >= 0.5, colour, law(power), ms=2.5, mew=0.6)
     ends = [weak.loss.min(), weak.loss.max()]
     draw.theory(ax, ends, ends, "equal")
     draw.log_axis(ax, "xy")
     ax.set(xlabel="variance of the features not represented", ylabel="loss")
-    draw.legend(ax)
+    hollow = draw.key("", "0.3", marker="o", ms=2.5, mew=0.6, mfc="white")
+    draw.legend_below(figure, ax, {"half or more represented": hollow}, columns=3)
     draw.excluded(ax, decays.left_out())
     return figure
 

@@ -267,20 +267,26 @@ def _table(found: list[Estimated], along: str, names: list[str], seeds: np.ndarr
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def coefficients(calibrated: xr.Dataset, at_polygons: xr.Dataset, course: xr.Dataset) -> Figure:
-    """a: estimates of the learning coefficient over the one that is known, means over seeds with their intervals; grey:
-    within a tenth. Regular: all directions are determined; minimally singular: some do not matter at all. Products B A
-    and a tied one by their widths, inputs-hidden-outputs, and the rank of the truth. Open: multiplicity 2, which lowers
-    what is found at a finite t; crosses: the exact expectation at this t. Orange: exact critical points of six features
-    in the plane, one active at a time; dropped: W_i = 0 and the mean is predicted, silent: the output is always 0. b to
-    d: one toy in training (other seeds grey; up to one in ten begins outside of the axes): its loss; the estimate at t
-    = 100, no coefficient where it is negative, and dashed, t times what the loss is still to fall below the estimate at
-    the end; the dimensionality D_i of its features, 0 for one that is dropped."""
-    figure = plt.figure(figsize=(draw.PAGE, 4.6))
+    """a: estimates of the learning coefficient over the known one, means over seeds. Regular: all directions are
+    determined; minimally singular: some do not matter at all. Products B A and a tied one are named by their widths,
+    inputs-hidden-outputs, and the rank of the truth. A multiplicity of 2 lowers what is found at a finite t, by as much
+    as the exact expectation says. Exact critical points are of six features in the plane, one active at a time;
+    dropped: W_i = 0 and the mean is predicted; silent: the output is always 0. b to d: one toy in training; up to one
+    other seed in ten begins outside of the axes. b: its loss. c: the estimate at t = 100, no coefficient where it is
+    negative, and the estimate at the end, less t times what the loss has still to fall. d: the dimensionality D_i of
+    its features, one colour each, 0 for one that is dropped."""
+    figure = plt.figure(figsize=(draw.PAGE, 4.9))
     left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
     calibration, courses = left.subplots(), right.subplots(3, 1, sharex=True)
     draw.panel_labels([calibration, *courses])
     _calibration(calibration, calibrated, at_polygons)
     _course(*courses, course)
+    told = {"known model": {"colour": draw.BLUE}, "multiplicity 2": {"colour": draw.BLUE, "mfc": "white"}}
+    told["critical point"] = {"colour": draw.ORANGE}
+    keys = {name: draw.key("", marker="o", ms=4, **look) for name, look in told.items()}
+    keys |= {"95 % interval": draw.key("-", lw=1), "equal": draw.DASHED}
+    draw.legend_below(left, calibration, keys, columns=3)
+    draw.legend_below(right, courses)
     return figure
 
 
@@ -289,15 +295,15 @@ def _course(top: Any, middle: Any, bottom: Any, course: xr.Dataset) -> None:
     shown = course.isel(seed=int(abs(start - start.median()).fillna(np.inf).argmin("seed")))
     steps = course.snapshot.values + 1
     for ax, name, label in ((top, "loss", "exact loss"), (middle, "estimate", r"$\hat\lambda$ at $t=100$")):
-        draw.runs(ax, steps, course[name].transpose("seed", "snapshot"), colour="0.8", alpha=1, lw=0.5)
-        ax.plot(steps, shown[name], color=draw.BLUE, marker="o", ms=2.5, lw=1)
+        draw.runs(ax, steps, course[name].transpose("seed", "snapshot"), "other seeds", "0.8", alpha=1, lw=0.5)
+        ax.plot(steps, shown[name], label="one toy", color=draw.BLUE, marker="o", ms=2.5, lw=1)
         low, high = course[name].quantile([0.0, 1.0], "snapshot").values
         # Nine in ten starts: a single one far off would flatten all others.
         ends = {"top": 1.05 * np.nanquantile(high, 0.9)} if name == "loss" else {"bottom": np.nanquantile(low, 0.1) - 1}
         ax.set(ylabel=label)
         ax.set_ylim(**ends)
     fall = COURSE[0] * (shown.loss - shown.loss.isel(snapshot=-1))
-    draw.theory(middle, steps, (shown.estimate.isel(snapshot=-1) - fall).values)
+    draw.theory(middle, steps, (shown.estimate.isel(snapshot=-1) - fall).values, "from its loss")
     middle.axhline(0, color="0.6", lw=0.6, zorder=0)
     draw.trajectories(bottom, steps, shown.D.transpose("feature", "snapshot").values)
     bottom.set(ylabel="dimensionality $D_i$", xlabel="step + 1", xscale="log")
@@ -305,9 +311,9 @@ def _course(top: Any, middle: Any, bottom: Any, course: xr.Dataset) -> None:
 
 def behind(behind_normalisers: xr.Dataset) -> Figure:
     """Estimates of the learning coefficient at a layer behind a normaliser of six inputs, means over seeds with their
-    intervals; lines: what is known: three outputs, or ReLUs of them, or two outputs of a product B A of width 2 and
-    rank 1. Centring takes half a unit for each output from a layer that the data determine, and less from a product of
-    low rank."""
+    intervals, which are smaller than the points, and what is known. Layers: three outputs, or ReLUs of them, or two
+    outputs of a product B A of width 2 and rank 1. Centring takes half a unit for each output from a layer that the
+    data determine, and less from a product of low rank."""
     figure, ax = plt.subplots(figsize=(draw.COLUMN, 2.4))
     colours = dict(zip(NORMALISERS, (draw.ORANGE, draw.BLUE, draw.GREEN), strict=True))
     places = np.arange(len(OUTPUTS))
@@ -318,7 +324,8 @@ def behind(behind_normalisers: xr.Dataset) -> Figure:
             ax.plot([place - 0.11, place + 0.11], [known, known], color=draw.BLACK, lw=0.9, zorder=1.5)
     draw.ticks(ax, "x", places, list(OUTPUTS))
     ax.set(ylabel=r"estimate $\hat\lambda$", xlabel="layer", xlim=(-0.5, len(OUTPUTS) - 0.5), ylim=(0, None))
-    draw.legend(ax, {"known": draw.key("-", draw.BLACK, lw=0.9)}, loc="lower left")
+    told = {"known": draw.key("-", draw.BLACK, lw=0.9), "95 % interval": draw.whisker()}
+    draw.legend(ax, told, loc="lower left")
     return figure
 
 
@@ -328,7 +335,7 @@ TEX = {"w^4": "$w^4$", "w1^2 w2^4": "$w_1^2 w_2^4$", "w1^2 w2^2": "$w_1^2 w_2^2$
 def _calibration(ax: Any, calibrated: xr.Dataset, at_polygons: xr.Dataset) -> None:
     names = [*calibrated.model.values.tolist(), *at_polygons.polygon.values.tolist()]
     parts = [(calibrated, "model", draw.BLUE, 0), (at_polygons, "polygon", draw.ORANGE, calibrated.sizes["model"])]
-    ax.axvspan(0.9, 1.1, color="0.92", lw=0)
+    ax.axvspan(0.9, 1.1, color="0.92", lw=0, label="within a tenth")
     ax.axvline(1, color=draw.THEORY, ls=draw.DASHED, lw=0.8)
     for data, along, colour, first in parts:
         ratio = mean((data.estimate / data.known).transpose(along, "seed")).estimates
@@ -337,7 +344,7 @@ def _calibration(ax: Any, calibrated: xr.Dataset, at_polygons: xr.Dataset) -> No
             ax.plot(np.clip([each.low, each.high], 0, 2), [row, row], color=colour, lw=1)
             ax.plot(each.value, row, "o", ms=4, color=colour, mfc="white" if hollow else colour)
     crossed = (calibrated.expected / calibrated.known).where(calibrated.multiplicity > 1).values
-    ax.plot(crossed, np.arange(len(crossed)) + 0.3, "x", color=draw.BLACK, ms=4)
+    ax.plot(crossed, np.arange(len(crossed)) + 0.3, "x", color=draw.BLACK, ms=4, label="expected at this $t$")
     draw.ticks(ax, "y", range(len(names)), [TEX.get(name, name) for name in names])
     ax.set(xlabel=r"$\hat\lambda\,/\,\lambda$", xlim=(0.75, 1.15))
     ax.invert_yaxis()

@@ -76,10 +76,10 @@ def linear_models(losses: Swept) -> xr.Dataset:
 # -------------------------------------------------------------------------------------------------------------- figures
 def losses_and_models(losses: Swept) -> Figure:
     """W Wᵀ (for the untied model, decoder times encoder transposed), with the biases b beside it, of the best seed by
-    its own objective, under other losses and other models; dense features above, sparse ones below. In each panel
-    W Wᵀ and b are relative to the median gain of the represented features, the entries of the diagonal. Weighted:
-    earlier features matter more; so do they in the linear model (no ReLU), in the untied one and in the one with a ReLU
-    on the hidden layer."""
+    its own objective, under other losses and other models; dense features above, sparse ones below. In each panel W Wᵀ
+    and b are relative to the median gain of the represented features; gains are the entries of the diagonal, which
+    fades where they fall from feature to feature. Weighted: earlier features matter more; so do they in the linear
+    model (no ReLU), in the untied one and in the one with a ReLU on the hidden layer."""
     labels, p = losses.data.kind.values, losses.data.p.values
     figure, axes = draw.panels(len(p), len(labels), height=2.1, letters=False, squeeze=False)
     cells = [losses.best(kind=kind, p=q) for q in p for kind in labels]
@@ -90,7 +90,7 @@ def losses_and_models(losses: Swept) -> Figure:
     biases = [cell.b.values / unit for cell, unit in zip(cells, units, strict=True)]
     mesh = draw.matrices(axes, shown, biases, largest=1.0, label="")
     draw.outer_labels(axes, y=[f"$p={q:g}$" for q in p], titles=list(labels))
-    draw.colour_bar(figure, mesh, axes, "$W W^\\mathsf{T}$, $b$, over the gain", ticks=[-1, 0, 1], extend="both")
+    draw.colour_bar(figure, mesh, axes, "$W W^\\mathsf{T}$, $b$, over median gain", ticks=[-1, 0, 1], extend="both")
     return figure
 
 

@@ -111,7 +111,7 @@ def few_samples(memories: xr.Dataset, joint: xr.Dataset) -> Figure:
     """Autoencoders of two hidden units on T samples. a: loss on the sample from three starts, over that of the means.
     b: held out. c: largest dimensionality of a sample over the mean of all. d: pairs of features that are on together:
     when one feature is on alone, the answer of its partner over its own, against the share of pairs that are broken, by
-    the scale of the initial weights; solid: many samples, dashed: few. Means over seeds and their 95 % intervals."""
+    the scale of the initial weights and the number of samples. Means over seeds and their 95 % intervals."""
     figure, axes = draw.panels(2, 2, height=4.6)
     T = memories["T"].values
     spread = memories.sample_max / memories.sample_mean
@@ -121,20 +121,21 @@ def few_samples(memories: xr.Dataset, joint: xr.Dataset) -> Figure:
             found = mean(values.sel(start=start)).estimates
             draw.points(ax, T, found, f"start: {start}", colour, shift=shift, ls="-", ms=2.5)
         ax.set(xscale="log", xlabel="samples $T$", ylabel=label)
-    for each in (axes[0, 1], axes[1, 0]):
-        draw.log_axis(each, "y", [1, 2, 5, 10])
+    draw.log_axis(axes[1, 0], "y", [1, 2, 5, 10])
     draw.levels(axes[0, 1], [1], ["means"])
-    draw.legend(axes[0, 0])
-    ax = axes[1, 1]
-    for samples, style in zip(joint["T"].values, ("--", "-"), strict=False):
+    draw.legend(axes[0, 0], {"95 % interval": draw.whisker()})
+    ax, styles = axes[1, 1], dict(zip(joint["T"].values, (draw.DASHED, "-"), strict=False))
+    for samples, style in styles.items():
         for scale, colour in zip(joint.scale.values, SHADES, strict=False):
             found = mean(joint.joint.sel(T=samples, scale=scale)).estimates
             label = f"scale {scale:g}" if samples == joint["T"].values[-1] else None
             draw.band(ax, joint.broken, found, label=label, colour=colour, ls=style, marker="o", ms=2.5)
     ax.set_xscale("symlog", linthresh=0.03)
     draw.ticks(ax, "x", joint.broken.values, [f"{each:g}" for each in joint.broken.values])
-    ax.set(xlabel="share of broken pairs", ylabel="partner / own answer")
-    draw.legend(ax)
+    ax.set(xlabel="share of broken pairs", ylabel="partner / own answer", ylim=(-0.05, 1.45))
+    draw.ticks(ax, "y", np.linspace(0, 1, 6))
+    sizes = {f"$T={samples:g}$": style for samples, style in styles.items()}
+    draw.legend(ax, {**sizes, "95 % interval": draw.shade()}, loc="upper center", ncols=2)
     draw.excluded(axes[0, 1], memories.attrs["note"])
     draw.excluded(ax, joint.attrs["note"])
     return figure

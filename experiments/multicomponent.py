@@ -152,34 +152,40 @@ def log_alignments(early: Swept) -> xr.Dataset:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def plateaus_and_escapes(levels: Swept, staircases: xr.Dataset, component_escapes: xr.Dataset) -> Figure:
-    """Learning a full-rank target with a geometric spectrum by gradient descent. (a) Loss at the first ratio and the
-    middle initial scale: runs, median and quartiles over seeds, the plateaus detected in the first seed (thick,
-    vermillion), the predicted levels (dashed) and the predicted 5-95 % range of each component's escape (shaded). (b)
-    Levels of all detected plateaus relative to theory (grey: within 2 %). (c) Share of seeds that show every
-    intermediate plateau, with Wilson intervals that hold together at 95 % for each initial scale (colours, as in b)."""
-    figure, (stairs, over, shares) = draw.panels(1, 3, width_ratios=(1.3, 1, 1))
+    """Learning a full-rank target with a geometric spectrum by gradient descent. (a) Loss of all seeds at one ratio and
+    one initial scale, the plateaus detected in the first seed, the predicted levels and the predicted 5-95 % range of
+    each component's escape. (b) Levels of all detected plateaus relative to theory, every plateau a dot. (c) Share of
+    seeds that show every intermediate plateau, with Wilson intervals that hold together at 95 % for each initial
+    scale."""
+    figure, (stairs, over, shares) = draw.panels(1, 3, height=3.0, width_ratios=(1.3, 1, 1))
     same = float(staircases.ratio[0]) == float(component_escapes.ratio)
     require(same, "it is made for sweeps of runs and of escapes that begin with the same ratio")
     scales, places = staircases.scale.values, np.arange(staircases.sizes["ratio"])
+    colours, middle = dict(zip(scales, draw.PALETTE, strict=False)), scales[len(scales) // 2]
     shown = (levels.data.isel(ratio=0), staircases.isel(ratio=0), component_escapes)
-    _staircase(stairs, *(data.sel(scale=scales[len(scales) // 2], method="nearest") for data in shown))
-    for scale, shift, colour in zip(scales, (-0.24, 0, 0.24), draw.PALETTE, strict=False):
+    _staircase(stairs, *(data.sel(scale=middle, method="nearest") for data in shown), colours[middle])
+    stairs.set(title=f"ratio {float(staircases.ratio[0]):g}, initial scale {middle:g}")
+    for (scale, colour), shift in zip(colours.items(), (-0.24, 0, 0.24), strict=False):
         of = staircases.sel(scale=scale).transpose("ratio", "seed", ...)
         percent = 100 * of.error.values.reshape(len(places), -1)
         draw.cloud(over, draw.aside(places + shift, percent.shape[1], 0.08, log=False), percent, colour=colour, ms=1.5)
-        draw.points(shares, places + shift, share(of.complete).estimates, f"{scale:g}", colour)
-    over.axhspan(-2, 2, color="0.9", lw=0, zorder=0)
+        draw.points(shares, places + shift, share(of.complete).estimates, f"initial scale {scale:g}", colour)
+    over.axhspan(-2, 2, color="0.88", lw=0, zorder=0)
     draw.levels(over, [0])
     for ax, label in ((over, "level above theory (%)"), (shares, "share of seeds\nwith all plateaus")):
         draw.ticks(ax, "x", places, staircases.ratio.values)
         ax.set(xlabel="ratio $s_{k+1} / s_k$", ylabel=label)
-    draw.legend(shares, loc="upper right", title="initial scale")
+    median = {"colour": colours[middle]}
+    told = {"median (a)": draw.key("-", lw=1.2, **median), "quartiles (a)": draw.shade(**median)}
+    told |= {"one run (a)": draw.key("-", lw=0.4, **median), "plateaus of one run (a)": draw.key("-", "black", lw=2.2)}
+    told |= {"predicted": draw.DASHED, "5-95 % of escapes (a)": draw.shade(), "within 2 % (b)": draw.shade()}
+    draw.legend_below(figure, shares, told | {"95 % interval (c)": draw.whisker()}, columns=4)
     return figure
 
 
-def _staircase(ax: Axes, cells: xr.Dataset, of: xr.Dataset, escapes: xr.Dataset) -> None:
-    draw.loss_curves(ax, cells.step[1:], usable(cells.objective, cells.status, True).values[:, 1:], colour=draw.BLUE)
-    ax.hlines(of.height[0], of.start[0].clip(1), of.stop[0], color=draw.RED, lw=2.2, zorder=3)
+def _staircase(ax: Axes, cells: xr.Dataset, of: xr.Dataset, escapes: xr.Dataset, colour: str) -> None:
+    draw.loss_curves(ax, cells.step[1:], usable(cells.objective, cells.status, True).values[:, 1:], colour=colour)
+    ax.hlines(of.height[0], of.start[0].clip(1), of.stop[0], color="black", lw=2.2, zorder=3)
     for start, stop in (escapes.window / escapes["size"]).values:
         ax.axvspan(start, stop, color="0.88", lw=0, zorder=0)
     ax.set(xlim=(10, None), ylim=(of.expected[-1] / 2, of.expected[0] * 2))
@@ -188,18 +194,17 @@ def _staircase(ax: Axes, cells: xr.Dataset, of: xr.Dataset, escapes: xr.Dataset)
 
 def staircase_and_components(climbs: Swept, shares_learned: xr.Dataset, component_escapes: xr.Dataset) -> Figure:
     """One run of gradient descent on a full-rank target whose singular values fall geometrically, the first seed, and
-    what it has learned on the same axis of time. (a) Loss, the predicted levels (dashed) and the predicted 5-95 % range
-    of each component's escape (shaded). (b) How much of each target component is learned, a_kᵀ U Vᵀ b_k / s_k. (c)
-    |cos| of each learned component (rows) with each target component (columns) half-way along each plateau, in the
-    logarithm of the step, and at the end: learned vectors turn as later components come, for only their span is
-    identifiable."""
+    what it has learned on the same axis of time. (a) Loss, the predicted levels and the predicted 5-95 % range of each
+    component's escape. (b) How much of each target component is learned, a_kᵀ U Vᵀ b_k / s_k. (c) |cos| of each learned
+    component (rows) with each target component (columns) half-way along each plateau, in the logarithm of the step, and
+    at the end: learned vectors turn as later components come, for only their span is identifiable."""
     require(float(climbs.data.ratio[0]) == float(component_escapes.ratio), "it is made for one ratio of both sweeps")
     of, one = shares_learned.isel(seed=0), climbs.data.isel(ratio=0, scale=0, seed=0)
     escapes = component_escapes.sel(scale=float(one.scale), method="nearest")
     windows, means = ((escapes[name] / escapes["size"]).values for name in ("window", "mean"))
     steps, times = one.step.values[1:], of.snapshot.values[1:]
     middles = [means[0] / 3, *np.sqrt(means[1:] * means[:-1]), times[-1]]
-    figure = plt.figure(figsize=(draw.PAGE, 4.4))
+    figure = plt.figure(figsize=(draw.PAGE, 4.7))
     grid = figure.add_gridspec(3, len(middles), height_ratios=(1.7, 0.8, 1))
     loss = figure.add_subplot(grid[0, :])
     shares = figure.add_subplot(grid[1, :], sharex=loss)
@@ -212,7 +217,8 @@ def staircase_and_components(climbs: Swept, shares_learned: xr.Dataset, componen
     rows = of.share.transpose("target", "snapshot").values[:, 1:]
     mesh = draw.heatmap(shares, times, np.arange(counted) + 1, rows, log_x=True, **look)
     shares.set(xlabel="step", ylabel="target", ylim=(counted + 0.5, 0.5), yticks=np.arange(counted) + 1)
-    loss.set(ylabel="loss", xlim=(10, times[-1]))
+    at = f"ratio {float(one.ratio):g}, initial scale {float(one.scale):g}"
+    loss.set(ylabel="loss", xlim=(10, times[-1]), title=at)
     loss.tick_params(labelbottom=False)
     places = [1 + int(np.abs(np.log(times / each)).argmin()) for each in middles]
     below = [figure.add_subplot(grid[2, column]) for column in range(len(middles))]
@@ -223,44 +229,48 @@ def staircase_and_components(climbs: Swept, shares_learned: xr.Dataset, componen
         draw.moments(ax, [float(of.snapshot[place])], lw=0.7)
     draw.colour_bar(figure, mesh, [shares, *below], "share, |cos|")
     draw.panel_labels([loss, shares, below[0]])
+    told = {"loss": draw.key("-", draw.BLUE), "predicted level": draw.DASHED}
+    told |= {"predicted 5-95 % of an escape": draw.shade(), "step shown in c": draw.DOTTED}
+    draw.legend_below(figure, loss, told, columns=4)
     return figure
 
 
 def flow_and_escape_law(flow: Swept, deviations: xr.Dataset, escape_times: xr.Dataset) -> Figure:
-    """Rank-one learning of a full-rank target. (a) Trained loss (dots) on the exact gradient flow from the same start
-    (dashed) at the smallest step size, one colour a seed; time is step size x step. (b) Largest deviation over time
-    against the step size, each seed a dot, with a line of slope one (dashed) and the limit of the verdict (grey). (c)
-    Escape times from the first plateau over seeds, and their law over random starts (dashed)."""
-    figure, axes = draw.panels(1, 3)
+    """Rank-one learning of a full-rank target. (a) Trained loss and the exact gradient flow from the same start at the
+    smallest step size, one colour a seed; time is step size x step. (b) Largest deviation over time against the step
+    size, each seed a dot, with a line of slope one and the limit of the verdict. (c) Escape times from the first
+    plateau over seeds, and their law over random starts."""
+    figure, axes = draw.panels(1, 3, height=2.7)
     lrs, of = deviations.lr.values, deviations.assign(loss=flow.data.objective).sortby("lr").isel(lr=0)
     for index, colour in zip(range(of.sizes["seed"]), draw.PALETTE[:5], strict=False):
         one = of.isel(seed=index, step=slice(None, None, max(1, of.sizes["step"] // 40)))
         axes[0].plot(one.time, one.loss, "o", ms=2.5, color=colour)
-        draw.theory(axes[0], of.time.isel(seed=index), of.exact.isel(seed=index), "exact flow")
+        draw.theory(axes[0], of.time.isel(seed=index), of.exact.isel(seed=index), "exact flow (a)")
     draw.cloud(axes[1], lrs[:, None], deviations.worst.transpose("lr", "seed"), ms=3, alpha=1)
     draw.log_axis(axes[1], "xy")
     draw.ticks(axes[1], "x", lrs)
-    draw.theory(axes[1], lrs, of.worst.median().values * lrs / float(of.lr), "slope one")
-    axes[1].axhline(1e-3, color="0.7", lw=0.6)
+    draw.theory(axes[1], lrs, of.worst.median().values * lrs / float(of.lr), "slope one (b)")
+    axes[1].axhline(1e-3, color="0.7", lw=0.6, label="limit (b)")
     for cell, colour in zip(np.ndindex(*escape_times["mean"].shape), draw.PALETTE, strict=False):
         one = escape_times.isel(ratio=cell[0], scale=cell[1])
         law = partial(np.interp, xp=one["quantile"].values, fp=PLACES)
         draw.ecdf(axes[2], one.time, law, f"{float(one.ratio):g}, {float(one.scale):g}", colour)
-    axes[0].set(xlabel="time $s_1 t$", ylabel="loss")
+    axes[0].set(xlabel="time $s_1 t$", ylabel="loss", title=f"step size {float(of.lr):g}")
     axes[1].set(xlabel="step size $\\eta s_1$", ylabel="$\\max_t |L - L_{flow}|\\, / L(0)$")
     axes[2].set(xlabel="escape time $s_1 t$")
-    draw.legend(axes[0])
-    draw.legend(axes[1])
+    marks = {"trained (a)": "0.3", "one seed (b)": draw.BLUE}
+    told = {name: draw.key("", colour, marker="o", ms=2.5) for name, colour in marks.items()}
+    draw.legend_below(figure, axes[:2], told)
     draw.legend(axes[2], title="ratio, scale", loc="lower right")
     return figure
 
 
 def alignment_over_training(pairs: Swept, even_alignments: xr.Dataset) -> Figure:
-    """Learning a target of two components at rank two, by optimizer, at the middle ratio and the smallest initial
-    scale; first half of the steps. (a-d) |cos| of each learned component u_i v_iᵀ with each target component a_k b_kᵀ,
-    in the run with the most bumps. (e-h) Median and quartiles over seeds: alignment of the learned with the target
-    span, and mean |cos| of the best one-to-one matching. Only the span is identifiable: mixing the learned components
-    leaves U Vᵀ and the loss as they are, so a matching below 1 is no failure to learn."""
+    """Learning a target of two components at rank two, by optimizer, at one ratio and one initial scale; first half of
+    the steps. (a-d) |cos| of each learned component u_i v_iᵀ with each target component a_k b_kᵀ, in the run with the
+    most bumps. (e-h) Median and quartiles over seeds: alignment of the learned with the target span, and mean |cos| of
+    the best one-to-one matching. Only the span is identifiable: mixing the learned components leaves U Vᵀ and the loss
+    as they are, so a matching below 1 is no failure to learn."""
     figure, axes = draw.panels(2, 4, height=3.6, sharex=True, sharey=True)
     at = {"ratio": even_alignments.sizes["ratio"] // 2, "scale": 0}
     for (top, bottom), name in zip(axes.T, even_alignments.optimizer.values, strict=True):
@@ -272,18 +282,21 @@ def alignment_over_training(pairs: Swept, even_alignments: xr.Dataset) -> Figure
         span, pairs_of = (each.quantile(QUARTILES, "seed").values for each in (of.span, matched(of.cosine)))
         draw.band(bottom, of.snapshot, span, label="span: identifiable", colour=draw.BLACK)
         draw.band(bottom, of.snapshot, pairs_of, label="matched: not identifiable", colour=draw.ORANGE)
-        draw.excluded(bottom, left_out(pairs.data.status.isel(at).isel(lr=0).sel(optimizer=name), "kept"))
+        draw.excluded(bottom, left_out(pairs.data.status.isel(at).isel(lr=0).sel(optimizer=name), "shown"))
     axes[0, 0].set(ylim=(-0.03, 1.03), xlim=(0, even_alignments.snapshot.values[-1] / 2))
     draw.outer_labels(axes, "step", ("|cos| of components", "alignment"), list(even_alignments.optimizer.values))
-    draw.legend_below(figure, axes, columns=3)
+    one = even_alignments.isel(at)
+    title = f"ratio {float(one.ratio):g}, initial scale {float(one.scale):g}"
+    draw.legend_below(figure, axes, {"quartiles": draw.shade()}, columns=4, title=title)
     return figure
 
 
 def bumps_by_optimizer(even_alignments: xr.Dataset, log_alignments: xr.Dataset) -> Figure:
     """Bumps in the alignment of a learned with a target component, per run of a target of two components learned at
     rank two: maxima that rise and fall back by at least 0.1. Means over seeds with Student's intervals that hold
-    together at 95 % for each optimizer, against the ratio of the singular values; one panel an initial scale. Filled:
-    at evenly spaced snapshots; open: at logarithmically spaced ones, of SGD and Adam only."""
+    together at 95 % for each optimizer, against the ratio of the singular values; one panel an initial scale. Snapshots
+    are evenly spaced, or, of SGD and Adam only, logarithmically."""
+    told = {"even": {}, "log": {"mfc": "white"}}
     look = {"width": 0.75 * draw.PAGE, "height": 2.4, "sharey": True, "squeeze": False}
     figure, (axes,) = draw.panels(1, even_alignments.sizes["scale"], **look)
     x, shifts = np.arange(even_alignments.sizes["ratio"]), dict(zip(OPTIMIZERS, draw.shifts(4, 8.0), strict=True))
@@ -295,7 +308,8 @@ def bumps_by_optimizer(even_alignments: xr.Dataset, log_alignments: xr.Dataset) 
         draw.ticks(ax, "x", x, even_alignments.ratio.values)
         ax.set(xlabel="ratio $s_2 / s_1$", title=f"initial scale {even_alignments.scale.values[index]:g}")
     axes[0].set(ylabel="bumps per run", ylim=(0, None))
-    draw.legend_below(figure, axes, {"log snapshots": draw.key("", "0.3", marker="o", mfc="white")})
+    marks = {f"{name} snapshots": draw.key("", "0.3", marker="o", **look) for name, look in told.items()}
+    draw.legend_below(figure, axes, marks | {"95 % interval": draw.whisker()}, columns=4)
     return figure
 
 

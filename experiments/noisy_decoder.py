@@ -121,10 +121,9 @@ def _draws(problem: Decoder, count: int = 2**15) -> tuple[np.ndarray, np.ndarray
 # -------------------------------------------------------------------------------------------------------------- figures
 def bias_by_noise(thresholds: xr.Dataset) -> Figure:
     """Median threshold -b / |w| of a model's live neurons against the standard deviation of the noise of its input, for
-    three activation probabilities p. a: one neuron a feature; b: in superposition. Dashed: the exact optimum of one
-    neuron a feature; grey: equal to the noise. c: the slopes of a and b against p over the noise levels of each panel,
-    with those of the exact optimum over the same levels (dashed). Means over seeds with 95 % intervals, for all points
-    of a series together."""
+    three activation probabilities p. a: one neuron a feature; b: in superposition; both with the exact optimum of one
+    neuron a feature. c: the slopes of a and b against p over the noise levels of each panel, with those of the exact
+    optimum over the same levels. Means over seeds with 95 % intervals, for all points of a series together."""
     figure, axes = draw.panels(1, 3, height=2.5)
     for ax, name in zip(axes, MODELS, strict=False):
         of = thresholds.sel(model=name)
@@ -133,7 +132,7 @@ def bias_by_noise(thresholds: xr.Dataset) -> Figure:
             draw.points(ax, of.noise.values, found, f"$p={p:g}$", colour)
             draw.theory(ax, of.noise, of.exact.sel(p=p), colour=colour)
         ax.plot(of.noise, of.noise, color="0.75", lw=2, zorder=0)
-        ax.set(xlabel="noise", ylabel="threshold $-b/|w|$", ylim=(0, None))
+        ax.set(xlabel="noise", ylabel="threshold $-b/|w|$", ylim=(-0.02, None))
         ax.text(0.03, 0.97, MODELS[name], transform=ax.transAxes, va="top", fontsize=8)
         draw.excluded(ax, thresholds.attrs[name])
     for name, colour, marker in zip(MODELS, (draw.BLACK, draw.PURPLE), "os", strict=True):
@@ -143,7 +142,8 @@ def bias_by_noise(thresholds: xr.Dataset) -> Figure:
     axes[2].axhline(1, color="0.75", lw=2, zorder=0)
     draw.log_axis(axes[2], "x", thresholds.p.values)
     axes[2].set(xlabel="activation probability $p$", ylabel="slope of threshold")
-    draw.legend_below(figure, axes, {"exact optimum": draw.DASHED, "equal to the noise": draw.key("-", "0.75", lw=2)})
+    told = {"exact optimum": draw.DASHED, "equal to the noise": draw.key("-", "0.75", lw=2)}
+    draw.legend_below(figure, axes, told | {"95 % interval": draw.whisker()}, columns=4)
     return figure
 
 

@@ -7,6 +7,7 @@ that are alike in all directions every component shrinks by one factor and none 
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -135,15 +136,15 @@ def on_inputs(inputs: Swept) -> xr.Dataset:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def learning_from_noise(on_entries: xr.Dataset, on_inputs: xr.Dataset) -> Figure:
-    """A target of two components learned at rank two by SGD at the first ratio of singular values and the first initial
-    scale: noise on the target's entries, drawn anew at every step, in units of their root mean square (a), and on the
-    inputs of a regression, in units of theirs (b). Loss over that of the start against the step, median and quartiles
-    over seeds: squared error to the clean target, and the exact expected loss on noisy inputs. Dashed: the predicted
-    floor (a); the predicted plateau and optimum (b). (c) What is learned of each component over its singular value,
-    every seed a dot, components side by side, with noise on the inputs; dashed: the ridge's factor. (d) Bumps per run,
-    maxima of an alignment that rise and fall back by a tenth, at the levels of noise of a (target) and b (inputs), the
-    weaker first; means over seeds with intervals that hold together at 95 % for each kind of noise and ratio."""
-    figure, axes = draw.panels(1, 4, height=2.7)
+    """A target of two components learned at rank two by SGD: noise on the target's entries, drawn anew at every step,
+    in units of their root mean square (a), and on the inputs of a regression, in units of theirs (b). Loss over that of
+    the start against the step, median and quartiles over seeds: squared error to the clean target, and the exact
+    expected loss on noisy inputs, with the predicted floor (a) and the predicted plateau and optimum (b). (c) What is
+    learned of each component over its singular value, every seed a dot, components side by side, with noise on the
+    inputs, and the ridge's factor. (d) Bumps per run, maxima of an alignment that rise and fall back by a tenth, at the
+    levels of noise of a (target) and b (inputs), the weaker first; means over seeds with intervals that hold together
+    at 95 % for each kind of noise and ratio."""
+    figure, axes = draw.panels(1, 4, height=2.9)
     for ax, data, name in ((axes[0], on_entries, "on the target"), (axes[1], on_inputs, "on the inputs")):
         own = data.isel(ratio=0, scale=0)
         start = own.level.isel(stage=0)
@@ -158,14 +159,16 @@ def learning_from_noise(on_entries: xr.Dataset, on_inputs: xr.Dataset) -> Figure
         draw.legend(ax, title="noise", loc="lower left")
     axes[0].set_ylabel("loss / start")
     own, x = on_inputs.isel(ratio=0, scale=0), on_inputs.noise.values
+    dots: dict[str, Any] = {}
     for k, colour in zip(range(2), (draw.BLACK, draw.ORANGE), strict=True):
         of = own.strength.isel(target=k).transpose("noise", "seed")
         places = draw.aside(x + 0.06 * (2 * k - 1), of.sizes["seed"], 0.03, log=False)
-        draw.cloud(axes[2], places, of, f"component {k + 1}", colour)
+        draw.cloud(axes[2], places, of, colour=colour)
+        dots[f"component {k + 1}"] = draw.key("", colour, marker="o", ms=3)
     fine = np.linspace(0, x.max(), 50)
     draw.theory(axes[2], fine, 1 / (1 + fine**2), "ridge")
     axes[2].set(xlabel="noise on the inputs", ylabel="learned / singular value", ylim=(0, 1.1))
-    draw.legend(axes[2], loc="lower left")
+    draw.legend(axes[2], dots, loc="lower left")
     series = [(data, ratio) for data in (on_entries, on_inputs) for ratio in data.ratio.values]
     for (data, ratio), shift in zip(series, draw.shifts(len(series)), strict=True):
         name, colour = ("target", draw.PALETTE[3]) if data is on_entries else ("inputs", draw.PALETTE[4])
@@ -175,6 +178,9 @@ def learning_from_noise(on_entries: xr.Dataset, on_inputs: xr.Dataset) -> Figure
     draw.ticks(axes[3], "x", range(on_entries.sizes["noise"]), ["none", "weak", "strong"][: on_entries.sizes["noise"]])
     axes[3].set(xlabel="noise", ylabel="bumps per run", ylim=(0, 4.5))
     draw.legend(axes[3], loc="upper center", title="noise on, ratio")
+    told = {"predicted (a, b)": draw.DASHED, "quartiles (a, b)": draw.shade(), "95 % interval (d)": draw.whisker()}
+    title = f"initial scale {float(own.scale):g}; a-c: ratio {float(own.ratio):g}"
+    draw.legend_below(figure, [], told, title=title)
     return figure
 
 

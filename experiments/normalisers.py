@@ -139,12 +139,12 @@ LABELS = {"none": "no normaliser", "RMS": "RMSNorm", "layer": "LayerNorm"}
 
 
 def what_normalisers_change(tied_models: xr.Dataset, lost_directions: xr.Dataset, untied_models: xr.Dataset) -> Figure:
-    """Tied models without a hidden bias c (left of each colour) and with it; open: untied models with it; every dot a
-    seed. a: hidden units fewer that would cost a model without a normaliser as much. b: dimensions used, the sum of all
-    D_i. c: length of the bias over that of a feature that is 1; dashed: as long. d: share of the scale of a lone
-    feature that passes, 1 - y(1/2) / y(1); dashed: outputs proportional to inputs. With LayerNorm the all-ones
-    direction, which has no effect, is taken out first in panels b and c."""
-    figure, axes = draw.panels(2, 2, height=4.6)
+    """Tied models without a hidden bias c and with one, and untied models with one; every mark a seed. (a) Number of
+    hidden units that a model without a normaliser could lose at the same loss. (b) Dimensions used, the sum of all D_i.
+    (c) Length of the bias over that of a feature that is 1. (d) Share of the scale of a lone feature that passes, 1 -
+    y(1/2) / y(1); one half where outputs are proportional to inputs. With LayerNorm the all-ones direction, which has
+    no effect, is taken out first in panels b and c."""
+    figure, axes = draw.panels(2, 2, height=4.8)
     rows = {
         "hidden units lost": (lost_directions.lost, None),
         "dimensions used": (tied_models.used, None),
@@ -157,19 +157,23 @@ def what_normalisers_change(tied_models: xr.Dataset, lost_directions: xr.Dataset
                 place = 4 * k + i
                 for j, bias in enumerate(filled.bias.values.tolist()):
                     values = filled.sel(p=q, norm=norm, bias=bias).values
-                    draw.cloud(ax, _beside(place - 0.3 + 0.3 * j, values), values, colour=COLOURS[norm], ms=2)
+                    look = {"color": COLOURS[norm], "ms": 2.8, "alpha": 0.6, "mew": 0}
+                    ax.plot(_beside(place - 0.3 + 0.3 * j, values), values, "o^"[j], **look)
                 if hollow is not None:
                     values = hollow.sel(p=q, norm=norm, bias=1).values
-                    ax.plot(_beside(place + 0.3, values), values, "o", ms=2, mfc="none", mew=0.4, color=COLOURS[norm])
+                    ax.plot(_beside(place + 0.3, values), values, "^", ms=2.8, mfc="none", mew=0.4, color=COLOURS[norm])
         shown = filled.p.values.tolist()
         draw.ticks(ax, "x", [4 * k + 1 for k in range(len(shown))], [f"$p={q:g}$" for q in shown])
         ax.set_ylabel(label)
     draw.levels(axes[1, 0], [1], [""])
-    draw.levels(axes[1, 1], [0.5], [""])
+    draw.levels(axes[1, 1], [0.5], [""], dash=draw.DOTTED)
     draw.excluded(axes[0, 1], tied_models.attrs["note"])
-    handles = {LABELS[norm]: draw.key("", colour, marker="o", ms=3) for norm, colour in COLOURS.items()}
-    handles |= {"untied": draw.key("", draw.BLACK, marker="o", ms=3, mfc="none", mew=0.4)}
-    draw.legend_below(figure, axes[0, 0], handles)
+    handles = {LABELS[norm]: draw.key("-", colour, lw=4) for norm, colour in COLOURS.items()}
+    marks = {"no hidden bias": {"marker": "o"}, "hidden bias": {"marker": "^"}}
+    marks["untied, hidden bias"] = {"marker": "^", "mfc": "none", "mew": 0.6}
+    handles |= {name: draw.key("", "0.3", ms=4, **{"mew": 0, **look}) for name, look in marks.items()}
+    handles |= {"as long as a feature (c)": draw.DASHED, "proportional outputs (d)": draw.DOTTED}
+    draw.legend_below(figure, axes[0, 0], handles, columns=4)
     return figure
 
 

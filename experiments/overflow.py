@@ -168,8 +168,8 @@ def the_second_head(two_linear_heads: xr.Dataset, rectified_heads: xr.Dataset, l
     head (equal importances; half of the second head's attention leans on the other token). A = A_1 + A_2 is what the
     heads do together, gain the factor on a feature that one head moves by itself. (b) Exact loss over that of the mean;
     dashed: closed forms. (c) Share of |A|² in the second head at r = 4 (of the smaller one where patterns are learned),
-    kinds side by side; dotted: n = r. Means over seeds with their intervals; of ReLU outputs those seeds at which no
-    output is dead."""
+    kinds side by side; dotted: n = r. Means over seeds with their 95 % intervals; of ReLU outputs those seeds at which
+    no output is dead."""
     figure, (moved, losses, parts) = draw.panels(1, 3, height=2.9)
     plain = two_linear_heads.sel(lean=0.5, importance="equal")
     for rank, colour in zip(plain["rank"].values.tolist(), draw.PALETTE, strict=False):
@@ -180,13 +180,13 @@ def the_second_head(two_linear_heads: xr.Dataset, rectified_heads: xr.Dataset, l
     found = shares(two_linear_heads, rectified_heads, learned_heads)
     for (name, part), colour, shift in zip(found.items(), draw.PALETTE[2:], draw.shifts(len(found), 2), strict=False):
         draw.points(parts, part.features, mean(part).estimates, name, colour, shift=shift, ms=3, ls="-", lw=0.7)
-    parts.axvline(rectified_heads.attrs["rank"], ls=draw.DOTTED, color=draw.THEORY, lw=0.9)
+    draw.moments(parts, rectified_heads.attrs["rank"], "$n=r$", lw=0.9)
     for ax, label in ((moved, "features in head 2"), (losses, "loss / loss of the mean"), (parts, "share of $|A|^2$")):
         ax.set(xlabel="features $n$", ylabel=label)
         draw.ticks(ax, "x", two_linear_heads.features.values, two_linear_heads.features.values)
     parts.set_ylim(-0.02, 0.62)
     draw.legend(moved, {"closed form": draw.DASHED})
-    draw.legend_below(figure, parts)
+    draw.legend_below(figure, parts, {"95 % interval": draw.whisker()})
     return figure
 
 

@@ -81,7 +81,7 @@ def which_minimum(by_bias: xr.Dataset, by_rate: xr.Dataset, by_batch: xr.Dataset
     """Five features in a plane, where a square with a dropped feature (the dot in its middle) and a pentagon have equal
     losses. a, b: rows of W in the two minima. c-f: of the models that end within 2 % of the least loss, the share in
     each minimum, against initial bias, peak learning rate, and batch size at two learning rates, with Wilson intervals
-    that hold together at 95 % for each curve; grey: of all models, the share that ends above."""
+    that hold together at 95 % for each curve; and, of all models, the share that ends above."""
     factors = _factors(by_bias, by_rate, by_batch)
     figure, axes = draw.panels(1, 2 + len(factors), height=2.4, width_ratios=(0.8, 0.8, *[1.0] * len(factors)))
     least = _least(*factors.values())
@@ -103,7 +103,7 @@ def which_minimum(by_bias: xr.Dataset, by_rate: xr.Dataset, by_batch: xr.Dataset
         draw.ticks(ax, "x", x, [f"{level:g}".replace("0.", ".") for level in found.level.values])
         ax.set(xlabel=factor.replace(" at ", "\n"), ylim=(-0.03, 1.03))
         ax.set_ylabel("share of models" if ax is axes[2] else "")
-    draw.legend_below(figure, axes[2:])
+    draw.legend_below(figure, axes[2:], {"95 % interval": draw.whisker()})
     return figure
 
 

@@ -57,40 +57,46 @@ def reference_collapse(reference: Swept) -> xr.Dataset:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def pairs_by_band(pairs: Swept, collapse: xr.Dataset) -> Figure:
-    """Rows of W in the unit circle, a color a pair, a collapsed pair as one arrow: the best seed by exact loss in the
-    middle of each published range of p. Above: how many pairs are collapsed there in Elhage et al. 2022, and here."""
-    figure, axes = draw.panels(1, len(BANDS), height=1.95, sharey=True, letters=False)
+    """Rows of W in the unit circle, one colour a pair, a collapsed pair as one arrow: the best seed by exact loss in
+    the middle of each published range of p. Above: how many pairs are collapsed there in Elhage et al. 2022, and
+    here."""
+    figure, axes = draw.panels(1, len(BANDS), height=2.3, sharey=True, letters=False)
     models = of_best_model(collapse.assign(W=pairs.final(unconverged=True)), collapse.loss)
+    colours = {"pair 1": draw.BLUE, "pair 2": draw.GREEN, "pair 3": draw.RED}
     for ax, (name, (low, high)) in zip(axes, BANDS.items(), strict=True):
         best = models.isel(p=abs(np.log(models.p / np.sqrt(max(low, 0.02) * high))).argmin("p"))
-        draw.arrows(ax, best.W.values, np.repeat([draw.BLUE, draw.GREEN, draw.RED], 2).tolist(), reach=1.25)
-        found = f"best at $p={float(best.p):.2g}$: {[*PALETTE][int(best['count'])]}"
-        ax.set_title(f"published ${low:g}$ to ${high:g}$: {name}\n{found}", fontsize=6.5)
+        draw.arrows(ax, best.W.values, np.repeat([*colours.values()], 2).tolist(), reach=1.25)
+        found = f"here, $p={float(best.p):.2g}$: {[*PALETTE][int(best['count'])]}"
+        ax.set_title(f"$p$ from {low:g} to {high:g}\npublished: {name}\n{found}", fontsize=7)
     draw.outer_labels(axes)
+    draw.legend_below(figure, axes, {name: draw.key("-", colour) for name, colour in colours.items()})
     return figure
 
 
 def collapse_by_density(pairs: Swept, collapse: xr.Dataset) -> Figure:
     """a: spread of each pair, the share of its squared weight in the difference of its members (0: one vector), of all
-    seeds (grey dots) and the best by exact loss (blue, pairs in order); behind: the published numbers of collapsed
-    pairs, nothing for .2 to .25 (white). b: share of seeds with each number collapsed, colored as in c. c: least exact
-    loss with each number, above the least of all (0: the best has it); more than 16 % above is off the axis. d: least
-    loss over that of the best linear model, PCA, in closed form (dashed: 1); a ReLU can only help."""
+    seeds (grey dots) and the best by exact loss (black, pairs in order); behind: the published numbers of collapsed
+    pairs, nothing for .2 to .25 (white). b: share of seeds with each number collapsed. c: least exact loss with each
+    number, above the least of all (0: the best has it); more than 16 % above is off the axis. d: least loss over that
+    of the best linear model, PCA, in closed form (dashed: 1); a ReLU can only help."""
     p, models, look = collapse.p.values, of_best_model(collapse, collapse.loss), {"ms": 2.5, "lw": 0.9}
     figure, ((spread, counts), (above, linear)) = draw.panels(2, 2, height=4.4, sharex=True)
-    draw.cloud(spread, p[:, None, None], collapse.spread.transpose("p", ...), colour="0.55", alpha=0.35)
-    spread.plot(p, np.sort(models.spread.transpose("p", "pair"), axis=1), "o-", color=draw.BLUE, **look)
+    draw.cloud(spread, p[:, None, None], collapse.spread.transpose("p", ...), colour=draw.THEORY, alpha=0.25)
+    spread.plot(p, np.sort(models.spread.transpose("p", "pair"), axis=1), "o-", color=draw.BLACK, **look)
     draw.stacked(counts, p, by_number(collapse["count"]).mean("seed"), PALETTE, log=True)
     for count, (name, colour) in enumerate(PALETTE.items()):
         own = collapse.loss.where(collapse["count"] == count).min("seed")
-        above.plot(p, 100 * (own / models.loss - 1), "o-", color=colour, label=name, **look)
-    linear.plot(p, models.loss / models.linear, "o-", color=draw.BLUE, **look)
+        above.plot(p, 100 * (own / models.loss - 1), "o-", color=colour, label=f"{name} collapsed", **look)
+    linear.plot(p, models.loss / models.linear, "o-", color=draw.BLACK, **look)
     draw.log_axis(spread, "x", at=(0.02, 0.05, 0.1, 0.2, 0.5, 1))
     labels = ["spread of a pair", "share of seeds", "least loss above best (%)", "least loss / PCA"]
-    for ax, label, limits in zip(figure.axes, labels, [(-0.04, 1), (0, 1), (-0.5, 16), (0, 1.08)], strict=True):
+    published = {f"\n{name}" if low else f"published:\n{name}": (low, high) for name, (low, high) in BANDS.items()}
+    for ax, label, limits in zip(figure.axes, labels, [(-0.04, 1.2), (0, 1), (-0.5, 16), (0, 1.08)], strict=True):
         ax.set(ylabel=label, ylim=limits, xlim=(p[0] / 1.08, p[-1] * 1.08))
-        draw.spans(ax, {} if ax is counts else BANDS, named=ax is spread)
-    draw.legend(above, title="pairs collapsed", loc="upper left", ncols=2)
+        draw.spans(ax, {} if ax is counts else published, named=ax is spread)
+    draw.ticks(spread, "y", np.linspace(0, 1, 6))
+    marks = {"best seed": draw.key("-", draw.BLACK, marker="o", **look), "a seed": draw.key("", marker="o", ms=2.5)}
+    draw.legend_below(figure, above, {**marks, "published range": draw.shade()}, columns=4)
     draw.levels(linear, [1], ["PCA"])
     for ax in (above, linear):
         ax.set_xlabel("activation probability $p$")
@@ -106,7 +112,7 @@ def single_runs(reference: Swept, reference_collapse: xr.Dataset) -> Figure:
     draw.stacked(ax, reference_collapse.p.values, shares, PALETTE, width=0.85 * GRID)
     ax.set(xlabel="activation probability $p$", ylabel="share of seeds", ylim=(0, 1.16))
     draw.spans(ax, BANDS)
-    draw.legend_below(figure, ax, title="pairs collapsed")
+    draw.legend_below(figure, ax, {"published": draw.shade()}, columns=5, title="pairs collapsed")
     draw.excluded(ax, reference.left_out("shown"))
     return figure
 

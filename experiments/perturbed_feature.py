@@ -134,7 +134,7 @@ def branches_cross(
     side.plot(P, PUBLISHED, "*", ms=8, color="black", label="published")
     draw.log_axis(side, "x", placed_models.p.values)
     side.set(xlabel="density $p$ of the others", ylabel="times sparser at the crossing", ylim=(0, 6.5))
-    draw.legend(side, loc="upper right")
+    draw.legend(side, {"95 % interval": draw.whisker(draw.RED)}, loc="upper right")
     return figure
 
 

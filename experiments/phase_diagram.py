@@ -162,13 +162,13 @@ def phase_diagrams(
     """What is kept of two features in one dimension, importances (1, r) (A), and of three in two, (1, 1, r) (B): the
     best of all restarts by exact loss, classified, beside the exact optimum over weights and biases, three times as
     finely. The extra feature is the one with importance r. Arrows: weights of a trained model of the region, the extra
-    feature white. Lines: where its superposition begins and ends to win without bias (dotted), with the best bias at
-    unit norm (dashed), with everything optimised (solid). Dots: the two best arrangements are within 2 % of each other
-    in loss. Mixed signs: neither opposite nor on one side. At p = 1, and at r = 1 in B, arrangements tie or nearly do,
-    and what is trained may differ."""
+    feature white, in a circle of its colour, beside the region where that is narrow. Lines: where its superposition
+    begins and ends to win without bias (dotted), with the best bias at unit norm (dashed), with everything optimised
+    (solid). Dots: the two best arrangements are within 2 % of each other in loss. Mixed signs: neither opposite nor on
+    one side. At p = 1, and at r = 1 in B, arrangements tie or nearly do, and what is trained may differ."""
     figure, axes = draw.panels(1, 4, height=3.1, sharey=True, letters=False)
     trained = of_best_model(models.name, models.loss)
-    drawn = []
+    drawn, near = [], f"two best within {100 * MARGIN:g} %"
     for pair, (name, swept) in zip(axes.reshape(2, 2), (("A", A), ("B", B)), strict=True):
         losses = landscape[name].transpose("p", "r", f"{name}_arrangement")
         best = losses[f"{name}_arrangement"][losses.argmin(f"{name}_arrangement")]
@@ -179,30 +179,36 @@ def phase_diagrams(
             ax.set_title(f"{name}, {what}")
             drawn.append(names)
         close = np.argwhere(optima.gap.sel(diagram=name).values <= MARGIN)
-        pair[0].plot(optima.r[close[:, 1]], optima.p[close[:, 0]], "o", ms=1.5, mew=0, color="black")
+        pair[0].plot(optima.r[close[:, 1]], optima.p[close[:, 0]], "o", ms=1.5, mew=0, color="black", label=near)
         _pictograms(pair[0], trained.sel(diagram=name).transpose("p", "r").values, swept)
+    arrow = {"ls": "", "marker": "$\\rightarrow$", "ms": 9, "mec": "black", "mew": 0.4}
+    for name, colour in (("extra feature", "white"), ("others", "black")):
+        axes[0].plot([], [], color=colour, label=name, **arrow)
     overlay(axes, boundaries, ["A", "A", "B", "B"])
     draw.category_legend(figure, COLOURS, drawn)
     return figure
 
 
 def _pictograms(ax: Axes, names: np.ndarray, swept: Swept) -> None:
-    """In each region of 3 % or more, where it is widest: the arrows of the best restart there."""
+    """In each region of 1 % or more, where it is widest, or to the right if it is too narrow: the arrows of the best
+    restart there."""
     W = swept.final("W", unconverged=True).transpose("p", "r", "seed", "feature", "hidden").values
     final = swept.finite("objective", step=-1).transpose("p", "r", "seed").fillna(np.inf).values
+    beside = 0.72
     for name in np.unique(names):
         inside = np.pad(names == name, 1)
-        if inside.sum() < 0.03 * names.size:
+        if inside.sum() < 0.01 * names.size:
             continue
         depth = distance_transform_edt(inside)[1:-1, 1:-1]
         row, column = np.unravel_index(depth.argmax(), depth.shape)
-        if depth[row, column] < 2:
-            continue  # too narrow to hold it
         rows = W[row, column, final[row, column].argmin()]
         rows = np.pad(rows, ((0, 0), (0, 2 - rows.shape[1])))
         x, y = ((place + 0.5) / size for place, size in zip((column, row), names.shape[::-1], strict=True))
+        if depth[row, column] < 2:
+            x, y, beside = 0.85, beside, beside - 0.2
         inset = ax.inset_axes((x - 0.13, y - 0.1, 0.26, 0.2))
         draw.arrows(inset, rows, ["black"] * (len(rows) - 1) + ["white"], reach=1.4)
+        inset.patches[0].set(fill=True, facecolor=COLOURS[name], edgecolor="black")
         inset.axis("off")
 
 

@@ -103,12 +103,13 @@ def in_own_basin(inside: Swept, stayed: xr.Dataset, census: Swept, reached: xr.D
         found = {"noise": stayed.regular.sel(n=n), "rate": named(reached.name.sel(n=n), polygon(n).name)}
         for side, (axis, flags) in zip((left, right), found.items(), strict=True):
             shares = [share(flags.sel({axis: value})) for value in flags[axis]]
-            draw.points(side, flags[axis], shares, str(n), colour, shift=shift, ls="-", lw=0.9)
+            draw.points(side, flags[axis], shares, f"$n={n}$", colour, shift=shift, ls="-", lw=0.9)
     draw.outer_labels(tops, "hidden 1", "hidden 2")
     draw.log_axis(right, "x", reached.rate.values)
     left.set(xlabel="noise of the start", ylabel="share ending in the regular $n$-gon", ylim=(-0.03, 1.03))
     right.set_xlabel("learning rate, random starts")
-    draw.legend(left, title="$n$", loc="lower left")
+    looks = {"95 % interval": draw.whisker(), "start (top)": draw.key("", "0.5", marker="o", mfc="none", ms=5)}
+    draw.legend(left, looks, loc="lower left")
     draw.excluded(left, inside.left_out("shown"))
     draw.excluded(right, census.left_out("shown"))
     return figure
@@ -116,19 +117,19 @@ def in_own_basin(inside: Swept, stayed: xr.Dataset, census: Swept, reached: xr.D
 
 def basins_reached(reached: xr.Dataset, critical: xr.Dataset) -> Figure:
     """Where random starts end: each dot is a basin, at its exact loss and its share of the seeds (bars: 95 % Wilson
-    intervals), a color a learning rate. Dashed: exact losses of the regular k-gons, with pictograms, all other features
-    dropped (k raised to d+: d features, their mean predicted; a dot in the middle) or silent (s-: never on; an empty
-    middle). Basins between them have features of both kinds, features that share a vertex, or are irregular. The dots
-    of one basin are moved apart a little."""
+    intervals), a colour and a size for each learning rate. Dashed: exact losses of the regular k-gons, with pictograms,
+    all other features dropped (k raised to d+: d features, their mean predicted; a dot in the middle) or silent (s-:
+    never on; an empty middle). Basins between them have features of both kinds, features that share a vertex, or are
+    irregular."""
     sides, rates, rows = reached.n.values.tolist(), reached.rate.values.tolist(), -(-reached.n.size // 2)
     figure, axes = draw.panels(rows, 2, 0.4 + 3 * rows, count=len(sides), letters=False)
     for ax, n in zip(axes, sides, strict=True):
         known = critical.sel(n=n).stack(point=("k", "silent"))
         known = known.isel(point=np.flatnonzero(known.notation != "")).sortby("known")
-        for rate, shift, colour in zip(rates, draw.shifts(len(rates), 3), draw.PALETTE, strict=False):
+        for rate, size, colour in zip(rates, np.linspace(5.5, 2, len(rates)), draw.PALETTE, strict=False):
             cells, flags = reached.sel(n=n, rate=rate), indicators(reached.basin.sel(n=n, rate=rate))
             losses = cells.loss.where(flags).min("seed")
-            draw.census(ax, [share(each) for each in flags], losses, f"{rate:g}", colour, shift=shift)
+            draw.census(ax, [share(each) for each in flags], losses, f"{rate:g}", colour, ms=size)
         ends = np.concatenate([known.known.values, reached.loss.sel(n=n).values.ravel()])
         low, high, room = np.nanmin(ends), np.nanmax(ends), 0.04 * np.ptp(ends[np.isfinite(ends)])
         draw.log_axis(ax, "x", [1e-3, 1e-2, 1e-1, 1])
@@ -136,7 +137,7 @@ def basins_reached(reached: xr.Dataset, critical: xr.Dataset) -> Figure:
         ax.set_title(f"$n={n}$", loc="left")
         draw.levels(ax, known.known.values, known.notation.values.tolist())
         draw.polytopes_at(ax, known.known.values, known.W.transpose("point", ...).values)
-    draw.legend_below(figure, axes[0], title="learning rate")
+    draw.legend_below(figure, axes[0], {"95 % interval": draw.key("-", lw=0.6)}, title="learning rate")
     return figure
 
 

@@ -96,6 +96,7 @@ def neurons_by_sparsity(relu: Swept, linear: Swept, models: xr.Dataset) -> Figur
         column[0].set(ylim=(-6.5, 5.5), xticks=range(W.shape[1]))
     draw.outer_labels(axes, "hidden unit", ["ReLU: weights", "linear: |weights|"], [f"$p={each:g}$" for each in p])
     draw.feature_bar(figure, axes, relu.data.sizes[FEATURE])
+    draw.legend_below(figure, axes, {"neuron of one feature": draw.key("", "black", marker="o", ms=2.5)})
     return figure
 
 
@@ -105,25 +106,25 @@ def alignment_and_monosemanticity(relu: Swept, linear: Swept, descent: Swept, mo
     of its own rotations that a model is better aligned than; dashed: a half, the mean without a privileged basis from
     gradient descent; Adam itself treats coordinates apart. Bands: 95 % intervals of means, for all p together."""
     _check(models)
-    figure, axes = draw.panels(1, 3)
-    p, of_relu, notes = models.p.values, models.isel(units=0), []
+    figure, axes = draw.panels(1, 3, height=2.8)
+    p, of_relu = models.p.values, models.isel(units=0)
     draw.band(axes[0], p, mean(of_relu.single).estimates, label="mean of restarts", colour=draw.BLUE)
     axes[0].plot(p, [PUBLISHED[each][0] for each in p.tolist()], "_", ms=9, mew=1.5, color="black", label="published")
     best = [each.value for each in of_best(of_relu.single, of_relu.loss).estimates]
     axes[0].plot(p, best, "o", color=draw.BLUE, label=f"best of {models.sizes['seed']}")
-    for name, swept, colour in zip(models.units.values, (relu, linear, descent), draw.PALETTE, strict=False):
+    for name, colour in zip(models.units.values, draw.PALETTE, strict=False):
         of_units, look = models.sel(units=name), {"colour": colour, "marker": "o"}
         draw.band(axes[1], p, mean(of_units.alignment).estimates, label=name, **look)
         draw.theory(axes[1], p, of_units.rotated.mean("seed"), colour=colour)
         draw.band(axes[2], p, mean(of_units["rank"]).estimates, **look)
-        notes.append(swept.left_out(f"shown ({name})"))
     labels = ("neurons of one feature", "alignment with single features", "share of rotations less aligned")
-    for ax, label in zip(axes, labels, strict=True):
+    swepts = zip(models.units.values, (relu, linear, descent), strict=True)
+    for ax, label, (name, swept) in zip(axes, labels, swepts, strict=True):
         draw.sparsity_axis(ax, p, label)
-    draw.legend(axes[0])
+        draw.excluded(ax, swept.left_out(f"shown ({name})"))
+    draw.legend(axes[0], {"95 % interval": draw.shade()})
     draw.legend(axes[1], {"rotations": draw.DASHED})
-    draw.levels(axes[2], [0.5])
-    draw.excluded(axes[2], "; ".join(filter(None, notes)))
+    draw.levels(axes[2], [0.5], ["half"])
     return figure
 
 

@@ -130,16 +130,16 @@ def pair_cosines(pairs: Swept) -> xr.Dataset:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def singular_vectors_of_planted_maps(recovered: xr.Dataset, pair_cosines: xr.Dataset) -> Figure:
-    """a: mean best cosine of planted reads and writes with the singular vectors; means over maps with their
-    intervals. Dashed: the exact value of random orthonormal vectors in the span. b: two units whose reads have a cosine
-    and whose writes are orthogonal: mean cosine of each read with its own singular vector. Points: ascent; lines:
-    exact."""
+    """a: mean best cosine of planted reads and writes with the singular vectors; means over maps with their intervals,
+    most of them smaller than the points. Chance: the exact value of random orthonormal vectors in the span. b: two
+    units whose reads have a cosine and whose writes are orthogonal: mean cosine of each read with its own singular
+    vector, by ascent and exactly."""
     figure, (left, right) = draw.panels(1, 2, height=2.8, width_ratios=(1.3, 1))
     places = np.arange(recovered.sizes["setting"])
     for side, shift, colour in zip(SIDES, draw.shifts(2), draw.PALETTE, strict=False):
         estimates = mean(recovered.mmcs.sel(side=side).transpose("setting", "seed")).estimates
         draw.points(left, places, estimates, label=side, shift=shift, colour=colour)
-    left.axhline(recovered.chance.item(), ls=draw.DASHED, color=draw.THEORY, lw=1, label="chance, exactly")
+    left.axhline(recovered.chance.item(), ls=draw.DASHED, color=draw.THEORY, lw=1, label="chance, exact (a)")
     draw.ticks(left, "x", range(len(places)), [str(each).replace(" ", "\n", 1) for each in recovered.setting.values])
     left.set(ylabel="mean best cosine", ylim=(0.5, 1.02))
     grid = np.linspace(0, 0.95, 100)
@@ -148,7 +148,8 @@ def singular_vectors_of_planted_maps(recovered: xr.Dataset, pair_cosines: xr.Dat
         estimates = mean(pair_cosines.ascent.sel(gain=ratio).transpose("cosine", "seed")).estimates
         draw.points(right, pair_cosines.cosine.values, estimates, label=f"gains 1 and {ratio:g}", colour=colour)
     right.set(xlabel="cosine of the two reads", ylabel="cosine with own vector", ylim=(0.5, 1.02))
-    draw.legend_below(figure, [left, right])
+    told = {"95 % interval": draw.whisker(), "ascent (b)": draw.key("", marker="o", ms=3)}
+    draw.legend_below(figure, [left, right], told | {"exact (b)": draw.key("-", lw=1)}, columns=3)
     return figure
 
 

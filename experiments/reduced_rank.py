@@ -102,7 +102,8 @@ def losses_and_ranks(errors: xr.Dataset) -> Figure:
     axes[0, 0].set_yscale("symlog", linthresh=0.01)
     measure = [f"{name}\n$|A - \\tilde A|^2 / |A|^2$" for name in errors.optimizer.values]
     draw.outer_labels(axes, "learned rank", measure, [f"target rank {rank}" for rank in errors.target_rank.values])
-    draw.legend_below(figure, axes, {"optimum": draw.DASHED}, above=True)
+    looks = {"quartiles": draw.whisker(), "most not converged": draw.key("", "0.3", marker="o", mfc="white", ms=3.5)}
+    draw.legend_below(figure, axes, {"optimum": draw.DASHED} | looks, columns=4, above=True)
     return figure
 
 
@@ -110,9 +111,9 @@ def sparsity(sparse: Swept, sparse_losses: xr.Dataset, long_losses: xr.Dataset) 
     """Regression on sparse inputs, E|(A - Ã) x|^2. (a) Loss of rank-one SGD in units of its start, by activation
     probability p: runs, median and quartiles over seeds, and the median level of the first plateau of A E[x xᵀ]^(1/2)
     (dotted). (b) Time, step size x step, to the first half-drop: seeds (dots), and the median of descent on the
-    expected loss from the same starts (dashed). (c) Exact expected loss at the end by learned rank, SGD (filled), Adam
-    (open), SGD after many more steps (diamonds): medians, quartiles; the optimum (dashed, where on the axis)."""
-    figure, (curves, times, ends) = draw.panels(1, 3, height=2.6)
+    expected loss from the same starts (dash-dotted). (c) Exact expected loss at the end by learned rank, SGD (filled),
+    Adam (open), SGD after many more steps (diamonds): medians, quartiles; the optimum (dashed, where on the axis)."""
+    figure, (curves, times, ends) = draw.panels(1, 3, height=3.0)
     one, medians = {"optimizer": "SGD", "rank": 1}, sparse_losses[["least", "expected"]].median("seed")
     p, loss = sparse_losses.p.values, sparse.finite(lr=0).sel(one)
     for index, colour in enumerate(mpl.colormaps["viridis"](np.linspace(0, 0.85, len(p)))):
@@ -120,7 +121,7 @@ def sparsity(sparse: Swept, sparse_losses: xr.Dataset, long_losses: xr.Dataset) 
         draw.loss_curves(curves, own.step, own, label, colour, log_loss=False)
         curves.axhline(medians.least.sel(rank=1)[index], color=colour, ls=draw.DOTTED, lw=0.9)
         draw.cloud(times, p[index], sparse_losses.measured.isel(p=index), colour=colour, ms=2.5)
-    draw.theory(times, p, medians.expected, "expected loss")
+    draw.theory(times, p, medians.expected, dash="-.")
     open_, diamond = {"marker": "o", "mfc": "white"}, {"marker": "D"}
     looks = (("SGD", sparse_losses, -4, {}), ("Adam", sparse_losses, 4, open_), ("SGD", long_losses, 0, diamond))
     for rank, colour in zip(sparse_losses["rank"].values, draw.PALETTE, strict=False):
@@ -131,12 +132,14 @@ def sparsity(sparse: Swept, sparse_losses: xr.Dataset, long_losses: xr.Dataset) 
     curves.set(ylabel="loss / start", ylim=(0, 1.03))
     for ax, label in ((times, "time of the first half-drop"), (ends, "expected loss / start")):
         ax.set(xscale="log", yscale="log", xlabel="activation probability $p$", ylabel=label)
-    ends.set_ylim(SMALLEST / 2, 300)
+    ends.set_ylim(SMALLEST / 2, 3)
     draw.excluded(curves, left_out(sparse.data.status.isel(lr=0).sel(one), "kept"))
-    draw.legend(curves, {"first plateau": draw.DOTTED}, loc="upper right")
-    draw.legend(times)
-    marks = {"Adam": draw.key("", "0.3", **open_), "SGD, longer": draw.key("", "0.3", **diamond, ms=3.5)}
-    draw.legend(ends, marks, loc="upper center", ncols=2)
+    keys = {"a seed (a)": draw.key("-", "0.6", lw=0.4), "quartiles (a)": draw.shade(), "first plateau (a)": draw.DOTTED}
+    keys |= {"a seed (b)": draw.key("", "0.5", marker="o", ms=2.5), "expected loss (b)": "-."}
+    for (name, _, _, look), words in zip(looks, ("", "", ", longer"), strict=True):
+        keys[f"{name}{words} (c)"] = draw.key("", "0.3", **{"marker": "o", "ms": 3.5} | look)
+    keys |= {"quartiles (c)": draw.whisker(), "optimum (c)": draw.DASHED}
+    draw.legend_below(figure, [curves, ends], keys, columns=5)
     return figure
 
 

@@ -76,9 +76,9 @@ LOOKS = {"own": "singular vectors", "turned": "their span, turned", "random": "r
 
 
 def singular_vectors_and_features(aligned: xr.Dataset) -> Figure:
-    """Largest |cos| of a direction with a feature, mean over directions, sides and seeds with its interval, for the
-    singular vectors of each map, for random rotations inside their span, and for random directions of the residual
-    stream. (a) As many leading singular vectors as the head's rank; (b) all of them."""
+    """Largest |cos| of a direction with a feature, mean over directions, sides and seeds, for the singular vectors of
+    each map, for random rotations inside their span, and for random directions of the residual stream. (a) As many
+    leading singular vectors as the head's rank; (b) all of them."""
     figure, axes = draw.panels(1, 2, height=2.6, sharey=True)
     places, titles = np.arange(aligned.sizes["map"]), ("leading singular vectors", "all singular vectors")
     for ax, which, title in zip(axes, VECTORS, titles, strict=True):
@@ -89,7 +89,7 @@ def singular_vectors_and_features(aligned: xr.Dataset) -> Figure:
         draw.ticks(ax, "x", places, aligned["map"].values.tolist())
         ax.set(title=title, xlim=(-0.5, len(places) - 0.5))
     axes[0].set_ylabel("largest |cos| with a feature")
-    draw.legend_below(figure, axes[0])
+    draw.legend_below(figure, axes[0], {"95 % interval": draw.whisker()})
     return figure
 
 

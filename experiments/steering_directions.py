@@ -306,31 +306,42 @@ def _steps(
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def methods_by_setting(found: xr.Dataset, by_radius: xr.Dataset) -> Figure:
-    """Share of planted units that each method finds among 32 candidates; means over seeds with their intervals. a: on
-    five maps at radius 8. Correlated reads: cosine .5; shared writes: cosine .9, one write: 1; thresholded at 2. b: on
-    the random map against the radius; singular vectors do not depend on it."""
+    """Share of planted units that each method finds among 32 candidates; means over seeds. Ascent: of log |f(R v)|² by
+    gradient, with candidates free, orthogonal, or with orthogonal outputs. Iteration: the orthogonalised gradient
+    iteration of Mack & Turner 2024, in which candidates are made orthogonal, or their outputs too. Singular vectors:
+    those of the Jacobian at 0, on its right; they do not depend on the radius. a: on five maps at radius 8. Correlated
+    reads: cosine .5; shared writes: cosine .9, one write: 1; thresholded at 2. b: on the random map against the radius.
+    Intervals are cut off at 0 and 1."""
     figure, (left, right) = draw.panels(1, 2, height=2.9, width_ratios=(1.6, 1))
     colours = dict(zip(METHODS, draw.PALETTE, strict=False))
     places, shifts = np.arange(found.sizes["setting"]), draw.shifts(len(METHODS))
     for method, shift in zip(METHODS, shifts, strict=True):
-        estimates = mean(found.found.sel(by=method).transpose("setting", "seed")).estimates
-        draw.points(left, places, estimates, label=method, shift=shift, colour=colours[method])
+        shares = _within(found.found.sel(by=method).transpose("setting", "seed"))
+        draw.points(left, places, shares, label=LABELS.get(method, method), shift=shift, colour=colours[method])
     draw.ticks(left, "x", range(found.sizes["setting"]), [each.replace(" ", "\n") for each in found.setting.values])
     left.set(ylabel="units found", ylim=(-0.04, 1.04))
     for method in by_radius.by.values.tolist():
-        estimates = mean(by_radius.found.sel(by=method).transpose("radius", "seed")).estimates
-        draw.points(right, by_radius.radius.values, estimates, colour=colours[method], ls="-")
+        shares = _within(by_radius.found.sel(by=method).transpose("radius", "seed"))
+        draw.points(right, by_radius.radius.values, shares, colour=colours[method], ls="-")
     right.set(xscale="log", xlabel="radius R", ylim=(-0.04, 1.04))
     right.minorticks_off()
     draw.ticks(right, "x", by_radius.radius.values, [f"{each:g}" for each in by_radius.radius.values])
-    draw.legend_below(figure, left)
+    draw.legend_below(figure, left, {"95 % interval": draw.whisker()}, columns=3)
     return figure
+
+
+LABELS = {JACOBIAN: "singular vectors"}
+
+
+def _within(shares: xr.DataArray) -> np.ndarray:
+    """Low, mean and high over seeds of shares, between 0 and 1."""
+    return np.array([(each.low, each.value, each.high) for each in mean(shares).estimates]).clip(0, 1).T
 
 
 def departure_from_halfway(departure: xr.Dataset) -> Figure:
     """The angle between the best direction and the half-way one of two exponential units, over that of their reads,
-    against the radius over the exact one of departure. Points: ascent, means over seeds (intervals are smaller than the
-    points); lines: exact. Panels: cosine of what the units write."""
+    against the radius over the exact one of departure. Means over seeds of the ascent; their intervals are smaller than
+    the points. Panels: cosine of what the units write."""
     figure, axes = draw.panels(1, departure.sizes["writes"], height=2.6, sharey=True)
     for ax, writes in zip(np.ravel(axes), departure.writes.values, strict=True):
         ratios = np.linspace(0.98, departure.ratio.values.max(), 200)
@@ -342,17 +353,20 @@ def departure_from_halfway(departure: xr.Dataset) -> Figure:
             draw.points(ax, departure.ratio.values, estimates, label=f"reads at cosine {cosine:g}", colour=colour)
         ax.set(xlabel="R / exact radius of departure", title=f"writes at cosine {writes:g}")
     np.ravel(axes)[0].set_ylabel("angle / angle of the reads")
-    draw.legend_below(figure, np.ravel(axes)[0])
+    told = {"exact": draw.key("-", lw=1), "ascent": draw.key("", marker="o", ms=3)}
+    draw.legend_below(figure, np.ravel(axes)[0], told, columns=4)
     return figure
 
 
 def published_trial(published: xr.Dataset) -> Figure:
     """Orthogonalised gradient iteration on random exponential maps of 4096 -> 32 -> 4096 with 512 candidates at radius
-    1: mean best cosine (a) and share of reads above .99 (b) after so many steps, means over seeds with the range of the
-    seeds. Dashed: the published numbers, of one map."""
+    1: the best cosine of a read with a candidate, its mean over reads (a), which is the published MMCS, mean maximum
+    cosine similarity, and the share of reads where it is above .99 (b), after so many steps; means over seeds. Starts
+    are random or the singular vectors of a Jacobian. Published numbers are of one map. Of the sweep below, only the
+    seeds are used here: its maps, radius and steps are not those of this trial."""
     figure, axes = draw.panels(1, 2, height=2.6)
     levels = {"mmcs": PUBLISHED, "sharp": {"random": 0.84, "Jacobian": 0.25}}
-    titles = {"mmcs": "MMCS", "sharp": "share above cosine .99"}
+    titles = {"mmcs": "mean best cosine (MMCS)", "sharp": "share above cosine .99"}
     for ax, (name, level) in zip(axes, levels.items(), strict=True):
         for start, colour in zip(published.start.values.tolist(), draw.PALETTE, strict=False):
             here = published[name].sel(start=start)
@@ -360,7 +374,7 @@ def published_trial(published: xr.Dataset) -> Figure:
             ax.plot(here.step, here.mean("seed"), color=colour, label=f"{start} start")
             ax.axhline(level[start], ls=draw.DASHED, color=colour, lw=1)
         ax.set(xscale="log", xlabel="steps", ylabel=titles[name], ylim=(-0.04, 1.04))
-    draw.legend_below(figure, axes[0])
+    draw.legend_below(figure, axes[0], {"published": draw.DASHED, "range of seeds": draw.shade()})
     return figure
 
 

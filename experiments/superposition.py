@@ -122,35 +122,39 @@ def dimensions_per_feature_by_sparsity(shelf: Swept, widths: Swept, models: xr.D
     """Dimensions per feature D* = m / |W|_F^2 against 1/p. a: every seed (dots, open if not converged), the mean of
     the converged (line), and the shelf near 1/2 found by its slope (band): there features come in antipodal pairs.
     b: other widths and powers of the loss, means and ranges over seeds; D* is above 1 where features are shrunk."""
-    figure, (left, right) = draw.panels(1, 2, height=2.6, sharey=True)
+    figure, (left, right) = draw.panels(1, 2, height=3.0, sharey=True)
     draw.flagged_points(left, *xr.broadcast(1 / models.p, models.every, ~models.converged), ms=2.2, mew=0.5)
     left.plot(1 / models.p, over_seeds(models.sticky).mean, color=draw.BLUE, lw=0.8)
     found = over_sparsity.shelf(models.sticky)
     if found.found:
         left.axvspan(*np.exp([found.start, found.stop]), color=draw.ORANGE, alpha=0.25, lw=0, label="shelf")
     draw.log_axis(left)
-    left.set(xlabel="$1/p$", ylabel="dimensions per feature $D^*$", ylim=(0, 1.45))
+    left.set(xlabel="$1/p$", ylabel="dimensions per feature $D^*$", ylim=(0, 1.5))
     across = dimensions_per_feature(widths.final())
     for dash, marker, m in zip((draw.DASHED, "-"), "so", across.m.values, strict=False):
         for colour, power in zip(draw.PALETTE, across.power.values, strict=False):
             _band(right, across.sel(m=m, power=power), f"$m={m}$, power {power:g}", colour, marker=marker, ls=dash)
     for ax, names, note in ((left, ["one each", "pairs"], shelf.left_out("open")), (right, None, widths.left_out())):
         draw.levels(ax, [1, 0.5], names)
-        draw.legend(ax, fontsize=draw.SMALL, loc="upper right", frameon=True, edgecolor="none", handlelength=3)
         draw.excluded(ax, note)
+    dot = {"marker": "o", "ms": 2.2, "mew": 0.5}
+    looks = {"a seed": draw.key("", draw.BLUE, **dot), "not converged": draw.key("", draw.BLUE, mfc="white", **dot)}
+    looks |= {"mean of seeds": draw.key("-", draw.BLUE), "range of seeds": draw.shade()}
+    draw.legend_below(figure, [right, left], looks, columns=4, handlelength=3)
     return figure
 
 
 def feature_dimensionalities(shelf: Swept, models: xr.Dataset) -> Figure:
     """a: dimensionality D_i = |W_i|^2 / sum_j (Ŵ_i · W_j)^2 of every feature of every seed against 1/p (open if not
-    converged), with the values of regular polytopes; in color what lies within 0.01 of one. b: factors (whose members
-    share their dimensionality) of all converged models of a seed within 0.01 of each value, and the number that the
-    neighbourhood predicts: means over seeds with their 95 % intervals."""
-    figure, (left, right) = draw.panels(1, 2, height=2.8, width_ratios=(1.7, 1))
+    converged), with the values of regular polytopes; in colour what lies within 0.01 of one, whatever its geometry.
+    b: factors (whose members share their dimensionality) of all converged models of a seed within 0.01 of each value,
+    and the number that the neighbourhood predicts: means over seeds with their 95 % intervals."""
+    figure, (left, right) = draw.panels(1, 2, height=3.0, width_ratios=(1.7, 1))
     D, converged = models.D.transpose("p", "seed", "feature").values, models.converged.transpose("p", "seed").values
     x = np.broadcast_to(draw.aside(1 / models.p.values, D.shape[-1])[:, None, :], D.shape)  # a cell's side by side
     draw.scatter_lines(left, x, D, polytope_lines(), ~converged[..., None], colour="0.6")
-    for (name, value), colour in zip(polytope_lines().items(), draw.PALETTE, strict=False):
+    for name, value in polytope_lines().items():
+        colour = COLOURS.get(name, draw.BLACK)
         near = (abs(D - value) <= AROUND) & converged[..., None]
         draw.cloud(left, x[near], D[near], colour=colour, alpha=0.4)
         low, high = left.get_ylim()
@@ -163,9 +167,12 @@ def feature_dimensionalities(shelf: Swept, models: xr.Dataset) -> Figure:
     rows = -np.arange(models.sizes["line"])
     for name, shift, colour in (("observed", 2, draw.BLUE), ("expected", -2, draw.THEORY)):
         draw.census(right, mean(models[name]).estimates, rows, name, colour, shift=shift)
-    right.set(xlabel="factors a seed", xscale="symlog", xlim=(0, None))
+    right.set(xlabel="factors a seed", xscale="symlog")
     draw.ticks(right, "y", rows, models.line.values)
-    draw.legend(right, loc="lower right")
+    dots = {"a feature": {"mew": 0}, "not converged": {"mfc": "none", "mew": 0.5}}
+    looks = {name: draw.key("", "0.6", marker="o", ms=2.6, **look) for name, look in dots.items()}
+    near = {f"within {AROUND} of a value (colours)": draw.key("", COLOURS["digon"], marker="o", ms=2.6, mew=0)}
+    draw.legend_below(figure, right, looks | near | {"95 % interval": draw.key("-", lw=0.6)}, columns=6)
     return figure
 
 
@@ -174,7 +181,7 @@ def factor_counts(shelf: Swept, models: xr.Dataset, shapes: xr.Dataset) -> Figur
     seeds; broad lines, all m dimensions filled with the predicted shape. b: the exact loss that each shape saves per
     dimension, in units of a dropped feature's loss. Tetrahedra and triangles save hardly more than points, and are not
     found; where pentagons would save most, most models are one irregular factor ("other") instead."""
-    figure, (top, bottom) = draw.panels(2, 1, width=draw.COLUMN, height=4.0, sharex=True)
+    figure, (top, bottom) = draw.panels(2, 1, width=draw.COLUMN, height=4.2, sharex=True)
     m = models.attrs["hidden"]
     for kind, colour in COLOURS.items():
         _band(top, models["count"].sel(kind=kind), kind, colour)
@@ -184,7 +191,8 @@ def factor_counts(shelf: Swept, models: xr.Dataset, shapes: xr.Dataset) -> Figur
         draw.theory(bottom, 1 / own.p, own.saving, colour=colour)
     top.set(xlabel="", ylabel="factors of a model", ylim=(-0.04 * m, 1.1 * m))
     bottom.set(xlabel="$1/p$", ylabel="saved per dimension")
-    draw.legend_below(figure, top, {"predicted": draw.key("-", "0.6", lw=4, alpha=0.4), "exact": draw.DASHED})
+    looks = {"range of seeds": draw.shade(), "predicted": draw.key("-", "0.6", lw=4, alpha=0.4), "exact": draw.DASHED}
+    draw.legend_below(figure, top, looks, columns=3)
     draw.excluded(top, shelf.left_out())
     return figure
 
@@ -193,15 +201,18 @@ def adversarial_vulnerability(shelf: Swept, attacked: xr.Dataset, tracking: xr.D
     """a: vulnerability to attacks, and features per dimension 1/D*, against 1/p; means and ranges over seeds. An attack
     changes the input along one row of W Wᵀ by a tenth of the mean input norm; vulnerability is the rise of the loss
     under the worst of them, relative to that of a model without superposition; pink: relative to the loss of the model
-    itself, over its value for the densest features. b: vulnerability against features per dimension; lines: fits up to
-    the sparsity at which pairs are predicted to end, and beyond, means over seeds; dashed: equality."""
+    itself, over its value for the densest features that have converged. b: vulnerability against features per
+    dimension; lines: fits up to the sparsity at which pairs are predicted to end, and beyond, means over seeds; dashed:
+    equality."""
     figure, (left, right) = draw.panels(1, 2, height=2.6, width_ratios=(1.25, 1))
     _band(left, attacked.crowding, "features per dimension $1/D^*$", draw.ORANGE)
     _band(left, attacked.vulnerability, "vulnerability", draw.BLUE)
-    _band(left, attacked.increase / attacked.increase.isel(p=0).mean(), "relative rise, over the densest", draw.PURPLE)
+    first = attacked.increase.dropna("p", how="all").isel(p=0)
+    label = f"rise relative to own loss, over that at $1/p={1 / first.p.item():.3g}$"
+    _band(left, attacked.increase / first.mean(), label, draw.PURPLE)
     left.set(ylabel="ratio")
     draw.log_axis(left, "y", at=[1, 2, 4, 8])
-    draw.legend(left, loc="upper left", fontsize=draw.SMALL)
+    draw.legend(left, {"range of seeds": draw.shade()}, loc="upper left", fontsize=draw.SMALL)
     draw.cloud(right, attacked.crowding, attacked.vulnerability, alpha=0.6)
     for side, colour in zip(tracking.side.values, (draw.RED, draw.GREEN), strict=True):
         fit = tracking.sel(side=side).mean("seed")
@@ -209,7 +220,8 @@ def adversarial_vulnerability(shelf: Swept, attacked: xr.Dataset, tracking: xr.D
         right.plot(x, fit.intercept.item() + fit.slope.item() * x, color=colour, label=f"{side}: slope {fit.slope:.2f}")
     right.axline((1, 1), slope=1, color=draw.THEORY, ls=draw.DASHED, lw=0.8, zorder=1.5)
     right.set(xlabel="features per dimension $1/D^*$", ylabel="vulnerability", xlim=(0, None), ylim=(0, None))
-    draw.legend(right, {"equality": draw.DASHED}, loc="lower right", fontsize=draw.SMALL)
+    looks = {"a seed": draw.key("", draw.BLUE, marker="o", ms=2.2), "equality": draw.DASHED}
+    draw.legend(right, looks, loc="lower right", fontsize=draw.SMALL)
     draw.excluded(right, shelf.left_out())
     return figure
 
@@ -219,7 +231,7 @@ def frame_spectra(shelf: Swept, models: xr.Dataset, shapes: xr.Dataset) -> Figur
     with one shape at its best size, broad where that shape saves most loss. b: capacity, the sum of D_i over the rank
     (saturated at 1), and localisation, the mean over represented features of the sum of squared weights on eigenspaces
     (1 in a single one): means and ranges over seeds; open and dotted: random directions of the same lengths."""
-    figure, (left, right) = draw.panels(1, 2, height=2.7)
+    figure, (left, right) = draw.panels(1, 2, height=3.0)
     for kind in SHAPES:
         own, look = shapes.sel(kind=kind), {"colour": COLOURS[kind]}
         draw.theory(left, 1 / own.p, own.eigenvalue, label=kind, **look)
@@ -229,13 +241,14 @@ def frame_spectra(shelf: Swept, models: xr.Dataset, shapes: xr.Dataset) -> Figur
     draw.log_axis(left)
     left.set(xlabel="$1/p$", ylabel="eigenvalues of $W^\\mathsf{T} W$")
     draw.log_axis(left, "y", at=[1, 2, 4, 8])
-    draw.legend(left, fontsize=draw.SMALL, loc="upper left")
     draw.excluded(left, shelf.left_out())
     for name, over, colour in (("capacity", " over rank", draw.BLUE), ("localisation", "", draw.RED)):
         _band(right, models[name], f"{name}{over}", colour)
         _band(right, models[f"random_{name}"], f"{name}{over}, random", colour, mfc="white", ls=":")
     right.set(ylabel="share", ylim=(0, 1.05))
-    draw.legend_below(figure, right, columns=4, fontsize=draw.SMALL)
+    looks = {"range of seeds (b)": draw.shade(), "saves most (a)": draw.key("-", "0.6", lw=4, alpha=0.4)}
+    looks |= {"trained (a)": draw.key("", draw.BLACK, marker="o", ms=1.8)}
+    draw.legend_below(figure, figure.axes, looks, columns=4)
     return figure
 
 

@@ -101,10 +101,10 @@ def factors(packed_even: xr.Dataset) -> Figure:
 
 def excess_over_bound(packed_even: xr.Dataset) -> Figure:
     """How far the even loss lies above the largest lower bound known at that power, relative to it: a grey dot a
-    restart, vermillion the best one; dashed, 1e-4, below which the bound counts as met. Green: the best explicit
+    restart, vermillion the best one; dotted, 1e-4, below which the bound counts as met. Green: the best explicit
     configuration known, named where it attains the bound. A loss below its bound has no place on this axis; excesses
     below 1e-8, rounding, are drawn there."""
-    return _by_size(packed_even, "loss / lower bound $-$ 1", _excess_panel, sharey=True)
+    return _by_size(packed_even, "loss / lower bound $-$ 1", _named_excess_panel, sharey=True)
 
 
 def loss_against_power(packed_even: xr.Dataset) -> Figure:
@@ -113,7 +113,7 @@ def loss_against_power(packed_even: xr.Dataset) -> Figure:
     potential and Welch's (blue) and the orthoplex bound (orange). Pink band: the Johnson-Lindenstrauss estimate for one
     factor, between constants fitted at three large n and d. Dotted, sky blue: copies of d orthogonal axes, exactly; the
     estimate has one factor win where the pink band lies lower."""
-    return _by_size(packed_even, "loss / loss of random directions", _loss_panel, sharey=True)
+    return _by_size(packed_even, "loss / loss of random directions", _loss_panel)
 
 
 def orthogonal_pairs(packed_even: xr.Dataset) -> Figure:
@@ -122,7 +122,11 @@ def orthogonal_pairs(packed_even: xr.Dataset) -> Figure:
     - 1/k), a tegum product of d equal factors (out of reach where d does not divide n); sets: n (d - 1), overlapping
     orthonormal sets. Green crosses: pairs between the factors of the best restart, so that vermillion above them counts
     orthogonal pairs inside factors."""
-    return _by_size(packed_even, "orthogonal pairs", _pairs_panel, extra={"counts that theory knows": draw.DASHED})
+    known = {"counts that theory knows": draw.DASHED}
+    figure = _by_size(packed_even, "orthogonal pairs", _pairs_panel, extra=known)
+    for ax in figure.axes:
+        draw.ticks(ax, "x", [1, 1.8, 2, 2.2, 3, 6])
+    return figure
 
 
 def signed_loss(packed_signed: xr.Dataset) -> Figure:
@@ -130,16 +134,20 @@ def signed_loss(packed_signed: xr.Dataset) -> Figure:
     restart (vermillion), the best explicit configuration known (green crosses) and the Johnson-Lindenstrauss estimate
     of the even loss (dashed; sloped between fits of its constant). Below: how far the loss lies above the largest lower
     bound known, relative to it: restarts (grey), the best one (vermillion), the best explicit configuration known
-    (green); dashed, 1e-4: the bound counts as met."""
+    (green); dotted, 1e-4: the bound counts as met."""
     found = _sizes(packed_signed)
     figure, axes = draw.panels(2, len(found), height=3.8, sharex=True, sharey="row", squeeze=False, letters=False)
     for column, one in zip(axes.T, found, strict=True):
         for ax, panel in zip(column, (_factor_panel, _excess_panel), strict=True):
             panel(ax, one)
-            _power_axis(ax, one, [1, 1.8, 2.2, 6])
+            draw.stretched_axis(ax, 2, 0.1, [1, 1.8, 2.2, 6])
+            ax.set_xlim(0.7, max(8.0, 1.3 * float(one.power.max())))
     draw.legend_below(figure, axes, above=True)
-    names, titles = ["orthogonal factors", "loss / lower bound $-$ 1"], [ax.get_title() for ax in axes[0]]
-    draw.outer_labels(axes, y=names, titles=titles)
+    titles = [f"{int(one.n)} vectors in $\\mathbb{{R}}^{{{int(one.d)}}}$" for one in found]
+    draw.outer_labels(axes, y=["orthogonal factors", "loss / lower bound $-$ 1"], titles=titles)
+    for ax, one in zip(axes[0], found, strict=True):
+        lost = int(one.loss.isnull().sum())
+        draw.excluded(ax, f"{lost} left out" if lost else "")
     figure.supxlabel("power of the cosine")
     return figure
 
@@ -152,6 +160,7 @@ def winners(minima: xr.Dataset) -> Figure:
     counts = first.restarts.astype(str).astype(object) + f" of {int(minima.seeds)} restarts"
     figure, ax = draw.panels(height=0.4 + 1.35 * minima.sizes["size"])
     mesh = draw.tiles(ax, cosines, first["name"] + "\n" + counts, minima["size"].values, columns, cmap="Greys", vmin=0)
+    _enlarge(ax)
     draw.colour_bar(figure, mesh, ax, "|cos|", shrink=0.4, aspect=18)
     return figure
 
@@ -160,11 +169,23 @@ def basin_frequencies(minima: xr.Dataset) -> Figure:
     """Where restarts end: configurations by name and, but for the first, excess of their loss over the least one, with
     the number of restarts in each. Light vermillion: the least loss found; light blue: up to three more; grey: all
     others."""
-    columns, colours = [f"power {power:g}" for power in minima.power.values], ["#F2B79C", *["#B9D6E8"] * 3, "0.85"]
-    figure, ax = draw.panels(height=0.4 + 0.75 * minima.sizes["size"])
-    seeds, rows = int(minima.seeds), minima["size"].values
-    draw.tallies(ax, minima.restarts, minima.label, rows, columns, colours, seeds, "restarts")
+    palette = {"least loss": "#F2B79C", "next three": "#B9D6E8", "all others": "0.85"}
+    least, more, others = palette.values()
+    pairs, rows = -(-minima.sizes["power"] // 2), minima["size"].values
+    figure, axes = draw.panels(pairs, 1, pairs * (0.5 + 0.65 * len(rows)), letters=False, squeeze=False)
+    for pair, ax in enumerate(axes.flat):
+        of = minima.isel(power=slice(2 * pair, 2 * pair + 2))
+        columns = [f"power {power:g}" for power in of.power.values]
+        colours = [least, more, more, more, others]
+        draw.tallies(ax, of.restarts, of.label, rows, columns, colours, int(of.seeds), "restarts")
+        _enlarge(ax)
+    draw.category_legend(figure, palette)
     return figure
+
+
+def _enlarge(ax: Axes) -> None:
+    for text in ax.texts:
+        text.set_fontsize(7)
 
 
 def _by_size(packed: xr.Dataset, name: str, panel: Callable[..., None], extra: Any = None, **shared: bool) -> Figure:
@@ -201,11 +222,16 @@ def _excess_panel(ax: Axes, one: xr.Dataset) -> None:
     bound = one.bound.where(one.bound > 0)
     over, known = ((each / bound - 1).clip(min=FLOOR) for each in (one.loss, one.known))
     draw.restarts(ax, one.power, over, over.min("seed"), known, "cloud")
-    draw.theory(ax, [0.7, 10], [MET, MET], "bound counts as met")
+    draw.theory(ax, [0.7, 10], [MET, MET], "bound counts as met", dash=draw.DOTTED)
     ax.set(yscale="log", ylim=(FLOOR / 3, 30))
     draw.ticks(ax, "y", [1e-8, 1e-6, 1e-4, 1e-2, 1])
+
+
+def _named_excess_panel(ax: Axes, one: xr.Dataset) -> None:
+    _excess_panel(ax, one)
     attained = one.known_name.where(one.known <= one.bound * (1 + MET), "").values
-    draw.names_along(ax, one.power, attained, MET * 1.6, color=draw.GREEN)
+    in_lines = ["\n".join(name.rsplit(" ", 1)) for name in attained.tolist()]
+    draw.names_along(ax, one.power, in_lines, MET * 1.2, color=draw.GREEN, linespacing=1)
 
 
 def _loss_panel(ax: Axes, one: xr.Dataset) -> None:
@@ -217,8 +243,8 @@ def _loss_panel(ax: Axes, one: xr.Dataset) -> None:
     draw.theory(ax, one.power, one.axes / one.random, "$d$ factors, exact", draw.SKY, draw.DOTTED)
     loss = one.loss / one.random
     draw.restarts(ax, one.power, loss, loss.min("seed"), one.known / one.random)
-    ax.set(yscale="log", ylim=(0.02, 2))
-    draw.ticks(ax, "y", [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2])
+    ax.set(yscale="log", ylim=(min(0.02, 0.6 * float(loss.min())), 2))
+    draw.log_axis(ax, "y")
 
 
 def _pairs_panel(ax: Axes, one: xr.Dataset) -> None:

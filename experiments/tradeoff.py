@@ -106,7 +106,8 @@ def interference_and_capacity(tradeoffs: xr.Dataset) -> Figure:
         bottom.set(xscale="log", xlabel="$1/p$")
     axes[0, 0].set_ylabel("capacity $C_i$")
     axes[1, 0].set_ylabel("share of the loss")
-    draw.legend_below(figure, axes)
+    marks = {"a seed": draw.key("", marker="o", ms=2.5), "range of seeds": draw.shade()}
+    draw.legend_below(figure, axes, marks, columns=5)
     return figure
 
 

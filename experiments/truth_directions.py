@@ -145,7 +145,7 @@ def directions_by_tolerance(toys: xr.Dataset) -> Figure:
     """a: sign patterns that a direction can give to n facts in m dimensions. Lines: Cover's number, general position;
     dots: facts in antipodal pairs, as in a cross-polytope; dashed: all 2^n, as of one-hot facts. b: trained toys of n
     features in m dimensions, a fact that a feature is on: truth-like directions whose answers all lie within the
-    tolerance of 1 or -1, mean over seeds with its interval; dashed: square, pentagon and octahedron, exactly."""
+    tolerance of 1 or -1, mean over seeds with its 95 % interval; dashed: square, pentagon and octahedron, exactly."""
     figure, axes = draw.panels(1, 2, height=2.7)
     n = np.arange(1, MOST + 1)
     draw.theory(axes[0], n, 2.0**n, "all $2^n$")
@@ -171,7 +171,7 @@ def directions_by_tolerance(toys: xr.Dataset) -> Figure:
     for line in axes[1].lines:
         line.set_drawstyle("steps-post")
     axes[1].set(xlabel="tolerance", title="trained toys", ylim=(-1.5, 62))
-    draw.legend(axes[1], title="features in dimensions")
+    draw.legend(axes[1], {"95 % interval": draw.shade()}, title="features in dimensions")
     return figure
 
 
