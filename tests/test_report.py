@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import io
 import json
 import math
 import re
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from toymodels import Adam, Choice, Packing, Record, Run, Sweep, cli, findings, lab, report, sweep
 from toymodels.analysis.geometry import feature_dimensionality
@@ -34,6 +36,15 @@ def test_packed_numbers_come_back_within_a_step(numbers: list[float]) -> None:
     again = np.where(steps == packing.LOST, np.nan, steps * place["step"])
     assert np.array_equal(np.isnan(again), np.isnan(array))
     np.testing.assert_allclose(again, array, rtol=0, atol=place["step"] * 0.5001)
+
+
+def test_a_picture_of_few_colours_looks_the_same() -> None:
+    """Of every tenth figure: at most a half of the bytes, and of the colours, some grey levels."""
+    for path in sorted(FIGURES.glob("*/*.png"))[::10]:
+        drawn, light = path.read_bytes(), packing.few_colours(path.read_bytes())
+        assert len(light) < len(drawn) / 2
+        before, after = (np.asarray(Image.open(io.BytesIO(each)).convert("RGB"), float) for each in (drawn, light))
+        assert np.abs(before - after).mean() < 2  # of 255
 
 
 @given(st.integers(1, 500), st.integers(1, 60))

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import io
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,19 @@ class Packed:
     def text(self) -> str:
         """All of it, compressed, as text."""
         return compressed(b"".join(self._parts))
+
+
+COLOURS = 128
+
+
+def few_colours(png: bytes) -> bytes:
+    """The picture in at most 128 colours, which a figure hardly has more of: about a third of the bytes."""
+    from PIL import Image  # slow to import, and only needed here
+
+    into = io.BytesIO()
+    reduced = Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    reduced.save(into, format="PNG", optimize=True)
+    return into.getvalue()
 
 
 def compressed(data: bytes) -> str:

@@ -12,7 +12,7 @@ from toymodels.experiment import Draw, Map, Swept, settings
 from toymodels.failures import Failed, Missing, noted
 from toymodels.lab import Study
 from toymodels.report.explorers import explorer
-from toymodels.report.packing import Packed, compressed
+from toymodels.report.packing import Packed, compressed, few_colours
 
 
 @dataclass
@@ -26,6 +26,8 @@ class Picture:
     """"svg" or "png"."""
     data: str
     """Compressed, as text."""
+    light: bool = False
+    """Whether it takes as few bytes as it can."""
 
 
 @dataclass
@@ -53,13 +55,15 @@ class Section:
         return max((len(each.data) for each in self.pictures), default=0)
 
     def lighten(self, wanted: int) -> int:
-        """Turn the largest pictures into dots until so many bytes are saved; how many are."""
+        """Turn the largest pictures into dots of few colours until so many bytes are saved; how many are."""
         saved = 0
-        vectors = [each for each in self.pictures if each.kind == "svg"]
-        for each in sorted(vectors, key=lambda picture: -len(picture.data)):
+        heavy = [each for each in self.pictures if not each.light]
+        for each in sorted(heavy, key=lambda picture: -len(picture.data)):
             if saved >= wanted:
                 break
-            data = compressed(*self.study.pictures(each.name, "png"))
+            drawn = self.study.pictures(each.name, "png")[0] if each.kind == "svg" else _stored(self.study, each.name)
+            data = compressed(few_colours(drawn))
+            each.light = True
             if len(data) < len(each.data):
                 saved += len(each.data) - len(data)
                 each.kind, each.data = "png", data
@@ -129,9 +133,14 @@ def _picture(study: Study, function: Draw, left_out: list[str], failed: list[Fai
             image, told = (study.figures / f"{name}.{kind}" for kind in ("png", "md"))
             if image.exists() and told.exists():
                 caption = told.read_text().partition("<!--")[0].strip()
-                return Picture(name, alt, caption, "png", compressed(image.read_bytes()))
+                return Picture(name, alt, caption, "png", compressed(_stored(study, name)))
             left_out.append(f"Figure {name}: {error}.")
     return None
+
+
+def _stored(study: Study, name: str) -> bytes:
+    """A figure as it was last drawn."""
+    return (study.figures / f"{name}.png").read_bytes()
 
 
 def _commands(study: Study) -> list[str]:
