@@ -1,6 +1,7 @@
 """Energy levels: features jump between levels of their dimensionality, and the loss falls when they do. Elhage 2022."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -58,7 +59,8 @@ def energy_levels(late_course: xr.Dataset) -> Figure:
     first fall cut off). Equal importances: the seed with the most late jumps. Bold, dots and dotted lines: features
     that jump late, detected in each D_i(t) by itself; colours tell lines apart only."""
     shown = late_course.isel(seed=int(late_course.jumps.fillna(-1).argmax("seed")))
-    figure = _trajectories(late_course, shown, {"digon": 1 / 2, "none": 0})
+    bold = {"features that jump (a)": draw.key("-", "0.3", lw=1.3)}
+    figure = _trajectories(late_course, shown, {"digon": 1 / 2, "none": 0}, bold)
     top, bottom = figure.axes
     for feature in shown.jump.sel(what="feature").dropna("nth_jump").values.astype(int):
         top.plot(shown.snapshot, shown.D.isel(feature=feature), color=f"C{feature % len(draw.PALETTE)}", lw=1.3)
@@ -67,7 +69,7 @@ def energy_levels(late_course: xr.Dataset) -> Figure:
     return figure
 
 
-def _trajectories(course: xr.Dataset, shown: xr.Dataset, levels: dict[str, float]) -> Figure:
+def _trajectories(course: xr.Dataset, shown: xr.Dataset, levels: dict[str, float], extra: Any = None) -> Figure:
     """D_i(t) of a seed, and below, its loss among those of all; its jumps in both. Steps that begin after 0 are log."""
     figure, (top, bottom) = draw.panels(2, 1, height=4.2, sharex=True, height_ratios=(1.7, 1))
     x, found = shown.snapshot.values, [Jump(*row) for row in shown.jump.dropna("nth_jump").values]
@@ -78,7 +80,7 @@ def _trajectories(course: xr.Dataset, shown: xr.Dataset, levels: dict[str, float
     bottom.plot(x, shown.loss, color=draw.BLUE, lw=0.9, label="this seed (b)")
     draw.moments(bottom, [jump.step for jump in found], label="jumps (b)")
     looks = {"other seeds (b)": draw.key("-", "0.8"), "jumps (a)": draw.key("", "black", marker="o", ms=2.5)}
-    draw.legend_below(figure, bottom, looks)
+    draw.legend_below(figure, bottom, looks | (extra or {}), columns=5)
     bottom.set_xlabel("step")
     return figure
 
@@ -87,14 +89,14 @@ def around_jumps(digons: Swept, late_course: xr.Dataset) -> Figure:
     """a: loss around the late jumps of a seed (of several features at once: one jump), less the loss when the window
     begins (blue), and its loss around the late jumps of other seeds (grey): means over seeds with 95 % bootstrap
     intervals. b: D_i of all features of all seeds at the end, and when a twentieth of training is over."""
-    figure, (left, right) = draw.panels(1, 2, height=2.3)
+    figure, (left, right) = draw.panels(1, 2, height=2.5)
     steps, reach = late_course.snapshot.values, 3 * REACH
     away = np.arange(-reach, reach + 1) * (steps[1] - steps[0])
     for own, colour, label in ((False, "0.5", "other seeds' late jumps"), (True, draw.BLUE, "late jumps")):
         found = mean_around(late_course.loss, late_course.moment, reach, own)
         draw.band(left, away, interval(found), label=f"{label}, {len(found)} seeds", colour=colour)
     left.set(xlabel="steps after the jump", ylabel="change of the loss")
-    draw.legend(left, {"95 % interval": draw.shade()}, loc="lower left")
+    draw.legend_below(figure, left, {"95 % interval": draw.shade()})
     for place, colour, label in ((len(steps) // 20, "0.6", "early"), (-1, draw.BLUE, "end")):
         values = late_course.D.isel(snapshot=place).values.ravel()
         weights = np.full(values.size, 1 / values.size)

@@ -61,13 +61,13 @@ def _cosine_of_first_two(W: np.ndarray) -> float:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def geometry_by_sparsity(arrows: Swept) -> Figure:
-    """Rows of W, one colour a feature, inside the unit circle (top), and W Wᵀ with the biases b beside it (bottom): the
+    """Rows of W, one colour a feature, with the unit circle (top), and W Wᵀ with the biases b beside it (bottom): the
     best of all seeds by the final objective, from dense features on the left to sparse ones on the right. Earlier
-    features matter more: in this order blue, vermillion, green, orange, pink. Above each column: the geometry found, a
-    square being two orthogonal digons; features near the origin are dropped."""
+    features matter more. Above each column: the geometry found, a square being two orthogonal digons; features near the
+    origin are dropped."""
     p = arrows.data.p.values
     chosen = p[np.linspace(0, p.size - 1, min(5, p.size)).round().astype(int)]
-    figure, axes = draw.panels(2, len(chosen), height=2.9, letters=False, squeeze=False)
+    figure, axes = draw.panels(2, len(chosen), height=3.1, letters=False, squeeze=False)
     cells = [arrows.best(p=p) for p in chosen]
     for ax, p, cell in zip(axes[0], chosen, cells, strict=True):
         draw.arrows(ax, cell.W.values, reach=1.35)
@@ -76,6 +76,8 @@ def geometry_by_sparsity(arrows: Swept) -> Figure:
     products, biases = [cell.W.values @ cell.W.values.T for cell in cells], [cell.b.values for cell in cells]
     mesh = draw.matrices(axes[1], products, biases)
     draw.colour_bar(figure, mesh, axes[1], "$W W^\\mathsf{T}$, $b$")
+    keys = {f"feature {place + 1}": draw.key("-", f"C{place}", lw=1.2) for place in range(len(biases[0]))}
+    draw.legend_below(figure, axes[0], keys | {"unit circle": draw.key("-", "0.85")}, columns=6)
     return figure
 
 

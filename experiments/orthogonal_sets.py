@@ -78,11 +78,11 @@ def pairs_of_lines(lines: xr.Dataset) -> Figure:
         ax.plot(n, one["product"] / square, color=draw.GREEN, lw=1.1, label="axes and planes")
         ax.plot(n, one.sets / square, color=draw.BLUE, lw=1.1, label="overlapping sets")
         better = (one.found > one["product"]).values
-        for which, colour, label in ((~better, "0.4", "search"), (better, draw.RED, "search, better")):
+        for which, colour, label in ((~better, "0.4", "search"), (better, draw.RED, "search, above axes and planes")):
             ax.plot(n[which], (one.found / square).values[which], "o", ms=3, color=colour, label=label)
         ax.set(title=f"$d={d}$", xlabel="lines $n$", ylim=(0, 1))
     draw.outer_labels(axes, y=["orthogonal pairs / $n^2$"])
-    draw.legend_below(figure, axes[:2])
+    draw.legend_below(figure, axes, columns=5)
     return figure
 
 

@@ -24,7 +24,7 @@ KEPT, SAME = 0.3, 0.9
 FIGURE = "Elhage et al. 2022, section 5, loss curves of one feature perturbed"
 LOOKS = {
     "pentagon": (draw.BLUE, "all five kept, a pentagon"),
-    "digons": (draw.RED, "it dropped, two digons"),
+    "digons": (draw.RED, "varied feature dropped, two digons"),
     "another": (draw.GREEN, "another dropped, two digons"),
     "other": ("0.6", "other"),
 }
@@ -108,11 +108,11 @@ def _crossing(swept: Swept) -> xr.Dataset:
 def branches_cross(
     restarts: Swept, models: xr.Dataset, placed_models: xr.Dataset, published_models: xr.Dataset
 ) -> Figure:
-    """Five features in two dimensions, one of them ("it") sparser or denser than the others, of p = .05. Left: exact
+    """Five features in two dimensions, one of them (varied) sparser or denser than the others, of p = .05. Left: exact
     loss of single seeds from random starts (dots, by the geometry they end in), and of the branches trained from starts
     placed in each geometry (lines; they end where training leaves it). Other: two features or more dropped, or sharing
-    a direction. Solid vertical line: where the pentagon and the digons without the feature cross; dotted: where the
-    published curves do. Right: where they cross, for other densities p of the four other features; and at p = .05
+    a direction. Solid vertical line: where the pentagon and the digons without the varied feature cross; dotted: where
+    the published curves do. Right: where they cross, for other densities p of the four other features; and at p = .05
     for models trained with the optimizer, batch and steps of the published notebook, mean over seeds with its 95 %
     interval."""
     figure, (ax, side) = draw.panels(1, 2, height=2.9, width_ratios=(2.2, 1))
@@ -125,9 +125,10 @@ def branches_cross(
     draw.moments(ax, 1 / at.times_sparser, "crossing", "black", "-", lw=0.8)
     draw.moments(ax, 1 / PUBLISHED, "published crossing", "black", draw.DOTTED, lw=0.8)
     draw.log_axis(ax, "xy")
-    ax.set(xlabel="density of one feature / density of the others", ylabel="exact loss")
-    dots = {"single seeds": draw.key("", "0.3", marker="o", ms=2.2), "other": draw.key("", "0.6", marker="o", ms=2.2)}
-    draw.legend_below(figure, ax, dots, columns=4)
+    ax.set(xlabel="density of the varied feature / density of the others", ylabel="exact loss")
+    dots = {"single seeds": "0.3", "single seeds, other": LOOKS["other"][0]}
+    keys = {name: draw.key("", colour, marker="o", ms=2.2) for name, colour in dots.items()}
+    draw.legend_below(figure, ax, keys, columns=3)
     draw.excluded(ax, restarts.left_out("shown"))
     side.plot(placed_models.p, placed_models.times_sparser, "o-", color=draw.BLUE, label="exact loss")
     draw.points(side, [P], [mean(published_models.times_sparser)], "published settings", draw.RED, shift=5)

@@ -256,7 +256,7 @@ def transitions(models: xr.Dataset, changes: xr.Dataset, cuts: xr.Dataset) -> Fi
     draw.outer_labels(axes, "importance $r$", ["norm $\\|W_e\\|$", "superposition"])
     dots = {"best restart": {"mew": 0}, "other restarts": {"mfc": "none", "mew": 0.4}}
     keys = {name: draw.key("", "black", marker="o", ms=3, **look) for name, look in dots.items()}
-    lines = {"exact optimum": draw.key("-", "black"), "jump": "-", "continuous change": draw.DOTTED}
+    lines = {"exact optimum": draw.key("-", "black"), "jump": draw.whisker(), "continuous change": draw.DOTTED}
     draw.legend_below(figure, axes, lines | keys, above=True)
     return figure
 

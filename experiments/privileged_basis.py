@@ -106,7 +106,7 @@ def alignment_and_monosemanticity(relu: Swept, linear: Swept, descent: Swept, mo
     of its own rotations that a model is better aligned than; dashed: a half, the mean without a privileged basis from
     gradient descent; Adam itself treats coordinates apart. Bands: 95 % intervals of means, for all p together."""
     _check(models)
-    figure, axes = draw.panels(1, 3, height=2.8)
+    figure, axes = draw.panels(1, 3, height=3)
     p, of_relu = models.p.values, models.isel(units=0)
     draw.band(axes[0], p, mean(of_relu.single).estimates, label="mean of restarts", colour=draw.BLUE)
     axes[0].plot(p, [PUBLISHED[each][0] for each in p.tolist()], "_", ms=9, mew=1.5, color="black", label="published")
@@ -122,8 +122,8 @@ def alignment_and_monosemanticity(relu: Swept, linear: Swept, descent: Swept, mo
     for ax, label, (name, swept) in zip(axes, labels, swepts, strict=True):
         draw.sparsity_axis(ax, p, label)
         draw.excluded(ax, swept.left_out(f"shown ({name})"))
-    draw.legend(axes[0], {"95 % interval": draw.shade()})
-    draw.legend(axes[1], {"rotations": draw.DASHED})
+    draw.legend(axes[0])
+    draw.legend_below(figure, axes[1], {"random rotations": draw.DASHED, "95 % interval": draw.shade()})
     draw.levels(axes[2], [0.5], ["half"])
     return figure
 
