@@ -4,6 +4,7 @@
 beside it, renders them, and computes nothing. `clips` are the moving pictures of `toymodels animate`.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from toymodels.lab import Study
 from toymodels.report.explorers import room_for, shared_out
 from toymodels.report.packing import Packed
 from toymodels.report.page import check, html, script_size
-from toymodels.report.values import Section, gather
+from toymodels.report.values import LIGHTER, Section, gather
 
 MOST = 8_000_000
 """Bytes of a page, at most."""
@@ -31,10 +32,11 @@ def write(studies: Sequence[Study], path: Path, failed: list[Failed] | None = No
     check_writable(path.parent)
     sections = [gather(study, failed) for study in studies]
     left = MOST - script_size() - sum(section.size for section in sections)
-    for section in sorted(sections, key=lambda each: -each.heaviest):
+    heaviest = sorted(sections, key=lambda each: -each.heaviest)
+    for step, section in itertools.product(range(len(LIGHTER)), heaviest):
         if left >= 0:
             break
-        left += section.lighten(-left)
+        left += section.lighten(step, -left)
     if left < 0:
         raise ValueError(f"{len(studies)} experiments make a page of more than {MOST / 1e6:.0f} MB; name fewer")
     wanted = {

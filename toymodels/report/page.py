@@ -49,7 +49,7 @@ def html(sections: Sequence[Section], packed: Packed) -> str:
     one = sections[0].study.experiment.question if len(sections) == 1 else "toymodels: what was asked and found"
     contents = [f'<a href="#{_id(each)}">{_text(each.study.prefix)}</a>' for each in sections]
     data = {"palette": list(map(to_hex, draw.PALETTE)), "sections": [_drawn_by_script(each) for each in sections]}
-    pictures = {f"{_id(s)}/{each.name}": [each.kind, each.data] for s in sections for each in s.pictures}
+    pictures = {f"{_id(s)}/{each.name}": [each.kind, each.scale, each.data] for s in sections for each in s.pictures}
     return "".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',

@@ -5,14 +5,26 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from toymodels import ledger
 from toymodels.experiment import Draw, Map, Swept, settings
 from toymodels.failures import Failed, Missing, noted
 from toymodels.lab import Study
 from toymodels.report.explorers import explorer
-from toymodels.report.packing import Packed, compressed, few_colours
+from toymodels.report.packing import Packed, compressed, lighter
+
+
+class Lighter(NamedTuple):
+    """Dots, where vectors take too many bytes."""
+
+    scale: float
+    """Of the PNG that is beside the caption ..."""
+    colours: int
+    """... in at most so many colours."""
+
+
+LIGHTER = (Lighter(1, 128), Lighter(0.54, 64))
 
 
 @dataclass
@@ -26,8 +38,15 @@ class Picture:
     """"svg" or "png"."""
     data: str
     """Compressed, as text."""
-    light: bool = False
-    """Whether it takes as few bytes as it can."""
+    dots: bytes
+    """The PNG."""
+    lightened: int = 0
+    """How many of `LIGHTER` it has taken."""
+
+    @property
+    def scale(self) -> float:
+        """Of its own pixels, how it is shown."""
+        return 1.5 if self.kind == "svg" else 0.54 / (LIGHTER[self.lightened - 1].scale if self.lightened else 1)
 
 
 @dataclass
@@ -54,19 +73,16 @@ class Section:
     def heaviest(self) -> int:
         return max((len(each.data) for each in self.pictures), default=0)
 
-    def lighten(self, wanted: int) -> int:
-        """Turn the largest pictures into dots of few colours until so many bytes are saved; how many are."""
+    def lighten(self, step: int, wanted: int) -> int:
+        """Turn the largest pictures into dots, this step of `LIGHTER`, until so many bytes are saved; how many are."""
         saved = 0
-        heavy = [each for each in self.pictures if not each.light]
-        for each in sorted(heavy, key=lambda picture: -len(picture.data)):
+        for each in sorted(self.pictures, key=lambda picture: -len(picture.data)):
             if saved >= wanted:
                 break
-            drawn = self.study.pictures(each.name, "png")[0] if each.kind == "svg" else _stored(self.study, each.name)
-            data = compressed(few_colours(drawn))
-            each.light = True
+            data = compressed(lighter(each.dots, *LIGHTER[step]))
             if len(data) < len(each.data):
                 saved += len(each.data) - len(data)
-                each.kind, each.data = "png", data
+                each.kind, each.data, each.lightened = "png", data, step + 1
         return saved
 
     def models(self) -> dict[str, Swept]:
@@ -128,19 +144,15 @@ def _picture(study: Study, function: Draw, left_out: list[str], failed: list[Fai
     alt = " ".join(inspect.cleandoc(function.__doc__ or name).split())
     with noted(f"figure {name} cannot be drawn", study.experiment.file, failed):
         try:
-            return Picture(name, alt, study.caption(function), "svg", compressed(*study.pictures(name, "svg")))
+            vectors, dots = study.pictures(name, "svg", "png")
+            return Picture(name, alt, study.caption(function), "svg", compressed(vectors), dots)
         except Missing as error:
             image, told = (study.figures / f"{name}.{kind}" for kind in ("png", "md"))
             if image.exists() and told.exists():
-                caption = told.read_text().partition("<!--")[0].strip()
-                return Picture(name, alt, caption, "png", compressed(_stored(study, name)))
+                caption, dots = told.read_text().partition("<!--")[0].strip(), image.read_bytes()
+                return Picture(name, alt, caption, "png", compressed(dots), dots)
             left_out.append(f"Figure {name}: {error}.")
     return None
-
-
-def _stored(study: Study, name: str) -> bytes:
-    """A figure as it was last drawn."""
-    return (study.figures / f"{name}.png").read_bytes()
 
 
 def _commands(study: Study) -> list[str]:

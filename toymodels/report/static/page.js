@@ -32,8 +32,8 @@
   const pictures = JSON.parse(text("report-pictures"));
   const types = { svg: "image/svg+xml", png: "image/png" };
   const show = async (image) => {
-    const [kind, data] = pictures[image.dataset.picture];
-    image.addEventListener("load", () => { image.style.width = `${Math.round(image.naturalWidth * (kind === "svg" ? 1.5 : 0.54))}px`; });
+    const [kind, scale, data] = pictures[image.dataset.picture];
+    image.addEventListener("load", () => { image.style.width = `${Math.round(image.naturalWidth * scale)}px`; });
     image.src = URL.createObjectURL(new Blob([await unpacked(data)], { type: types[kind] }));
   };
   const seen = new IntersectionObserver((entries) => {
