@@ -183,6 +183,13 @@ def test_an_experiment_that_cannot_be_loaded_is_a_line_of_the_list(toy: Path, ca
     assert "What?" in done.out
 
 
+def test_an_experiment_may_import_what_lies_beside_it(toy: Path, call, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (toy / "lies_beside.py").write_text("QUESTION = 'Which?'\n")
+    (toy / "toy.py").write_text(TOY + "\nfrom lies_beside import QUESTION\n")
+    assert call("run", "toy.py", "--scale", "tiny", "--dry-run").code == 0
+
+
 def test_training_that_fails_is_one_line(toy: Path, call, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     def fails(*arguments):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\n  and more")

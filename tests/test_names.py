@@ -11,6 +11,7 @@ from toymodels import Adam, Axis, Run, Sparse, Supervised, Sweep, Tied, sweep, t
 from toymodels.config import config, static
 from toymodels.data import Constant, Exponential, Noisy, Uniform
 from toymodels.engine.programs import programs_compiled
+from toymodels.laws import per_feature
 from toymodels.models import Held
 from toymodels.problems.protocol import check_numbers
 
@@ -75,6 +76,14 @@ class Short:
 
     def second_moment(self):
         return jnp.eye(3)
+
+
+@config
+class Unlikely(Sparse):
+    """States twice what it draws, which may be above 1."""
+
+    def marginals(self):
+        return 2 * per_feature(self.p, self.n)
 
 
 @config
@@ -199,6 +208,7 @@ class Named:
             lambda: Supervised(Sparse(5, 0.1, Rising(1 / 3)), MODEL),
             "Rising: moments.* states mean 0.6667 and second moment 0.3333, .* have mean 0.6667 and second moment 0.5",
         ),
+        (lambda: Supervised(Unlikely(5, 0.7), MODEL), r"Unlikely: marginals\(\) states 1.4, which is no probability"),
         (lambda: Supervised(Noisy(Sparse(5, 0.1, Rising(mean=0.5)), 0.1), MODEL), "Rising: .* states mean 0.5 and"),
         (lambda: Supervised(Short(), MODEL), r"Short: second_moment.* gives shape \(3, 3\), and for n=5 "),
         (

@@ -223,6 +223,17 @@ def test_an_old_store_is_refused_until_it_is_moved(tmp_path: Path) -> None:
     assert not (tmp_path / "toy").exists()
 
 
+def test_a_pool_within_a_folder_is_not_of_an_older_layout(tmp_path: Path) -> None:
+    """`sweep(..., store="runs/mine")` before anything else, and then the command line, whose pool is `runs`."""
+    mine = tmp_path / "mine"
+    inner = Pool(mine)
+    inner.add(batch(DIGESTS))
+    inner.view("sweep").write(grid(DIGESTS, 3))
+    assert Pool(tmp_path).views() == []
+    assert migrate(tmp_path) == 0
+    assert census(toymodels.open(mine)) == {"ok": 12}
+
+
 def test_an_interrupted_move_is_finished_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

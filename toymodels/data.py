@@ -93,6 +93,14 @@ def check_moments(value: Value) -> None:
             raise ValueError(f"{type(value).__name__}: moments() states {stated}, and its quantiles have {found}")
 
 
+def check_marginals(law: "Distribution") -> None:
+    """ValueError where a law states a P(x_i != 0) that is no probability."""
+    stated = np.asarray(law.marginals(), np.float64)
+    wrong = stated[~((stated >= 0) & (stated <= 1 + 1e-6))]
+    if wrong.size:
+        raise ValueError(f"{type(law).__name__}: marginals() states {wrong.flat[0]:g}, which is no probability")
+
+
 @config
 class Uniform:
     """U[low, high]: mean (low + high) / 2, second moment (low² + low high + high²) / 3."""

@@ -284,10 +284,13 @@ class Grid:
 
 
 def _old_stores(path: Path) -> Iterator[Path]:
-    """Folders of the layout before the pool: batches beside a `sweep.json`, up to three levels down."""
+    """Folders of the layout before the pool: batches beside a `sweep.json`, up to three levels down; not what is in a
+    pool of its own, whose view may have this name."""
     for pattern in ("sweep.json", "*/sweep.json", "*/*/sweep.json", "*/*/*/sweep.json"):
         for file in path.glob(pattern):
-            yield file.parent
+            between = file.relative_to(path).parents
+            if not any((path / each / MARK).exists() for each in between if each.name):
+                yield file.parent
 
 
 def migrate(old: str | Path, new: str | Path | None = None) -> int:

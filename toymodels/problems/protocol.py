@@ -19,7 +19,7 @@ import numpy as np
 
 from toymodels import keys
 from toymodels.arrays import Array
-from toymodels.data import Distribution, Value, check_moments
+from toymodels.data import Distribution, Value, check_marginals, check_moments
 from toymodels.models import Model, check_learned
 
 
@@ -97,8 +97,11 @@ def check_parts(problem: Any) -> None:
 
 
 def check_numbers(problem: Any) -> None:
-    """ValueError where the law of a problem states moments that its values have not. Works with numbers, untraced."""
+    """ValueError where the law of a problem states probabilities that are none, or moments that its values have not.
+    Works with numbers, untraced."""
     law = getattr(problem, "data", None)
+    if isinstance(law, Distribution):
+        check_marginals(law)
     value = getattr(getattr(law, "clean", law), "value", None)
     if isinstance(law, Distribution) and isinstance(value, Value):
         check_moments(value)
