@@ -16,6 +16,7 @@ from toymodels.analysis.by_setting import by_setting
 from toymodels.analysis.labelled import plateau_table
 from toymodels.analysis.learned_order import half_times, leading_span, order_share, strengths
 from toymodels.claims import Claim
+from toymodels.draw.intervals import ends
 from toymodels.estimates import mean, share
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtLeast, Finding, Near, ours, report
@@ -174,7 +175,7 @@ def learning_at_full_rank(orders: xr.Dataset) -> Figure:
     for ax, (name, label), most in zip(axes, names.items(), (np.inf, 1, 1), strict=True):
         for loss, shift in zip(orders.loss.values, (-2, 2), strict=True):
             settings = by_setting(mean, orders[name].sel(loss=loss, drop=True))
-            found = np.array([(one.low, one.value, one.high) for _, one in settings]).clip(0, most).T
+            found = np.clip(ends([one for _, one in settings]), 0, most)
             draw.points(ax, range(len(columns)), found, loss, COLOURS[loss], shift=shift)
         draw.ticks(
             ax,

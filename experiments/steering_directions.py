@@ -39,6 +39,7 @@ from toymodels.analysis import steering as analysis
 from toymodels.analysis.recovery import FOUND, best_cosines, matched_cosines, unit
 from toymodels.claims import Claim
 from toymodels.config import replace
+from toymodels.draw.intervals import ends
 from toymodels.estimates import mean, steps
 from toymodels.experiment import Experiment, Swept
 from toymodels.findings import AtLeast, AtMost, Finding, Follows, Increasing, Near, ours, report, stated
@@ -335,7 +336,7 @@ LABELS = {JACOBIAN: "singular vectors"}
 
 def _within(shares: xr.DataArray) -> np.ndarray:
     """Low, mean and high over seeds of shares, between 0 and 1."""
-    return np.array([(each.low, each.value, each.high) for each in mean(shares).estimates]).clip(0, 1).T
+    return np.clip(ends(mean(shares).estimates), 0, 1)
 
 
 def departure_from_halfway(departure: xr.Dataset) -> Figure:

@@ -140,14 +140,12 @@ def signed_loss(packed_signed: xr.Dataset) -> Figure:
     for column, one in zip(axes.T, found, strict=True):
         for ax, panel in zip(column, (_factor_panel, _excess_panel), strict=True):
             panel(ax, one)
-            draw.stretched_axis(ax, 2, 0.1, [1, 1.8, 2.2, 6])
-            ax.set_xlim(0.7, max(8.0, 1.3 * float(one.power.max())))
+            _power_axis(ax, one, [1, 1.8, 2.2, 6])
     draw.legend_below(figure, axes, above=True)
-    titles = [f"{int(one.n)} vectors in $\\mathbb{{R}}^{{{int(one.d)}}}$" for one in found]
-    draw.outer_labels(axes, y=["orthogonal factors", "loss / lower bound $-$ 1"], titles=titles)
+    names = ["orthogonal factors", "loss / lower bound $-$ 1"]
+    draw.outer_labels(axes, y=names, titles=[_title(one) for one in found])
     for ax, one in zip(axes[0], found, strict=True):
-        lost = int(one.loss.isnull().sum())
-        draw.excluded(ax, f"{lost} left out" if lost else "")
+        _left_out(ax, one)
     figure.supxlabel("power of the cosine")
     return figure
 
@@ -196,6 +194,8 @@ def _by_size(packed: xr.Dataset, name: str, panel: Callable[..., None], extra: A
     for ax, one in zip(axes, found, strict=True):
         panel(ax, one)
         _power_axis(ax, one, [1, 1.5, 1.8, 2, 2.2, 3, 6])
+        ax.set_title(_title(one), loc="left")
+        _left_out(ax, one)
     draw.legend_below(figure, axes, extra=extra, above=True)
     figure.supxlabel("power of the cosine")
     figure.supylabel(name)
@@ -205,7 +205,14 @@ def _by_size(packed: xr.Dataset, name: str, panel: Callable[..., None], extra: A
 def _power_axis(ax: Axes, one: xr.Dataset, at: list[float]) -> None:
     draw.stretched_axis(ax, 2, 0.1, at)
     ax.set_xlim(0.7, max(8.0, 1.3 * float(one.power.max())))
-    ax.set_title(f"{int(one.n)} vectors in $\\mathbb{{R}}^{{{int(one.d)}}}$", loc="left")
+
+
+def _title(one: xr.Dataset) -> str:
+    return f"{int(one.n)} vectors in $\\mathbb{{R}}^{{{int(one.d)}}}$"
+
+
+def _left_out(ax: Axes, one: xr.Dataset) -> None:
+    """Call it once the axes have their title."""
     lost = int(one.loss.isnull().sum())
     draw.excluded(ax, f"{lost} left out" if lost else "")
 

@@ -232,8 +232,9 @@ def load(path: Path) -> Experiment:
     if not path.is_file():
         raise ValueError(f"{path}: no such experiment file")
     # A checkout's own experiments are `experiments.NAME`, as for anyone who imports them.
-    name = f"experiments.{path.stem}" if path.parent.name == "experiments" else f"experiment_{path.stem}"
-    if name.startswith("experiment_") and str(path.parent) not in sys.path:
+    of_checkout = path.parent.name == "experiments"
+    name = f"experiments.{path.stem}" if of_checkout else f"experiment_{path.stem}"
+    if not of_checkout and str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # modules beside a file of your own are found, as by `python FILE`
     try:
         module = _loaded(name, path)

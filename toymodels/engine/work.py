@@ -65,11 +65,11 @@ def work(run: Run) -> Work:
     learned = jax.tree.leaves(params)
     counts, largest = dict.fromkeys(SECONDS, 0), max(atom.aval.size for atom in traced.invars)
     for equation, counted in _equations(traced, [place < len(learned) for place in range(len(traced.invars))]):
-        size = sum(atom.aval.size for atom in equation.outvars)
-        largest = max(largest, *(atom.aval.size for atom in equation.outvars))
+        sizes = [atom.aval.size for atom in equation.outvars]
+        largest = max(largest, *sizes)
         if counted:
             kind, terms = _kind(equation)
-            counts[kind] += terms * size
+            counts[kind] += terms * sum(sizes)
     counts["drawn"] = sum(leaf.size for leaf in jax.tree.leaves(examples))
     counts["learned"] = sum(leaf.size for leaf in learned)
     return Work(largest, **counts)

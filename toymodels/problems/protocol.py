@@ -102,6 +102,6 @@ def check_numbers(problem: Any) -> None:
     law = getattr(problem, "data", None)
     if isinstance(law, Distribution):
         check_marginals(law)
-    value = getattr(getattr(law, "clean", law), "value", None)
-    if isinstance(law, Distribution) and isinstance(value, Value):
-        check_moments(value)
+        value = getattr(getattr(law, "clean", law), "value", None)
+        if isinstance(value, Value):
+            check_moments(value)

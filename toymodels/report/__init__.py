@@ -39,16 +39,13 @@ def write(studies: Sequence[Study], path: Path, failed: list[Failed] | None = No
         left += section.lighten(step, -left)
     if left < 0:
         raise ValueError(f"{len(studies)} experiments make a page of more than {MOST / 1e6:.0f} MB; name fewer")
-    wanted = {
-        (k, name): room_for(swept) for k, section in enumerate(sections) for name, swept in section.models().items()
-    }
+    wanted = [room_for(swept) for section in sections for swept in section.models().values()]
     room = min(left, FOR_MODELS)
     while True:
         packed, lost = Packed(), list[Failed]()
-        shares = dict(zip(wanted, shared_out(list(wanted.values()), room), strict=True))
-        for k, section in enumerate(sections):
-            own = {name: share for (of, name), share in shares.items() if of == k}
-            section.pack(packed, own, lost if failed is not None else None)
+        shares = iter(shared_out(wanted, room))
+        for section in sections:
+            section.pack(packed, shares, lost if failed is not None else None)
         size = len((text := html(sections, packed)).encode())
         if size <= MOST:
             break

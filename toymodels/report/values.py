@@ -24,7 +24,9 @@ class Lighter(NamedTuple):
     """... in at most so many colours."""
 
 
-LIGHTER = (Lighter(1, 128), Lighter(0.54, 64))
+VECTORS_SHOWN, DOTS_SHOWN = 1.5, 0.54
+"""Pixels of the page for a unit of a vector figure, and for a dot of its PNG."""
+LIGHTER = (Lighter(1, 128), Lighter(DOTS_SHOWN, 64))
 
 
 @dataclass
@@ -45,8 +47,10 @@ class Picture:
 
     @property
     def scale(self) -> float:
-        """Of its own pixels, how it is shown."""
-        return 1.5 if self.kind == "svg" else 0.54 / (LIGHTER[self.lightened - 1].scale if self.lightened else 1)
+        """Pixels of the page for one of its own."""
+        if self.kind == "svg":
+            return VECTORS_SHOWN
+        return DOTS_SHOWN / (LIGHTER[self.lightened - 1].scale if self.lightened else 1)
 
 
 @dataclass
@@ -93,12 +97,12 @@ class Section:
                 found[name] = self.study.swept(name)
         return found
 
-    def pack(self, packed: Packed, shares: Mapping[str, int], failed: list[Failed] | None = None) -> None:
-        """Pack the models of each sweep into at most about its share of bytes."""
+    def pack(self, packed: Packed, shares: Iterator[int], failed: list[Failed] | None = None) -> None:
+        """Pack the models of each sweep that is stored into at most about the next share of bytes."""
         self.explorers = {}
-        for name, swept in self.models().items():
+        for (name, swept), share in zip(self.models().items(), shares, strict=False):
             with noted(f"models of {name} cannot be shown", self.study.experiment.file, failed):
-                found = explorer(swept, packed, shares[name])
+                found = explorer(swept, packed, share)
                 if found:
                     self.explorers[name] = found
 
