@@ -194,7 +194,7 @@ def test_training_that_fails_is_one_line(toy: Path, call, monkeypatch: pytest.Mo
     def fails(*arguments):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\n  and more")
 
-    monkeypatch.setattr(SWEEPS, "train_batch", fails)
+    monkeypatch.setattr(SWEEPS, "trained_batch", fails)
     one_line(call("run", "toy.py"), 1, "Out of memory allocating 9 bytes", "finished batches are kept")
 
 
@@ -212,14 +212,14 @@ def test_a_folder_that_is_emptied_in_the_middle_is_not_taken_for_done(toy: Path,
 
 
 def test_a_folder_that_can_no_longer_be_written_is_one_line(toy: Path, call, monkeypatch) -> None:  # noqa: F811
-    train = SWEEPS.train_batch
+    train = SWEEPS.trained_batch
 
     def blocked(*arguments):
         shutil.rmtree(toy / "runs/cells", ignore_errors=True)
         (toy / "runs/cells").write_text("a file is in the way")
         return train(*arguments)
 
-    monkeypatch.setattr(SWEEPS, "train_batch", blocked)
+    monkeypatch.setattr(SWEEPS, "trained_batch", blocked)
     one_line(call("run", "toy.py"), 1, "cannot write here")
 
 

@@ -16,10 +16,11 @@ import xarray as xr
 
 import toymodels.executors.dask as client
 from tests.cases import PACKING, packings, same
-from toymodels import Sweep, config, lab, open, sweep
+from toymodels import Axis, Sweep, config, lab, open, sweep
 from toymodels.cli import main
+from toymodels.engine import remaining
 from toymodels.engine.plan import Group, plan
-from toymodels.executors import Dask, Events, ExecutorError, worker
+from toymodels.executors import Dask, Events, ExecutorError, here, worker
 from toymodels.executors.claims import Claims
 from toymodels.executors.parcel import pack
 from toymodels.store import Pool
@@ -49,6 +50,50 @@ class Count(Events):
 
     def committed(self, group: Group, seconds: object) -> None:
         self.batches += 1
+
+
+# ----------------------------------------------------------------------------------------------------------------- here
+
+
+def test_the_program_of_the_next_group_is_compiled_while_one_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr(here, "_compile", lambda group: begun.append(group.steps))
+    todo = plan(Sweep(PACKING, [Axis("steps", "steps", [10, 20, 30, 40])]).runs())
+    programs, first, second, _, last = here._Programs(), *todo.groups
+    programs.expect([todo])
+    for group in (first, first, second, last, second):
+        programs.wait(group)
+    programs.close()
+    assert begun == [10, 20, 30, 40]  # 30 was next when 20 was waited for
+
+
+def test_what_cannot_be_compiled_is_said_when_its_turn_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_(group: Group) -> None:
+        if group.steps == 20:
+            raise RuntimeError("no such program")
+
+    monkeypatch.setattr(here, "_compile", compile_)
+    with pytest.raises(RuntimeError, match="no such program"):
+        sweep(Sweep(PACKING, [Axis("steps", "steps", [10, 20])]), events=(events := Count()))
+    assert events.batches == 1
+
+
+def test_a_batch_is_measured_beside_the_next_and_what_fails_there_is_raised(monkeypatch, tmp_path: Path) -> None:
+    measure, calls = remaining.measure, []
+
+    def fails(*arguments):
+        calls.append(threading.current_thread())
+        if len(calls) == 2:
+            raise RuntimeError("not measured")
+        return measure(*arguments)
+
+    monkeypatch.setattr(remaining, "measure", fails)
+    with pytest.raises(RuntimeError, match="not measured"):
+        sweep(LONG, tmp_path)
+    assert threading.main_thread() not in calls
+    monkeypatch.setattr(remaining, "measure", measure)
+    assert sweep(LONG, tmp_path, events=(events := Count())).sizes["seed"] == 160
+    assert events.batches == 4  # of five: one was kept, the one that failed and those after it were not
 
 
 # ----------------------------------------------------------------------------------------------------------------- Dask
@@ -316,7 +361,7 @@ def test_a_worker_of_many_threads_trains_one_batch_at_a_time() -> None:
         most.append(len(inside))
         time.sleep(0.05)
         inside.pop()
-        return done
+        return lambda: done
 
     done = client_batch(group)
     what = worker.Work(group, pack(next(iter(group.batches))), train, worker.versions(), None, None)
@@ -332,7 +377,7 @@ def client_batch(group: Group):
     """A batch of this group, trained here."""
     from toymodels.sweep import _train_batch
 
-    return _train_batch(group, next(iter(group.batches)))
+    return _train_batch(group, next(iter(group.batches)))()
 
 
 # --------------------------------------------------------------------------------------------------------------- claims

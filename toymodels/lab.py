@@ -103,6 +103,7 @@ class Study:
         plans = plans or self.plans(shard, devices=executor.devices)
         if any(todo.programs for todo in plans.values()):
             executor.prepare()
+            executor.expect(list(plans.values()))
         for name, todo in plans.items():
             events = listen(name) if listen else listener(name, todo.steps)
             sweep(self.sweeps[name], self.view(name), shard=shard, events=events, todo=todo, executor=executor)

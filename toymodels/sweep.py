@@ -15,12 +15,13 @@ import xarray as xr
 from toymodels import config as configs
 from toymodels import sources
 from toymodels.batches import Cells
-from toymodels.engine.batch import Results, train_batch
+from toymodels.engine.batch import Results, trained_batch
 from toymodels.engine.memory import check_room
 from toymodels.engine.names import RESERVED, check_names
 from toymodels.engine.plan import Group, Plan, Shape, group_digest, plan
 from toymodels.engine.runs import Runs, Unset
 from toymodels.executors import Events, Executor, Here
+from toymodels.executors.protocol import Measure
 from toymodels.progress import listener
 from toymodels.provenance import provenance
 from toymodels.results import DIVERGED, dataset
@@ -320,10 +321,17 @@ def _digests(todo: Plan) -> list[str]:
     return [configs.digest(run, NUMERICS) for grid in grids for row in grid for run in row]
 
 
-def _train_batch(group: Group, grid: list[list[Run]], progress: Callable[[int], None] = lambda steps: None) -> Batch:
+def _train_batch(group: Group, grid: list[list[Run]], progress: Callable[[int], None] = lambda steps: None) -> Measure:
+    """See `executors.protocol.Train`."""
     start = time.perf_counter()
-    trained = train_batch(grid, progress, jax.local_devices()[: group.shape.devices])
-    return as_batch(group, grid, trained, time.perf_counter() - start)
+    results = trained_batch(grid, progress, jax.local_devices()[: group.shape.devices])
+    seconds = time.perf_counter() - start
+
+    def ended() -> Batch:
+        start = time.perf_counter()
+        return as_batch(group, grid, results(), seconds + time.perf_counter() - start)
+
+    return ended
 
 
 def as_batch(group: Group, grid: list[list[Run]], trained: Results, seconds: float) -> Batch:
@@ -370,5 +378,5 @@ def retrain(run: Run, width: int) -> xr.Dataset:
     check_names(run)
     group = Group(group_digest(run), Shape(1, 1, width), [])
     memory = Memory()
-    memory.add(_train_batch(group, [[run] * width]))
+    memory.add(_train_batch(group, [[run] * width])())
     return dataset(Sweep(run).grid(), memory.cells([group.name])).load()

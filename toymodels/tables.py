@@ -109,7 +109,7 @@ def _print_profile(plans: Mapping[str, Any], times: Mapping[tuple[str, str], Map
     from toymodels.engine.devices import peak_memory
 
     table = Table(
-        *("sweep", "program", "layout", "batches", "compile", "train", "store", "us/cell/step"),
+        *("sweep", "program", "layout", "batches", "compile", "train", "measure", "store", "us/cell/step"),
         box=None,
         header_style="bold",
     )
@@ -119,10 +119,11 @@ def _print_profile(plans: Mapping[str, Any], times: Mapping[tuple[str, str], Map
             if seconds:
                 each = seconds["train"] / (group.cells * group.steps) * 1e6
                 shape = " x ".join(str(size) for size in (group.shape.devices, group.shape.rows, group.shape.cells))
-                parts = (f"{seconds[part]:.1f} s" for part in ("compile", "train", "store"))
+                parts = (f"{seconds[part]:.1f} s" for part in ("compile", "train", "measure", "store"))
                 table.add_row(name, group.name[:8], shape, str(len(group.batches)), *parts, f"{each:.3g}")
     console.print(table)
     console.print("layout: devices x rows x cells; us/cell/step: training alone")
+    console.print("measure: what is still to gain; it and storing go on beside the training of the next batch")
     console.print(f"peak memory {peak_memory() / 2**20:.0f} MiB")
 
 

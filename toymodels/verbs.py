@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, extra: list[str]) -> None:
     shard = _shard(args.shard)
     overrides = [word for word in words if "=" in word]
     studies = {name: _study(args, name, overrides) for name in names}
-    draw = not (args.only or args.no_figures or shard[1] > 1 or args.dry_run)
+    draw = _draws(args, shard)
     if draw:
         _check_extras(study.experiment for study in studies.values())
     for study in studies.values():
@@ -68,19 +68,31 @@ def run(args: argparse.Namespace, extra: list[str]) -> None:
     times: Any = Counter()
     failed: list[Any] = []
     if draw and len(studies) > 1:
-        times, failed = _run_beside(args, studies, overrides)
+        failed = _run_beside(args, studies, overrides, times)
     else:
-        for study in studies.values():
+        for study, plans in _planned(args, studies.values(), shard, times):
             if len(studies) > 1:
                 say(f"== {study.name}")
-            times.update(_run_one(args, study, shard, draw))
+            times.update(_run_one(args, study, plans, shard))
             if draw:
                 start = time.perf_counter()
                 failed += tables.draw(study)
                 times["draw and judge"] += time.perf_counter() - start
     if not args.dry_run:
-        say("time: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in times.items()))
+        say(_times(times))
     _end(failed)
+
+
+def _draws(args: argparse.Namespace, shard: tuple[int, int]) -> bool:
+    """Whether figures and findings are asked for, and can be had."""
+    return not (args.only or args.no_figures or shard[1] > 1 or args.dry_run)
+
+
+def _times(times: Mapping[str, float]) -> str:
+    """What took how long; measuring and storing go on beside training."""
+    told = {what: f"{what} {seconds:.1f} s" for what, seconds in times.items()}
+    beside = [told.pop(what) for what in ("measure", "store") if what in told]
+    return "time: " + ", ".join(told.values()) + ("; beside training: " + ", ".join(beside) if beside else "")
 
 
 def _check(study: Any, overrides: Sequence[str], only: Sequence[str] = ()) -> None:
@@ -106,17 +118,16 @@ def _end(failed: Sequence[Any]) -> None:
 
 
 def _run_beside(
-    args: argparse.Namespace, studies: Mapping[str, Any], overrides: Sequence[str]
-) -> tuple[Counter, list[Any]]:
+    args: argparse.Namespace, studies: Mapping[str, Any], overrides: Sequence[str], times: Any
+) -> list[Any]:
     """Train studies; another process draws and judges each of them while the next ones are trained."""
     from toymodels.beside import Draughtsman
 
-    times: Any = Counter()
     failed: list[Any] = []
     with Draughtsman() as beside:
-        for name, study in studies.items():
+        for name, (study, plans) in zip(studies, _planned(args, studies.values(), (0, 1), times), strict=True):
             say(f"== {study.name}")
-            times.update(_run_one(args, study, (0, 1), draw=True))
+            times.update(_run_one(args, study, plans, (0, 1)))
             beside.ask(name, *overrides, scale=args.scale, runs=args.runs)
         start = time.perf_counter()
         for study in studies.values():
@@ -125,18 +136,36 @@ def _run_beside(
             tables.print_drawn(study, drawn.paths, drawn.findings, drawn.failed)
             failed += drawn.failed
         times["draw and judge, beyond that"] = time.perf_counter() - start
-    return times, failed
+    return failed
 
 
-def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw: bool) -> Counter:
+def _planned(
+    args: argparse.Namespace, studies: Iterable[Any], shard: tuple[int, int], times: Any
+) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """Studies that can be written, and their plans; a study is planned before the one before it is trained, so that
+    its programs can be compiled meanwhile."""
     from toymodels.files import check_writable
 
-    start = time.perf_counter()
-    with _refusing():
-        plans = study.plans(shard, args.only or (), args.executor.devices)
-    study.pool.check_writable()
-    if draw:
-        check_writable(study.figures)
+    waiting: list[Any] = []
+    for study in studies:
+        start = time.perf_counter()
+        with _refusing():
+            plans = study.plans(shard, args.only or (), args.executor.devices)
+        study.pool.check_writable()
+        if _draws(args, shard):
+            check_writable(study.figures)
+        if not args.dry_run:
+            args.executor.expect(list(plans.values()))
+        times["plan"] += time.perf_counter() - start
+        waiting.append((study, plans))
+        if len(waiting) == 2:
+            yield waiting.pop(0)
+    yield from waiting
+
+
+def _run_one(
+    args: argparse.Namespace, study: Any, plans: Mapping[str, Any], shard: tuple[int, int]
+) -> Mapping[str, float]:
     if args.scale not in ("default", *study.experiment.scales):
         say(f"{study.name} states no scale {args.scale}: its default is taken")
     tables.print_plans(plans)
@@ -146,9 +175,8 @@ def _run_one(args: argparse.Namespace, study: Any, shard: tuple[int, int], draw:
     if args.dry_run:
         if args.scale == "full" and study.experiment.cost:
             say(study.experiment.cost)
-        return Counter()
-    planned = time.perf_counter() - start
-    return Counter({"plan": planned, **tables.train(study, plans, shard, args.profile, args.executor)})
+        return {}
+    return tables.train(study, plans, shard, args.profile, args.executor)
 
 
 def figure(args: argparse.Namespace, extra: list[str]) -> None:

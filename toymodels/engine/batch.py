@@ -41,11 +41,32 @@ def train_batch(
     `devices` (by default the first one) share the rows equally. A cell's bits depend on the number of cells of a
     device (to rounding), and on nothing else.
     """
+    return trained_batch(grid, progress, devices)()
+
+
+def trained_batch(
+    grid: Sequence[Sequence[Run]],
+    progress: Callable[[int], None] = lambda steps: None,
+    devices: Sequence[jax.Device] | None = None,
+) -> Callable[[], Results]:
+    """The same, but for what is still to gain: what is returned measures it, and gives the results.
+
+    It may do so in another thread, while the next batch is trained.
+    """
     with standard(grid[0][0].double):
         return _trained(grid, progress, devices or jax.local_devices()[:1])
 
 
-def _trained(grid: Sequence[Sequence[Run]], progress: Callable[[int], None], devices: Sequence[jax.Device]) -> Results:
+def compile_batch(grid: Sequence[Sequence[Run]], devices: Sequence[jax.Device]) -> None:
+    """Compile what `trained_batch` needs for such a batch, where it is not compiled yet; runs nothing."""
+    with standard(grid[0][0].double):
+        runs = _stacked(grid[: len(grid) // len(devices)])
+        program(jax.eval_shape(make_keys, runs.seed[:, 0], runs.stream[:, 0]), runs, devices)
+
+
+def _trained(
+    grid: Sequence[Sequence[Run]], progress: Callable[[int], None], devices: Sequence[jax.Device]
+) -> Callable[[], Results]:
     first = grid[0][0]
     if len(grid) % len(devices):
         raise ValueError(f"{len(grid)} rows on {len(devices)} devices: each takes as many")
@@ -60,20 +81,30 @@ def _trained(grid: Sequence[Sequence[Run]], progress: Callable[[int], None], dev
             snapshots.append(_joined([share.states.params for share in shares]))
         progress(int(bounds[-1] - bounds[0]))
     curves = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *scalars)
-    return Results(
-        first.record.loss_steps(first.steps),
-        first.record.snapshot_steps(first.steps),
-        curves,
-        _named(jax.tree.map(lambda *each: np.stack(each, axis=1), *snapshots)),
-        _end(grid, shares, curves["objective"]),
-    )
+
+    def ended() -> Results:
+        with standard(first.double):
+            return Results(
+                first.record.loss_steps(first.steps),
+                first.record.snapshot_steps(first.steps),
+                curves,
+                _named(jax.tree.map(lambda *each: np.stack(each, axis=1), *snapshots)),
+                _end(grid, shares, curves["objective"]),
+            )
+
+    return ended
+
+
+def _stacked(grid: Sequence[Sequence[Run]]) -> Any:
+    """The runs of a grid as one, its leaves (rows, cells)."""
+    return jax.tree.map(lambda *each: np.stack(each), *[stack(row, grid[0][0].double) for row in grid])
 
 
 class _Share:
     """A device's rows of a batch, in training."""
 
     def __init__(self, grid: Sequence[Sequence[Run]], device: jax.Device, devices: Sequence[jax.Device]) -> None:
-        runs = jax.tree.map(lambda *rows: np.stack(rows), *[stack(row, grid[0][0].double) for row in grid])
+        runs = _stacked(grid)
         row_keys = make_keys(runs.seed[:, 0], runs.stream[:, 0])
         compiled = program(row_keys, runs, devices)
         self.device, self._advance, self._gradients = device, compiled.advance[device], compiled.gradients[device]
@@ -98,15 +129,17 @@ def _end(
     Where an optimizer rests off the bottom it is not a number, with no bound above: the curve decides.
     """
     all_gradients = [share.gradients() for share in shares]
+    descents = all_gradients[0].descents
 
     def gradients(batches: int, which: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        losses, slopes, asked = np.empty(len(which)), np.empty(points.shape), []
-        of_share, inside = np.divmod(which, all_gradients[0].descents)
-        for k in np.unique(of_share):
-            mine = of_share == k
-            asked.append((mine, all_gradients[k].ask(batches, inside[mine], points[mine])))
-        for mine, wait in asked:
-            losses[mine], slopes[mine] = wait()
+        """`which` ascends, so that what a share is asked for lies together."""
+        cuts = np.searchsorted(which, descents * np.arange(len(shares) + 1))
+        asked = [
+            of.ask(batches, which[start:end] - descents * k, points[start:end])
+            for k, (of, start, end) in enumerate(zip(all_gradients, cuts, cuts[1:], strict=False))
+            if start < end
+        ]
+        losses, slopes = (np.concatenate(parts) for parts in zip(*(wait() for wait in asked), strict=True))
         return losses, slopes
 
     run, x = grid[0][0], np.concatenate([flat(share.states.params) for share in shares])

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 from jax._src import cache_key
@@ -55,6 +56,17 @@ def programs_for_any_device() -> Iterator[None]:
         yield
     finally:
         setattr(cache_key, name, own)
+
+
+def on(tree: Any, device: jax.Device) -> Any:
+    """What arrays on this device would look like to the compiler: for each leaf of a tree its shape and type."""
+    place = jax.sharding.SingleDeviceSharding(device)
+
+    def there(leaf: Any) -> jax.ShapeDtypeStruct:
+        known = jax.typeof(leaf)
+        return jax.ShapeDtypeStruct(known.shape, known.dtype, sharding=place, weak_type=known.weak_type)
+
+    return jax.tree.map(there, tree)
 
 
 def crowded() -> bool:

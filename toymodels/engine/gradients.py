@@ -4,6 +4,7 @@ Exact, in double precision, on deterministic problems; on fresh samples otherwis
 `engine.programs`, and called for some cells of a batch at a time.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from toymodels.arrays import Array, Float, Int
+from toymodels.engine.devices import on
 from toymodels.engine.loop import Keys, State, draw_examples, fold_in, mean_over_examples, one_cell, problems_at
 from toymodels.engine.small_products import written_out
 from toymodels.problems import protocol
@@ -20,6 +22,8 @@ from toymodels.train import Run
 
 LANES = 4
 """Cells whose exact gradients are worked out together: few, as mostly a few cells of a batch are still descending."""
+SLOTS = 8
+"""Cells that a call takes: what it is given and gives back costs as much as four of them."""
 
 
 def is_exact(run: Run) -> bool:
@@ -35,7 +39,7 @@ def flat(params: Any) -> Float[np.ndarray, "cells parameters"]:
 
 def _size(params: Any) -> int:
     """How many parameters a cell has."""
-    return sum(leaf[0].size for leaf in jax.tree.leaves(params))
+    return sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(params))
 
 
 # --------------------------------------------------------------------------------------------------------------- traced
@@ -123,16 +127,29 @@ def sampled_gradients(
 
 
 def lowered(row_keys: Keys, runs: Run, states: State, device: jax.Device) -> jax.stages.Lowered:
-    """The program for a batch of such cells, still to be compiled."""
+    """The program for a batch of such cells, still to be compiled; it takes what it knows of them leaf by leaf."""
     exact, cells, numbers = is_exact(one_cell(runs)), jnp.size(runs.seed), _size(states.params)
-    double, states = exact or runs.double, states._replace(optimizer=None)
-    dtype = np.float64 if double else np.float32
+    double = exact or runs.double
+    leaves, treedef = jax.tree.flatten(_known(row_keys, runs, states, exact))
+    function = exact_gradients if exact else sampled_gradients
+
+    def gradients(points: Array, *rest: Any) -> tuple[Array, Array]:
+        asked, known = rest[: -len(leaves)], rest[-len(leaves) :]
+        return function(points, *asked, *jax.tree.unflatten(treedef, known))
+
     with jax.enable_x64(double):
+        dtype = np.float64 if double else np.float32
+        asked: tuple[Any, ...] = np.zeros((cells, 2, numbers), dtype), np.int32(1)
         if exact:
-            slots = np.zeros((cells, numbers), dtype), np.zeros(cells, np.int32), np.int32(1)
-            return jax.jit(exact_gradients).lower(*jax.device_put((*slots, runs, states), device))
-        points = np.zeros((cells, 2, numbers), dtype), np.int32(1)
-        return jax.jit(sampled_gradients).lower(*jax.device_put((*points, row_keys.evaluation, runs, states), device))
+            slots = min(SLOTS, cells)
+            asked = np.zeros((slots, numbers), dtype), np.zeros(slots, np.int32), np.int32(1)
+        return jax.jit(gradients).lower(*on((*asked, *leaves), device))
+
+
+def _known(row_keys: Keys, runs: Run, states: State, exact: bool) -> Any:
+    """What stays the same from call to call."""
+    known = runs, states._replace(optimizer=None)
+    return known if exact else (row_keys.evaluation, *known)
 
 
 # ------------------------------------------------------------------------------------------------------------- the host
@@ -142,11 +159,11 @@ class Gradients:
     """Those of the cells of one device as they are now, for descents: one a cell, or one on each half of its sample."""
 
     def __init__(self, compiled: jax.stages.Compiled, row_keys: Keys, runs: Run, states: State) -> None:
-        self._compiled, self._keys, self._runs = compiled, row_keys.evaluation, runs
-        self._states = states._replace(optimizer=None)
-        self._exact = is_exact(one_cell(runs))
+        self._compiled, self._exact = compiled, is_exact(one_cell(runs))
+        self._known = jax.tree.leaves(_known(row_keys, runs, states, self._exact))
         self._double = self._exact or runs.double
-        self.descents = jnp.size(runs.seed) * (1 if self._exact else 2)
+        self._cells = jnp.size(runs.seed)
+        self.descents = self._cells * (1 if self._exact else 2)
 
     def ask(
         self, batches: int, which: Int[np.ndarray, " asked"], points: Float[np.ndarray, "asked parameters"]
@@ -155,21 +172,42 @@ class Gradients:
 
         Returns at once; what it returns waits for them.
         """
-        places = np.arange(len(which)) if self._exact else which
-        at = np.zeros((self.descents, points.shape[1]), np.float64 if self._double else np.float32)
-        at[places] = points
         with jax.enable_x64(self._double):
-            if self._exact:
-                cells = np.zeros(self.descents, np.int32)
-                cells[places] = which
-                blocks = np.int32(-(-len(which) // min(LANES, self.descents)))
-                found = self._compiled(at, cells, blocks, self._runs, self._states)
-            else:
-                pairs = at.reshape(-1, 2, at.shape[1])
-                found = self._compiled(pairs, np.int32(batches), self._keys, self._runs, self._states)
+            return self._exactly(which, points) if self._exact else self._on_samples(batches, which, points)
+
+    def _exactly(self, cells: np.ndarray, points: np.ndarray) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+        slots, calls = min(SLOTS, self._cells), []
+        for start in range(0, len(cells), slots):
+            some = slice(start, start + slots)
+            count = len(cells[some])
+            blocks = np.int32(-(-count // min(LANES, slots)))
+            whole = count == slots
+            asked = (points[some], cells[some].astype(np.int32)) if whole else _filled(points[some], cells[some], slots)
+            calls.append((count, self._compiled(*asked, blocks, *self._known)))
+
+        def wait() -> tuple[np.ndarray, np.ndarray]:
+            found = [[np.asarray(values)[:count] for values in call] for count, call in calls]
+            losses, slopes = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            return losses, slopes
+
+        return wait
+
+    def _on_samples(
+        self, batches: int, which: np.ndarray, points: np.ndarray
+    ) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+        at = np.zeros((self.descents, points.shape[1]), np.float64 if self._double else np.float32)
+        at[which] = points
+        found = self._compiled(at.reshape(-1, 2, at.shape[1]), np.int32(batches), *self._known)
 
         def wait() -> tuple[np.ndarray, np.ndarray]:
             losses, slopes = (np.asarray(values) for values in found)
-            return losses.reshape(-1)[places], slopes.reshape(at.shape)[places]
+            return losses.reshape(-1)[which], slopes.reshape(at.shape)[which]
 
         return wait
+
+
+def _filled(points: np.ndarray, cells: np.ndarray, slots: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points and cells in so many slots; the last ones are empty."""
+    at, of = np.zeros((slots, points.shape[1])), np.zeros(slots, np.int32)
+    at[: len(points)], of[: len(cells)] = points, cells
+    return at, of

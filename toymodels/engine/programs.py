@@ -2,6 +2,7 @@
 
 import gc
 import math
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import jax
 import numpy as np
 
 from toymodels.engine import gradients
-from toymodels.engine.devices import crowded, programs_for_any_device
+from toymodels.engine.devices import crowded, on, programs_for_any_device
 from toymodels.engine.loop import Keys, State, advance_batch, initialise_batch
 from toymodels.train import Run
 
@@ -34,6 +35,7 @@ class Program(NamedTuple):
     seconds: list[float]
 
 
+_compiling = threading.Lock()
 _programs: dict[Any, Program] = {}
 _forgotten: list[list[float]] = []
 """The seconds of programs that are no longer kept."""
@@ -54,23 +56,28 @@ def make_room() -> None:
 def program(row_keys: Keys, runs: Run, devices: Sequence[jax.Device]) -> Program:
     """The program of a batch, compiled the first time its treedef and shape are seen on each of the devices.
 
-    One executable a device, and not one that spans them: partitioned programs go through other passes of the compiler
-    and round differently from a program of one device.
+    Of keys and runs only shapes matter. One executable a device, and not one that spans them: partitioned programs go
+    through other passes of the compiler and round differently from a program of one device. Threads that ask for the
+    same program wait for the one that compiles it.
     """
     leaves, treedef = jax.tree.flatten(runs)
     key = (treedef, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves))
+    made = _programs.get(key)
+    if made is not None and all(device in made.gradients for device in devices):
+        return made
     start = time.perf_counter()
-    with jax.default_matmul_precision("highest"):  # accelerators would round the factors of a product to 10 bits
+    # Accelerators would round the factors of a product to 10 bits.
+    with _compiling, jax.default_matmul_precision("highest"):
         if key not in _programs:
             make_room()
             _programs[key] = Program(jax.jit(initialise_batch).lower(row_keys, runs).compile(), {}, {}, [])
         made = _programs[key]
-        missing = [device for device in devices if device not in made.advance]
+        missing = [device for device in devices if device not in made.gradients]
         if missing:
             # What is kept in a folder is compiled for the first, and read by the others.
             kept = jax.config.jax_compilation_cache_dir is not None  # type: ignore[attr-defined]
             first = 1 if kept and not made.advance else len(missing)
-            states = made.initialise(row_keys, runs)
+            states = jax.eval_shape(initialise_batch, row_keys, runs)
             with programs_for_any_device():
                 for some in filter(None, (missing[:first], missing[first:])):
                     _compile(made, row_keys, runs, states, some)
@@ -80,9 +87,9 @@ def program(row_keys: Keys, runs: Run, devices: Sequence[jax.Device]) -> Program
 
 def _compile(made: Program, row_keys: Keys, runs: Run, states: State, devices: Sequence[jax.Device]) -> None:
     """What each of these devices is to run, all at the same time."""
-    arguments = (np.zeros(chunk_length(runs) + 1, np.int32), row_keys, runs, states)
+    bounds = jax.ShapeDtypeStruct((chunk_length(runs) + 1,), np.int32)
     code = jax.jit(advance_batch, donate_argnums=3)
-    lowered = [code.lower(*jax.device_put(arguments, device)) for device in devices]
+    lowered = [code.lower(*on((bounds, row_keys, runs, states), device)) for device in devices]
     lowered += [gradients.lowered(row_keys, runs, states, device) for device in devices]
     with ThreadPoolExecutor(len(lowered)) as pool:
         compiled = list(pool.map(jax.stages.Lowered.compile, lowered))

@@ -10,7 +10,7 @@ import socket
 import time
 import uuid
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -70,6 +70,8 @@ class Dask:
         if self._end:
             self._end()
         self._client = self._end = None
+
+    def expect(self, todos: Sequence[Plan]) -> None: ...
 
     def prepare(self) -> None:
         """Connect, and see that all workers that are there have the versions of this process."""

@@ -1,6 +1,6 @@
 """What an executor is, what it is given, and what it reports."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from toymodels.engine.plan import Group, Plan
@@ -9,8 +9,10 @@ from toymodels.train import Run
 
 Runs = list[list[Run]]
 """A batch to train: a row for each (seed, stream)."""
-Train = Callable[[Group, Runs, Callable[[int], None]], Batch]
-"""(group, batch, progress) -> its results, on the first local devices; `progress` gets the steps just done."""
+Measure = Callable[[], Batch]
+"""Measures what the trained cells of a batch have still to gain, and gives their results; any thread may call it."""
+Train = Callable[[Group, Runs, Callable[[int], None]], Measure]
+"""(group, batch, progress) trains it on the first local devices; `progress` gets the steps just done."""
 
 
 class ExecutorError(ValueError):
@@ -24,7 +26,8 @@ class Events:
         """A batch is so many steps further; those of batches that another process has stored count too."""
 
     def committed(self, group: Group, seconds: Mapping[str, float]) -> None:
-        """A batch is kept; `seconds` it took to `compile`, `train` and `store`."""
+        """A batch is kept; `seconds` it took to `compile`, to `train`, to `measure` what is still to gain and to
+        `store`; the last two may have run beside the training of the next."""
 
 
 @runtime_checkable
@@ -41,6 +44,9 @@ class Executor(Protocol):
     @property
     def devices(self) -> int | None:
         """How many devices a batch is planned for; None for all that this process has."""
+
+    def expect(self, todos: Sequence[Plan]) -> None:
+        """Told what will be run, in its order, so that it can be made ready meanwhile."""
 
     def prepare(self) -> None:
         """Called before anything is written; ExecutorError if nothing can be trained."""

@@ -1,5 +1,6 @@
 """The batches of a plan, each handed to one of the processes that train on a pool at the same time."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -39,6 +40,7 @@ class Turns:
         self._new = ((group, runs) for group in todo.groups for runs in group.batches)
         self._elsewhere: deque[tuple[Group, Runs]] = deque()
         self._others: dict[str, _Others] = {}
+        self._lock = threading.RLock()
 
     def __enter__(self) -> "Turns":
         return self
@@ -75,25 +77,27 @@ class Turns:
         return self._others[turn.group.name].have_stored(turn.digests)
 
     def done(self, turn: Turn) -> None:
-        """The batch is kept, or given up."""
-        if turn.group.name in self._others:
-            self._others[turn.group.name].claims.release(turn.digests)
+        """The batch is kept, or given up; any thread may say so."""
+        with self._lock:
+            if turn.group.name in self._others:
+                self._others[turn.group.name].claims.release(turn.digests)
 
     def _turn(self, group: Group, runs: Runs) -> Turn | None:
         turn = Turn(group, runs, frozenset(configs.digest(run, NUMERICS) for row in runs for run in row))
         if self._pool is None:
             return turn
         self._pool.mark()  # a pool that has vanished meanwhile is not made again
-        if group.name not in self._others:
-            self._others[group.name] = _Others(self._pool, group.name)
-        others = self._others[group.name]
-        if not others.claims.take(turn.digests):
-            self._elsewhere.append((group, runs))
-        elif others.have_stored(turn.digests):
-            self.done(turn)
-            self._events.stepped(group, runs[0][0].steps)
-        else:
-            return turn
+        with self._lock:
+            if group.name not in self._others:
+                self._others[group.name] = _Others(self._pool, group.name)
+            others = self._others[group.name]
+            if not others.claims.take(turn.digests):
+                self._elsewhere.append((group, runs))
+            elif others.have_stored(turn.digests):
+                self.done(turn)
+                self._events.stepped(group, runs[0][0].steps)
+            else:
+                return turn
         return None
 
 

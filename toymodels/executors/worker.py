@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import platform
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import toymodels
 from toymodels.engine.devices import keep_programs, use_cores
 from toymodels.engine.plan import Group
-from toymodels.executors.here import timed
+from toymodels.engine.programs import compile_seconds
 from toymodels.executors.parcel import unpack
 from toymodels.executors.protocol import ExecutorError, Train
 from toymodels.store import Batch, Pool
@@ -97,11 +98,21 @@ def work(what: Work) -> Done:
         raise ExecutorError(refusal(_address(), wrong))
     with _alone:
         _settle(what.programs)
-        batch, seconds = timed(what.train, what.group, unpack(what.runs), lambda steps: None)
+        batch, seconds = _trained(what)
         if what.place is None or not what.place.is_here():
             return Done(batch.digests, seconds, batch)
         Pool(what.place.folder).add(batch)
         return Done(batch.digests, seconds, None)
+
+
+def _trained(what: Work) -> tuple[Batch, dict[str, float]]:
+    """A batch, and the seconds that it took to `compile`, to `train`, and to `measure`."""
+    compiling, start = compile_seconds(), time.perf_counter()
+    measure = what.train(what.group, unpack(what.runs), lambda steps: None)
+    compiling, trained = compile_seconds() - compiling, time.perf_counter()
+    batch = measure()
+    measured = time.perf_counter() - trained
+    return batch, {"compile": compiling, "train": trained - start - compiling, "measure": measured}
 
 
 @functools.cache
