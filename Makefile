@@ -17,7 +17,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # In this order: while one is trained those before it are drawn, and the last ones are quickly drawn.
-MAIN := phase_diagram tegum multicomponent reduced_rank superposition capacity intro
+MAIN := phase_diagram tegum multicomponent superposition capacity intro
 EXPERIMENTS := $(if $(EXPERIMENT),$(EXPERIMENT),$(MAIN))
 SCALE := $(if $(TINY),tiny,$(if $(FULL),full,default))
 

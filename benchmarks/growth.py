@@ -20,9 +20,10 @@ import xarray as xr
 
 import toymodels
 from benchmarks.report import machine
-from toymodels import Axis, Choice, Record, Run, Sweep, config
+from toymodels import Axis, Choice, Record, Run, Sweep, config, sweep, use_cores
 from toymodels.data import Sparse
 from toymodels.engine.plan import Batches, Group, plan
+from toymodels.executors import Dask
 from toymodels.models import Tied
 from toymodels.optimizers import Adam
 from toymodels.problems.population import Population
@@ -105,7 +106,22 @@ def one_cell(what: Sweep, folder: Path) -> None:
     data.isel(p=0, ratio=0, seed=0)[["W", "status"]].load()
 
 
+def training(what: Sweep, folder: Path) -> None:
+    """A real sweep: planned, compiled, trained, measured, stored, and opened."""
+    sweep(what, folder.with_suffix(".trained"))
+
+
+def by_workers(what: Sweep, folder: Path) -> None:
+    """The same by two Dask workers; the processor is that of the client alone."""
+    with Dask("local", workers=2) as workers:
+        sweep(what, folder.with_suffix(".workers"), executor=workers)
+
+
+MOST = {"train": 100_000, "train, by two workers": 10_000}
+"""Cells that these phases are measured with at the most."""
 PHASES: dict[str, Callable[[Sweep, Path], None]] = {
+    "train": training,
+    "train, by two workers": by_workers,
     "plan, nothing stored": planning,
     "store": storing,
     "first opening": indexing,
@@ -118,6 +134,7 @@ PHASES: dict[str, Callable[[Sweep, Path], None]] = {
 def measured(phase: str, cells: int, folder: Path) -> dict[str, float]:
     """Seconds, seconds of the processor, and the most MiB held, of a phase in this process."""
     what = diagram(cells)
+    use_cores()
     toymodels.open  # noqa: B018  (imported before the clock starts)
     start, busy = time.perf_counter(), time.process_time()
     PHASES[phase](what, folder)
@@ -138,7 +155,7 @@ def elsewhere(phase: str, cells: int, folder: Path) -> dict[str, float]:
 def row(cells: int, folder: Path) -> dict[str, Any]:
     """All phases of one size in turn, and what lies on the disk."""
     found: dict[str, Any] = {}
-    for phase in PHASES:
+    for phase in (each for each in PHASES if cells <= MOST.get(each, cells)):
         found[phase] = elsewhere(phase, cells, folder)
         print(f"{cells:,} cells: {phase}: {found[phase]}", file=sys.stderr, flush=True)
     batches = list(folder.glob("cells/*/*.zarr.zip"))
@@ -154,8 +171,45 @@ def table(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
     yield "| cells | " + " | ".join((*PHASES, *sizes)) + " |"
     yield "|" + "---:|" * (1 + len(PHASES) + len(sizes))
     for cells, found in rows.items():
-        times = [f"{found[p]['s']:.1f} s ({found[p]['busy']:.1f}), {found[p]['MiB']:.0f} MiB" for p in PHASES]
+        times = [_told(found.get(phase)) for phase in PHASES]
         yield f"| {cells:,} | " + " | ".join([*times, *(f"{found[size]:,.0f}" for size in sizes)]) + " |"
+
+
+def _told(found: Mapping[str, float] | None) -> str:
+    return f"{found['s']:.1f} s ({found['busy']:.1f}), {found['MiB']:.0f} MiB" if found else "not measured"
+
+
+def shares(rows: Mapping[int, Mapping[str, Any]]) -> str:
+    """What a sweep spends on other than training, of the processor's time."""
+    parts = []
+    for cells, found in rows.items():
+        if "train" in found:
+            own = sum(found[phase]["busy"] for phase in ("plan, nothing stored", "store", "open"))
+            parts.append(f"{own / found['train']['busy']:.0%} of {cells:,} cells")
+    return (
+        f"To plan, store and open is {', '.join(parts)}: of the processor's time that a sweep takes whose cells are as "
+        "cheap as they come, 1000 steps of two features. It is the same for cells that take a hundred times as long."
+    )
+
+
+def ten_million(rows: Mapping[int, Mapping[str, Any]]) -> str:
+    """What 10^7 cells on a cluster would cost, from what one more cell costs here."""
+
+    def hours(phase: str, what: str = "busy") -> float:
+        least, most = sorted(cells for cells, found in rows.items() if phase in found)[-2:]
+        return 1e7 * (rows[most][phase][what] - rows[least][phase][what]) / (most - least) / 3600
+
+    most = max(rows)
+    plan, train = hours("plan, nothing stored"), hours("train")
+    client = max(hours("train, by two workers"), plan)
+    return (
+        f"Ten million cells are ten sweeps of a million (more in one is refused) and {1e4 * rows[most]['MB'] / most:.0f} "
+        f"GB. The client of a Dask cluster takes {60 * plan:.0f} minutes of one core to plan them, and {60 * client:.0f} "
+        f"with handing out and taking back their batches: so long it takes with any number of workers. These cells are "
+        f"{train:.1f} core-hours, storing included, so that {max(train / client, 1):.0f} workers keep a client busy; "
+        "of cells that take a hundred times as long, a hundred times as many do. This is worked out from what one more "
+        "cell costs in the columns above, and was not run."
+    )
 
 
 def page(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
@@ -165,12 +219,18 @@ def page(rows: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
     yield from table(rows)
     yield ""
     yield TEXT
+    yield ""
+    yield shares(rows)
+    yield ""
+    yield ten_million(rows)
 
 
 TEXT = """\
 Seconds are by the clock, in brackets those of the processor, which other work on the machine leaves alone; MiB is the
 most that the process held, Python, JAX and xarray included (about 285). *Files* are batches, *MB* their bytes.
 
+- *train*: a whole sweep on all cores, with everything below in it. *by two workers*: of a Dask cluster on this machine;
+  the processor's seconds are the client's alone.
 - *plan, nothing stored*: `Sweep(...)`, its `runs()` and `digests`, `plan(...)` against an empty pool. Every cell is
   checked and addressed; no run is kept.
 - *store*: the same, the labels, and every batch, with random numbers for results, flushed to the disk one by one.
