@@ -200,12 +200,13 @@ def ten_million(rows: Mapping[int, Mapping[str, Any]]) -> str:
         return 1e7 * (rows[most][phase][what] - rows[least][phase][what]) / (most - least) / 3600
 
     most = max(rows)
+    gigabytes = 1e4 * rows[most]["MB"] / most
     plan, train = hours("plan, nothing stored"), hours("train")
     client = max(hours("train, by two workers"), plan)
     return (
-        f"Ten million cells are ten sweeps of a million (more in one is refused) and {1e4 * rows[most]['MB'] / most:.0f} "
-        f"GB. The client of a Dask cluster takes {60 * plan:.0f} minutes of one core to plan them, and {60 * client:.0f} "
-        f"with handing out and taking back their batches: so long it takes with any number of workers. These cells are "
+        f"Ten million cells are ten sweeps of a million (more in one is refused) and {gigabytes:.0f} GB. The client of "
+        f"a Dask cluster takes {60 * plan:.0f} minutes of a core to plan them, and {60 * client:.0f} with handing out "
+        "and taking back their batches: so long it takes with any number of workers. These cells are "
         f"{train:.1f} core-hours, storing included, so that {max(train / client, 1):.0f} workers keep a client busy; "
         "of cells that take a hundred times as long, a hundred times as many do. This is worked out from what one more "
         "cell costs in the columns above, and was not run."
