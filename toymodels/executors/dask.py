@@ -133,7 +133,9 @@ class Dask:
         group = dataclasses.replace(turn.group, batches=[])
         programs = jax.config.values["jax_compilation_cache_dir"]
         try:
-            what = worker.Work(group, pack(turn.runs), train, worker.versions(), place, programs)
+            what = worker.Work(
+                group, pack(turn.runs), train, worker.versions(), place, programs, self.address == "local"
+            )
         except Exception as error:
             raise ExecutorError(f"a batch cannot be sent to a worker ({_said(error)})") from error
         key = f"toymodels-{group.name[:8]}-{uuid.uuid4().hex}"

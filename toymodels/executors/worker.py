@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import importlib.metadata
+import os
 import platform
 import threading
 import time
@@ -79,6 +80,8 @@ class Work:
     place: Place | None
     programs: str | None
     """The client's folder of compiled programs."""
+    local: bool = False
+    """Whether the workers are of the client's machine, started by it, one a core."""
 
 
 class Done(NamedTuple):
@@ -97,7 +100,7 @@ def work(what: Work) -> Done:
     if wrong := difference(versions(), what.versions):  # it has joined after the others were asked
         raise ExecutorError(refusal(_address(), wrong))
     with _alone:
-        _settle(what.programs)
+        _settle(what.programs, what.local)
         batch, seconds = _trained(what)
         if what.place is None or not what.place.is_here():
             return Done(batch.digests, seconds, batch)
@@ -116,10 +119,18 @@ def _trained(what: Work) -> tuple[Batch, dict[str, float]]:
 
 
 @functools.cache
-def _settle(programs: str | None) -> None:
-    """One device for this process, and the folder of compiled programs: its own, or the client's where it is here."""
+def _settle(programs: str | None, local: bool) -> None:
+    """One device for this process, and the folder of compiled programs: its own, or the client's where it is here.
+
+    A local worker keeps to a core of its own: XLA would have a thread for each core in every one of them.
+    """
     import jax
 
+    if local and hasattr(os, "sched_setaffinity"):
+        from distributed import get_worker
+
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(get_worker().name) % len(cores)]})
     with suppress(RuntimeError):  # JAX is in use already: a batch takes the first of its devices
         use_cores(1)
     if jax.config.values["jax_compilation_cache_dir"] is None and programs and Path(programs).is_dir():
