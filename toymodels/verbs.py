@@ -144,23 +144,36 @@ def _planned(
 ) -> Iterator[tuple[Any, Mapping[str, Any]]]:
     """Studies that can be written, and their plans; a study is planned before the one before it is trained, so that
     its programs can be compiled meanwhile."""
+    before: tuple[Any, Mapping[str, Any]] | None = None
+    for study in studies:
+        plans = _plans(args, study, shard, times)
+        if before:
+            yield before
+            if _to_train(before[1]) & _to_train(plans):  # some of its cells may be there by now
+                plans = _plans(args, study, shard, times)
+        before = study, plans
+    if before:
+        yield before
+
+
+def _plans(args: argparse.Namespace, study: Any, shard: tuple[int, int], times: Any) -> Mapping[str, Any]:
     from toymodels.files import check_writable
 
-    waiting: list[Any] = []
-    for study in studies:
-        start = time.perf_counter()
-        with _refusing():
-            plans = study.plans(shard, args.only or (), args.executor.devices)
-        study.pool.check_writable()
-        if _draws(args, shard):
-            check_writable(study.figures)
-        if not args.dry_run:
-            args.executor.expect(list(plans.values()))
-        times["plan"] += time.perf_counter() - start
-        waiting.append((study, plans))
-        if len(waiting) == 2:
-            yield waiting.pop(0)
-    yield from waiting
+    start = time.perf_counter()
+    with _refusing():
+        plans: Mapping[str, Any] = study.plans(shard, args.only or (), args.executor.devices)
+    study.pool.check_writable()
+    if _draws(args, shard):
+        check_writable(study.figures)
+    if not args.dry_run:
+        args.executor.expect(list(plans.values()))
+    times["plan"] += time.perf_counter() - start
+    return plans
+
+
+def _to_train(plans: Mapping[str, Any]) -> set[str]:
+    """The groups that have cells to train."""
+    return {group.name for plan in plans.values() for group in plan.groups if group.batches}
 
 
 def _run_one(
