@@ -19,6 +19,8 @@ BIN := .venv/bin
 # In this order: while one is trained those before it are drawn, and the last ones are quickly drawn.
 MAIN := phase_diagram tegum multicomponent superposition capacity intro
 EXPERIMENTS := $(if $(EXPERIMENT),$(EXPERIMENT),$(MAIN))
+# What theory is compared with is needed by some of the others.
+NEEDED := $(if $(filter-out $(MAIN),$(EXPERIMENTS)),.venv/ready-reference,setup)
 SCALE := $(if $(TINY),tiny,$(if $(FULL),full,default))
 
 # Without byte code every import of JAX is compiled anew; the cache keeps compiled programs between runs.
@@ -62,7 +64,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-comp
 	$(PIP) -r requirements-dev.lock
 	@touch $@
 
-sweep: $(if $(EXPERIMENT),.venv/ready-reference,setup)
+sweep: $(NEEDED)
 	$(BIN)/toymodels run $(EXPERIMENTS) --scale $(SCALE)
 
 paper: .venv/ready-reference
@@ -78,7 +80,7 @@ replicate: .venv/ready-reference
 report: .venv/ready-report
 	$(BIN)/toymodels report $(EXPERIMENT) --scale $(SCALE)
 
-figures: $(if $(EXPERIMENT),.venv/ready-reference,setup)
+figures: $(NEEDED)
 	@for name in $(EXPERIMENTS); do $(BIN)/toymodels figure $$name --scale $(SCALE) || exit $$?; done
 
 test: .venv/ready-dev

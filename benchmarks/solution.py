@@ -261,6 +261,7 @@ def page(
 ) -> Iterator[str]:
     import torch
 
+    version = torch.__version__.split("+")[0]
     seeds = len(next(iter(further.values())))
     yield "# Time to a solution\n"
     yield (
@@ -271,8 +272,7 @@ def page(
         f"{PEAK:g} within {WARMUP:.0%} of the run and falls to zero (`Cosine`), in runs of several lengths: the "
         "time is that of the first one that is long enough. Clocks count the steps of all models of a set, not "
         f"compilation. Median over {seeds} seeds (of two the later), with their range. The best known loss is the "
-        f"least of all these runs and one "
-        f"{FURTHER} times as long. Measured on {machine()}, PyTorch {torch.__version__.split('+')[0]}.\n"
+        f"least of all these runs and one {FURTHER} times as long. Measured on {machine()}, PyTorch {version}.\n"
     )
     for name, of in SETS.items():
         lengths = ", ".join(map(str, of.lengths))
@@ -286,7 +286,7 @@ def page(
     yield (
         f"n = 2, m = 1; {GRID} densities x {GRID} importances x {RESTARTS} restarts, Adam. Seconds until the best "
         f"restart is within 1 % of the exact optimum in so many of the cells. Ours by the exact loss and a falling "
-        f"rate, peak {RATE:g}; PyTorch by batches of 1024 examples. At most {EXACT[-1]} and {SAMPLED[-1]} steps.\n"
+        f"rate, peak {RATE:g}; PyTorch by batches of 1024 examples. At most {max(*EXACT, *SAMPLED)} steps.\n"
     )
     yield "| | " + " | ".join(f"{share:.0%}" for share in SHARES) + " | at the end |"
     yield "|---|" + "---|" * (len(SHARES) + 1)
