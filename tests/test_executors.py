@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import xarray as xr
 
 import toymodels.executors.dask as client
-from tests.cases import PACKING, packings, same
-from toymodels import Axis, Sweep, config, lab, open, sweep
+from tests.cases import AUTOENCODER, PACKING, packings, same
+from toymodels import Axis, Run, Sweep, config, lab, open, sweep, train
 from toymodels.cli import main
 from toymodels.engine import remaining
 from toymodels.engine.plan import Group, plan
@@ -94,6 +95,19 @@ def test_a_batch_is_measured_beside_the_next_and_what_fails_there_is_raised(monk
     monkeypatch.setattr(remaining, "measure", measure)
     assert sweep(LONG, tmp_path, events=(events := Count())).sizes["seed"] == 160
     assert events.batches == 4  # of five: one was kept, the one that failed and those after it were not
+
+
+@pytest.mark.parametrize("run", [PACKING, AUTOENCODER])
+def test_what_is_still_to_gain_is_worked_out_in_double_precision(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure, found = remaining.measure, []
+
+    def watched(gradient, x, *rest):
+        found.extend(gradient(1, np.arange(2), np.repeat(x[:1], 2, axis=0)))
+        return measure(gradient, x, *rest)
+
+    monkeypatch.setattr(remaining, "measure", watched)
+    train(run)
+    assert [values.dtype for values in found] == [np.float64] * 2
 
 
 # ----------------------------------------------------------------------------------------------------------------- Dask

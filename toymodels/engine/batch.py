@@ -139,7 +139,8 @@ def _end(
             for k, (of, start, end) in enumerate(zip(all_gradients, cuts, cuts[1:], strict=False))
             if start < end
         ]
-        losses, slopes = (np.concatenate(parts) for parts in zip(*(wait() for wait in asked), strict=True))
+        found = zip(*(wait() for wait in asked), strict=True)
+        losses, slopes = (np.concatenate(parts, dtype=np.float64) for parts in found)
         return losses, slopes
 
     run, x = grid[0][0], np.concatenate([flat(share.states.params) for share in shares])
