@@ -111,6 +111,11 @@ class Pool:
             self._groups[group] = folder.batches(self.damaged)
         return self._groups[group]
 
+    def look_again(self, groups: Iterable[str]) -> None:
+        """See what has been stored of these groups since they were met."""
+        for group in groups:
+            self._groups.pop(group, None)
+
     def check_whole(self) -> None:
         """StoreError if batches that were met are damaged: all of them in one sentence."""
         if len(self.damaged) == 1:

@@ -149,7 +149,8 @@ def _planned(
         plans = _plans(args, study, shard, times)
         if before:
             yield before
-            if _to_train(before[1]) & _to_train(plans):  # some of its cells may be there by now
+            if shared := _to_train(before[1]) & _to_train(plans):  # some of its cells may be there by now
+                study.pool.look_again(shared)
                 plans = _plans(args, study, shard, times)
         before = study, plans
     if before:
