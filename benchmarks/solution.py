@@ -10,7 +10,6 @@ import importlib.util
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +19,10 @@ import numpy as np
 import xarray as xr
 
 from benchmarks.contenders import TorchInstances
+from benchmarks.diagram import densities, diagram, exact, ratios
 from benchmarks.report import machine
 from benchmarks.workloads import Autoencoders
-from toymodels import Adam, Axis, Choice, Record, Run, Sweep, config, sweep, use_cores
+from toymodels import Adam, Record, Run, Sweep, config, sweep, use_cores
 from toymodels.arrays import Array, Float
 from toymodels.data import Sparse
 from toymodels.engine.plan import Group
@@ -30,7 +30,6 @@ from toymodels.executors import Events
 from toymodels.models import Tied
 from toymodels.optimizers import Cosine
 from toymodels.problems.population import Population
-from toymodels.theory.superposition import expected_loss, two_features
 
 WITHIN = 1.01
 PEAK, WARMUP = 4e-3, 0.05
@@ -165,23 +164,16 @@ class Phases(NamedTuple):
         return float(self.seconds[there.argmax()]) if there.any() else np.inf
 
 
-DENSITIES, RATIOS = np.geomspace(0.01, 1, GRID), np.geomspace(0.1, 10, GRID)
-
-
 def reached(W: np.ndarray, b: np.ndarray) -> float:
     """Of W (p, ratio, restarts, 2, 1)."""
-    p, ratio = np.meshgrid(DENSITIES, RATIOS, indexing="ij")
-    weights = np.stack([np.ones_like(ratio), ratio], -1)[:, :, None]
-    best = expected_loss(W, b, p[..., None, None], weights).min(-1)
-    return float(np.mean(best <= WITHIN * two_features(p, ratio).best.loss))
+    losses, best = exact(W, b)
+    return float(np.mean(losses.min(-1) <= WITHIN * best))
 
 
 def phases_here() -> Phases:
     """Ours, by the exact loss, at a rate that falls: a run of each length."""
     base = Run(Population(Sparse(2, 0.1), Tied(1)), Adam(Cosine(RATE, WARMUP)), record=Record(1, 1))
-    ratios = {ratio: {"problem.loss.importance": (1.0, ratio)} for ratio in RATIOS.tolist()}
-    axes = [Axis("p", "problem.data.p", DENSITIES), Choice("ratio", ratios), Axis("seed", "seed", range(RESTARTS))]
-    what, found, times = Sweep(config.replace(base, {"problem.loss.importance": (1.0, 1.0)}), axes), [], []
+    what, found, times = diagram(base, (GRID, GRID, RESTARTS)), [], []
     for steps in EXACT:
         data, seconds = trained(what, steps=steps)
         found.append(reached(data.W.isel(snapshot=-1).values, data.b.isel(snapshot=-1).values))
@@ -195,7 +187,7 @@ def phases_in_torch(rate: float) -> Phases:
 
     generator = torch.Generator().manual_seed(0)
     shape = GRID, GRID, RESTARTS
-    p, ratio, _ = np.meshgrid(DENSITIES, RATIOS, range(RESTARTS), indexing="ij")
+    p, ratio, _ = np.meshgrid(densities(GRID), ratios(GRID), range(RESTARTS), indexing="ij")
     on, weight = torch.tensor(p.reshape(-1, 1)).float(), torch.tensor(np.stack([0 * ratio + 1, ratio], -1)).float()
     weight = weight.reshape(-1, 2)
     W = torch.nn.Parameter(torch.randn(p.size, 2, 1, generator=generator) * np.sqrt(2 / 3))
@@ -309,8 +301,7 @@ def main() -> None:
     further = {}
     for name, of in SETS.items():
         courses[name] = {label: [train(of, k) for k in range(args.seeds)] for label, train in CONTENDERS.items()}
-        long = partial(falling, lengths=[FURTHER * of.lengths[-1]])
-        further[name] = [long(of, seed) for seed in range(args.seeds)]
+        further[name] = [falling(of, seed, [FURTHER * of.lengths[-1]]) for seed in range(args.seeds)]
     phases = {"toymodels, exact loss": phases_here()}
     phases |= {f"PyTorch, rate {rate:g}": phases_in_torch(rate) for rate in (RATE, RATE / 3)}
     Path("docs/benchmarks_solution.md").write_text("\n".join(page(courses, further, phases)) + "\n")

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.contenders import trainer
-from toymodels import Axis, Choice, Record, Run, Sweep, config, sweep
+from benchmarks.diagram import diagram, exact
+from toymodels import Axis, Record, Run, Sweep, sweep
 from toymodels.data import Sparse
 from toymodels.engine.devices import peak_memory
 from toymodels.engine.programs import compile_seconds
@@ -14,7 +15,6 @@ from toymodels.models import Tied
 from toymodels.optimizers import Adam, AdamW
 from toymodels.problems.population import Population
 from toymodels.problems.supervised import Supervised
-from toymodels.theory.superposition import expected_loss, two_features
 
 GRID, RESTARTS, STEPS = 50, 10, 1000
 
@@ -33,26 +33,17 @@ class Phases(NamedTuple):
 
 def phase_diagram() -> Phases:
     """n = 2, m = 1 over 50 densities x 50 importances x 10 restarts, by the population loss and by samples."""
-    axes = [
-        Axis("p", "problem.data.p", np.geomspace(0.01, 1, GRID)),
-        Choice("ratio", {r: {"problem.loss.importance": (1.0, r)} for r in np.geomspace(0.1, 10, GRID).tolist()}),
-        Axis("seed", "seed", range(RESTARTS)),
-    ]
-    p, importance = np.meshgrid(np.geomspace(0.01, 1, GRID), np.geomspace(0.1, 10, GRID), indexing="ij")
-    weights = np.stack([np.ones_like(importance), importance], -1)
-    best = two_features(p, importance).best.loss
     seconds, excess, gap = {}, {}, np.nan
     for route, problem in (
         ("exact", Population(Sparse(2, 0.1), Tied(1))),
         ("sampled", Supervised(Sparse(2, 0.1), Tied(1))),
     ):
         base = Run(problem, Adam(0.03), steps=STEPS, batch=1024, record=Record(10, 1, examples=1024))
-        base = config.replace(base, {"problem.loss.importance": (1.0, 1.0)})
         start = time.perf_counter()
-        data = sweep(Sweep(base, axes))
+        data = sweep(diagram(base, (GRID, GRID, RESTARTS)))
         W, b = data.W.isel(snapshot=-1).values, data.b.isel(snapshot=-1).values
         seconds[route] = time.perf_counter() - start
-        losses = expected_loss(W, b, p[..., None, None], weights[:, :, None])
+        losses, best = exact(W, b)
         excess[route] = losses.min(-1) / best - 1
         if route == "exact":
             gap = float(np.abs(data.objective.isel(step=-1).values / losses - 1).max())

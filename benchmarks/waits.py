@@ -1,7 +1,7 @@
 """What a user waits for, by the clock: commands in a fresh clone, first and again, and the most memory they hold.
 
 `python -m benchmarks.waits [--folder DIR]` writes docs/benchmarks_waits.md. The clone is of the last commit; nothing is
-installed in it and no program compiled, and packages come from where pip gets them. Each command is run from a shell.
+installed in it and no program compiled, and packages come from where pip gets them. Each is a process of its own.
 """
 
 import argparse
@@ -17,10 +17,12 @@ from typing import NamedTuple
 
 import psutil
 
-from benchmarks.growth import diagram, storing
+from benchmarks.growth import sized, storing
 from benchmarks.report import machine
 
 CELLS = 100_000
+OWN = ("JAX_COMPILATION_CACHE_DIR", "PYTHONPATH", "VIRTUAL_ENV", "MPLBACKEND")
+"""Settings of this process that a fresh shell would not have."""
 OPEN = "import toymodels; toymodels.open('large')"
 
 
@@ -40,14 +42,11 @@ def measured(what: str, command: list[str], folder: Path) -> Wait:
         while process.poll() is None:
             most = max([most, *_held(process.pid)])
             time.sleep(0.05)
+    seconds = time.perf_counter() - start
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}")
-    print(f"{what}: {time.perf_counter() - start:.1f} s", file=sys.stderr, flush=True)
-    return Wait(what, time.perf_counter() - start, most)
-
-
-OWN = ("JAX_COMPILATION_CACHE_DIR", "PYTHONPATH", "VIRTUAL_ENV", "MPLBACKEND")
-"""Settings of this process that a fresh shell would not have."""
+    print(f"{what}: {seconds:.1f} s", file=sys.stderr, flush=True)
+    return Wait(what, seconds, most)
 
 
 def _held(pid: int) -> Iterator[int]:
@@ -77,7 +76,7 @@ def waits(root: Path, clone: Path) -> Iterator[Wait]:
     shutil.rmtree(clone / "runs")
     yield measured("the same, programs compiled, nothing stored", ["make", "sweep"], clone)
     yield measured("the same, all stored", ["make", "sweep"], clone)
-    storing(diagram(CELLS), clone / "large")
+    storing(sized(CELLS), clone / "large")
     yield measured(f"`toymodels.open` of {CELLS:,} cells, first", [python, "-c", OPEN], clone)
     yield measured(f"`toymodels.open` of {CELLS:,} cells", [python, "-c", OPEN], clone)
 

@@ -20,8 +20,7 @@ from toymodels.engine.memory import check_room
 from toymodels.engine.names import RESERVED, check_names
 from toymodels.engine.plan import Group, Plan, Shape, group_digest, plan
 from toymodels.engine.runs import Runs, Unset
-from toymodels.executors import Events, Executor, Here
-from toymodels.executors.protocol import Measure
+from toymodels.executors import Events, Executor, Here, Measure
 from toymodels.progress import listener
 from toymodels.provenance import provenance
 from toymodels.results import DIVERGED, dataset

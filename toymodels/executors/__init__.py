@@ -7,6 +7,6 @@ the same bits wherever it is trained. Processes that share a pool share its batc
 
 from toymodels.executors.dask import Dask
 from toymodels.executors.here import Here
-from toymodels.executors.protocol import Events, Executor, ExecutorError
+from toymodels.executors.protocol import Events, Executor, ExecutorError, Measure
 
-__all__ = ["Dask", "Events", "Executor", "ExecutorError", "Here"]
+__all__ = ["Dask", "Events", "Executor", "ExecutorError", "Here", "Measure"]
