@@ -79,6 +79,13 @@ def test_what_cannot_be_compiled_is_said_when_its_turn_comes(monkeypatch: pytest
     assert events.batches == 1
 
 
+def test_what_was_closed_trains_again() -> None:
+    executor = here.Here()
+    first = sweep(packings(), executor=executor)
+    executor.close()
+    same(first, sweep(packings(), executor=executor))
+
+
 def test_a_batch_is_measured_beside_the_next_and_what_fails_there_is_raised(monkeypatch, tmp_path: Path) -> None:
     measure, calls = remaining.measure, []
 

@@ -33,6 +33,7 @@ class Here:
 
     def close(self) -> None:
         self._programs.close()
+        self._programs = _Programs()  # the next sweep starts anew
 
     def run(self, todo: Plan, kept: Kept, events: Events, train: Train) -> None:
         # One batch in training at a time: two of them in one process can deadlock XLA's CPU thread pool.
